@@ -1,0 +1,160 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { logLevels, type LogLevel } from './logger.ts';
+
+/** One AES-256 key. The first of the list encrypts; all of them decrypt. */
+export interface EncryptionKey {
+  id: string;
+  key: Buffer;
+}
+
+export interface Config {
+  production: boolean;
+  /** Interface to listen on. */
+  host: string;
+  port: number;
+  /** A port that somebody chose is never silently replaced by a free one. */
+  portIsChosen: boolean;
+  /** The origin under which browsers and the upstream reach us, without a trailing slash. */
+  publicUrl: string | null;
+  dataDir: string;
+  /** Absent: a PostgreSQL of our own in `dataDir`. */
+  databaseUrl: string | null;
+  /** Connections per process, 2 to 200. */
+  databasePoolSize: number;
+  /** Absent: the bundled sandbox. */
+  upstream: { apiUrl: string; oauthUrl: string } | null;
+  sandboxPort: number;
+  sandboxPortIsChosen: boolean;
+  encryptionKeys: EncryptionKey[];
+  adminApiKey: string | null;
+  /** Origins other than our own that may call us from a browser (CORS, WebSocket). */
+  allowedOrigins: string[];
+  /** Origins other than our own to which the OAuth callback may send the browser on. */
+  allowedRedirectOrigins: string[];
+  role: 'all' | 'web' | 'worker';
+  logLevel: LogLevel;
+  /** The upstream's allowance: at most `calls` per base leave all instances together in any `windowMs`. */
+  rateLimit: { calls: number; windowMs: number; penaltyMs: number };
+  changesRetentionDays: number;
+}
+
+/** All faults of the environment at once, one per line, each naming its variable. */
+export class ConfigError extends Error {
+  readonly faults: string[];
+  constructor(faults: string[]) {
+    super(`The configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+    this.name = 'ConfigError';
+    this.faults = faults;
+  }
+}
+
+const port = z.coerce.number().int('must be a whole number').min(0, 'must be 0 to 65535').max(65_535, 'must be 0 to 65535');
+
+const webUrl = z
+  .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+  .transform((url) => url.replace(/\/+$/, ''));
+
+const origins = z
+  .string()
+  .transform((list) => list.split(',').map((entry) => entry.trim()).filter((entry) => entry !== ''))
+  .refine((list) => list.every((entry) => URL.canParse(entry) && new URL(entry).origin === entry), {
+    error: 'must be origins such as https://app.example.com, separated by commas',
+  });
+
+const minApiKeyLength = 32;
+
+const encryptionKeys = z.string().transform((text, context): EncryptionKey[] => {
+  const keys: EncryptionKey[] = [];
+  for (const entry of text.split(',').map((part) => part.trim()).filter(Boolean)) {
+    const [id = '', encoded = ''] = entry.split(':');
+    const key = Buffer.from(encoded, 'base64');
+    if (!/^[A-Za-z0-9_-]{1,32}$/.test(id) || key.length !== 32) {
+      context.addIssue({ code: 'custom', message: 'must be id:key pairs separated by commas, each key 32 bytes in base64 (openssl rand -base64 32)' });
+      return z.NEVER;
+    }
+    if (keys.some((known) => known.id === id)) {
+      context.addIssue({ code: 'custom', message: `names the key id ${id} twice` });
+      return z.NEVER;
+    }
+    keys.push({ id, key });
+  }
+  return keys;
+});
+
+/** The variables that are read, each with its default. `.env.example` lists the same names; a test compares them. */
+export const environment = z.object({
+  NODE_ENV: z.string().optional(),
+  HOST: z.string().min(1).default('localhost'),
+  PORT: port.optional(),
+  PUBLIC_URL: webUrl.optional(),
+  DATA_DIR: z.string().min(1).default('.data'),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }).optional(),
+  DATABASE_POOL_SIZE: z.coerce.number().int().min(4, 'must be 4 to 200').max(200, 'must be 4 to 200').default(10),
+  CALENDLY_API_URL: webUrl.refine((url) => !/\/v0$/.test(url), 'must be given without /v0').optional(),
+  CALENDLY_OAUTH_URL: webUrl.refine((url) => !/\/oauth2\/v1$/.test(url), 'must be given without /oauth2/v1').optional(),
+  SANDBOX_PORT: port.optional(),
+  ENCRYPTION_KEYS: encryptionKeys.optional(),
+  ADMIN_API_KEY: z.string().min(minApiKeyLength, `must be at least ${minApiKeyLength} characters`).max(200).optional(),
+  ALLOWED_ORIGINS: origins.default([]),
+  ALLOWED_REDIRECT_ORIGINS: origins.default([]),
+  ROLE: z.enum(['all', 'web', 'worker'], { error: 'must be all, web or worker' }).default('all'),
+  LOG_LEVEL: z.enum(logLevels, { error: `must be one of ${logLevels.join(', ')}` }).optional(),
+  RATE_LIMIT_CALLS: z.coerce.number().int().min(1, 'must be 1 to 1000').max(1000, 'must be 1 to 1000').default(5),
+  RATE_LIMIT_WINDOW_MS: z.coerce.number().int().min(100, 'must be 100 to 60000').max(60_000, 'must be 100 to 60000').default(1_025),
+  RATE_LIMIT_PENALTY_MS: z.coerce.number().int().min(0, 'must be 0 to 600000').max(600_000, 'must be 0 to 600000').default(30_000),
+  CHANGES_RETENTION_DAYS: z.coerce.number().int().min(1, 'must be 1 to 3650').max(3650, 'must be 1 to 3650').default(30),
+});
+
+/** What production must be told, since a default would be a trap there. */
+function missingInProduction(env: z.infer<typeof environment>): string[] {
+  const faults: string[] = [];
+  if (!env.DATABASE_URL) faults.push('DATABASE_URL is required when NODE_ENV=production');
+  if (!env.CALENDLY_API_URL) faults.push('CALENDLY_API_URL is required when NODE_ENV=production');
+  if (!env.CALENDLY_OAUTH_URL) faults.push('CALENDLY_OAUTH_URL is required when NODE_ENV=production');
+  if (!env.ENCRYPTION_KEYS?.length) faults.push('ENCRYPTION_KEYS is required when NODE_ENV=production');
+  if (!env.ADMIN_API_KEY) faults.push('ADMIN_API_KEY is required when NODE_ENV=production');
+  return faults;
+}
+
+/**
+ * Reads the environment once.
+ * @throws ConfigError naming every fault; a value is never echoed, since it may be a secret.
+ */
+export function readConfig(variables: NodeJS.ProcessEnv): Config {
+  const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = environment.safeParse(given);
+  if (!parsed.success) throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
+  const env = parsed.data;
+  const production = env.NODE_ENV === 'production';
+  const faults = production ? missingInProduction(env) : [];
+  if (!production && Boolean(env.CALENDLY_API_URL) !== Boolean(env.CALENDLY_OAUTH_URL)) {
+    faults.push('CALENDLY_API_URL and CALENDLY_OAUTH_URL go together: set both, or neither for the bundled sandbox');
+  }
+  if (faults.length > 0) throw new ConfigError(faults);
+
+  return {
+    production,
+    host: env.HOST,
+    port: env.PORT ?? 4000,
+    portIsChosen: env.PORT !== undefined,
+    publicUrl: env.PUBLIC_URL ?? null,
+    dataDir: resolve(env.DATA_DIR),
+    databaseUrl: env.DATABASE_URL ?? null,
+    databasePoolSize: env.DATABASE_POOL_SIZE,
+    upstream:
+      env.CALENDLY_API_URL && env.CALENDLY_OAUTH_URL
+        ? { apiUrl: env.CALENDLY_API_URL, oauthUrl: env.CALENDLY_OAUTH_URL }
+        : null,
+    sandboxPort: env.SANDBOX_PORT ?? 4001,
+    sandboxPortIsChosen: env.SANDBOX_PORT !== undefined,
+    encryptionKeys: env.ENCRYPTION_KEYS ?? [],
+    adminApiKey: env.ADMIN_API_KEY ?? null,
+    allowedOrigins: env.ALLOWED_ORIGINS,
+    allowedRedirectOrigins: env.ALLOWED_REDIRECT_ORIGINS,
+    role: env.ROLE,
+    logLevel: env.LOG_LEVEL ?? (production ? 'info' : 'warn'),
+    rateLimit: { calls: env.RATE_LIMIT_CALLS, windowMs: env.RATE_LIMIT_WINDOW_MS, penaltyMs: env.RATE_LIMIT_PENALTY_MS },
+    changesRetentionDays: env.CHANGES_RETENTION_DAYS,
+  };
+}

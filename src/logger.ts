@@ -1,0 +1,28 @@
+import { pino, type Logger as PinoLogger } from 'pino';
+
+export type Logger = PinoLogger;
+
+export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/**
+ * Secrets are kept out of log calls in the first place; these paths are the second fence, for objects that carry
+ * headers or credentials by nature.
+ */
+const redactedPaths = ['authorization', 'clientSecret', 'accessToken', 'refreshToken', 'code', 'macSecret', 'apiKey', 'password']
+  .flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
+  .concat(['headers.cookie', 'req.headers.cookie', 'headers["set-cookie"]']);
+
+/** JSON lines on stderr, so that stdout stays free for what a person reads at start. */
+export function createLogger(level: LogLevel, destination: NodeJS.WritableStream = process.stderr): Logger {
+  return pino(
+    {
+      level,
+      base: undefined,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: redactedPaths, censor: '***' },
+    },
+    destination,
+  );
+}
