@@ -1,4 +1,5 @@
 import { ApiError } from '../api-error.ts';
+import { DEFAULT_FORMULA_READINGS, type FormulaReadings } from '../formula/readings.ts';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -48,7 +49,7 @@ export const DEFAULT_LIMITS = {
   urlCharacters: 16_000,
 } satisfies Record<string, number>;
 
-/** Values each switch may take; the first one is the default. */
+/** Values each switch may take; the first one is the default. The readings of the formula language are switches too. */
 export const SWITCH_VALUES = {
   /** `token_type` as the documentation spells it, "Bearer " with a trailing space. */
   tokenTypeTrailingSpace: [false, true],
@@ -107,8 +108,8 @@ export class Settings {
   /** Throws ApiError 400 that names the known keys or the values a switch may take. Changes all or nothing. */
   changeSwitches(changes: Record<string, unknown>): void {
     for (const [name, value] of Object.entries(changes)) {
-      if (!Object.hasOwn(SWITCH_VALUES, name)) throw unknownKey('switch', name, Object.keys(SWITCH_VALUES));
-      const values: readonly unknown[] = SWITCH_VALUES[name as keyof Switches];
+      const values = switchValues(name);
+      if (!values) throw unknownKey('switch', name, Object.keys(defaultSwitches()));
       if (!values.includes(value)) {
         const choices = values.map((choice) => JSON.stringify(choice)).join(', ');
         throw refused(`The switch ${name} must be one of ${choices}`);
@@ -123,9 +124,15 @@ export class Settings {
   }
 }
 
+/** The values a switch may take; undefined for an unknown one. Readings of the formula language are either or. */
+function switchValues(name: string): readonly unknown[] | undefined {
+  if (Object.hasOwn(SWITCH_VALUES, name)) return SWITCH_VALUES[name as keyof typeof SWITCH_VALUES];
+  return Object.hasOwn(DEFAULT_FORMULA_READINGS, name) ? [true, false] : undefined;
+}
+
 function defaultSwitches(): Switches {
   const defaults = Object.entries(SWITCH_VALUES).map(([name, values]) => [name, values[0]]);
-  return Object.fromEntries(defaults) as Switches;
+  return { ...DEFAULT_FORMULA_READINGS, ...Object.fromEntries(defaults) } as Switches;
 }
 
 function unknownKey(kind: string, name: string, known: string[]): ApiError {
