@@ -1,0 +1,58 @@
+import { AppError } from '../errors.ts';
+
+/** Each role may do what the ones before it may. */
+export const roles = ['viewer', 'editor', 'admin'] as const;
+export type Role = (typeof roles)[number];
+
+/** Who is calling, and how far the caller's key reaches. What is out of reach looks as if it did not exist. */
+export class Caller {
+  /** Stable name for fairness, audit and ownership, such as `key:7`. Never the key itself. */
+  readonly id: string;
+  readonly name: string;
+  readonly role: Role;
+  readonly #connectionIds: ReadonlySet<number> | null;
+  readonly #baseIds: ReadonlySet<string> | null;
+
+  constructor(caller: { id: string; name: string; role: Role; connectionIds: number[] | null; baseIds: string[] | null }) {
+    this.id = caller.id;
+    this.name = caller.name;
+    this.role = caller.role;
+    this.#connectionIds = caller.connectionIds && new Set(caller.connectionIds);
+    this.#baseIds = caller.baseIds && new Set(caller.baseIds);
+  }
+
+  may(role: Role): boolean {
+    return roles.indexOf(this.role) >= roles.indexOf(role);
+  }
+
+  sees(connectionId: number, baseId?: string): boolean {
+    if (this.#connectionIds && !this.#connectionIds.has(connectionId)) return false;
+    return baseId === undefined || this.#baseIds === null || this.#baseIds.has(baseId);
+  }
+
+  /** @throws AppError BASE_NOT_FOUND, the same as for a base that does not exist. */
+  requireBase(connectionId: number, baseId: string): void {
+    if (!this.sees(connectionId)) throw connectionNotFound(connectionId);
+    if (!this.sees(connectionId, baseId)) throw baseNotFound(baseId, connectionId);
+  }
+
+  /** Callers with equal reach may share one answer. */
+  get reach(): string {
+    const list = (set: ReadonlySet<number | string> | null) => (set ? [...set].sort().join(',') : '*');
+    return `${this.role}|${list(this.#connectionIds)}|${list(this.#baseIds)}`;
+  }
+}
+
+export function connectionNotFound(connectionId: number): AppError {
+  return new AppError('CONNECTION_NOT_FOUND', `There is no connection with the id ${connectionId}. The query "connections" lists the ones you can use.`, {
+    details: { connectionId },
+  });
+}
+
+export function baseNotFound(baseId: string, connectionId: number): AppError {
+  return new AppError(
+    'BASE_NOT_FOUND',
+    `Connection ${connectionId} has no base ${baseId}, or may not see it. Check the id, and whether the base was granted when the connection was made.`,
+    { details: { connectionId, baseId } },
+  );
+}

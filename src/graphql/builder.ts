@@ -1,0 +1,56 @@
+import SchemaBuilder from '@pothos/core';
+import DataloaderPlugin from '@pothos/plugin-dataloader';
+import ErrorsPlugin from '@pothos/plugin-errors';
+import RelayPlugin from '@pothos/plugin-relay';
+import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
+import ZodPlugin from '@pothos/plugin-zod';
+import type { Role } from '../access/caller.ts';
+import { AppError } from '../errors.ts';
+import type { GraphQLContext } from './context.ts';
+import { InvalidInput } from './invalid-input.ts';
+
+/**
+ * The plugins wrap resolvers from the outside in: who may call, then errors that become union members, then
+ * validation (whose errors are such members), then the resolver.
+ */
+export const builder = new SchemaBuilder<{
+  Context: GraphQLContext;
+  DefaultFieldNullability: false;
+  AuthScopes: { role: Role };
+  Scalars: {
+    DateTime: { Input: Date; Output: Date | string };
+    JSON: { Input: unknown; Output: unknown };
+    Cursor: { Input: string; Output: string };
+    ID: { Input: string; Output: string | number };
+  };
+}>({
+  plugins: [ScopeAuthPlugin, ErrorsPlugin, ZodPlugin, RelayPlugin, DataloaderPlugin],
+  defaultFieldNullability: false,
+  scopeAuth: {
+    authScopes: (context) => ({ role: (role) => context.caller.may(role) }),
+    authorizeOnSubscribe: true,
+    unauthorizedError: (_parent, context, info) =>
+      new AppError('FORBIDDEN', `Your key has the role ${context.caller.role}, which may not use ${info.fieldName}. Ask an admin for a key with a higher role.`, {
+        details: { role: context.caller.role, field: info.fieldName },
+      }),
+  },
+  zod: {
+    validationError: (error) => InvalidInput.fromZod(error),
+  },
+  errors: {
+    defaultTypes: [],
+    directResult: true,
+  },
+  relay: {
+    idFieldName: 'nodeId',
+    idFieldOptions: { description: "Relay's global id of this object. Pass it to `node` or `nodes`." },
+    nodeQueryOptions: false,
+    nodesQueryOptions: false,
+    nodeTypeOptions: { description: 'Anything that can be fetched again by its global id.' },
+    cursorType: 'String',
+  },
+});
+
+builder.queryType({ description: 'Everything that can be read.' });
+builder.mutationType({ description: 'Everything that can be changed. Each field takes one `input`.' });
+builder.subscriptionType({ description: 'What the server tells by itself, over graphql-ws or server-sent events on the same path.' });
