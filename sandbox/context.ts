@@ -7,6 +7,9 @@ import type { Settings } from './control/settings.ts';
 import type { Ids } from './ids.ts';
 import type { Grants } from './oauth/grants.ts';
 import type { Users } from './oauth/users.ts';
+import type { Cells } from './records/cells.ts';
+import type { Formulas } from './records/formulas.ts';
+import type { Iterators } from './records/iterators.ts';
 import type { Records } from './records/records.ts';
 import type { State } from './state/state.ts';
 
@@ -21,6 +24,9 @@ export interface SandboxContext {
   readonly ledger: Ledger;
   readonly bases: Bases;
   readonly records: Records;
+  readonly formulas: Formulas;
+  readonly cells: Cells;
+  readonly iterators: Iterators;
   readonly users: Users;
   readonly grants: Grants;
   readonly calls: Calls;
