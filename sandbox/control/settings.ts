@@ -87,7 +87,7 @@ export type Limits = { -readonly [Name in keyof typeof DEFAULT_LIMITS]: number }
 type Widen<Values> = Values extends readonly (infer Value)[] ? Value : never;
 export type Switches = {
   -readonly [Name in keyof typeof SWITCH_VALUES]: Widen<(typeof SWITCH_VALUES)[Name]>;
-};
+} & FormulaReadings;
 
 /** The adjustable behaviour of the sandbox. Read at use, never cached, so that a change acts on the next call. */
 export class Settings {
