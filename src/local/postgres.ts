@@ -1,0 +1,251 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { chmod, chown, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { AppError } from '../errors.ts';
+import { freePort } from './ports.ts';
+import { findPostgresPlace, type PostgresPlace } from './postgres-place.ts';
+import { isServerOf } from './process-identity.ts';
+
+const roleName = 'omnera';
+const startTimeoutMs = 60_000;
+const stopTimeoutMs = 7_000;
+const startAttempts = 5;
+const pollMs = 15;
+const maxShownOutput = 2_000;
+
+export interface LocalPostgresOptions {
+  dataDir: string;
+  maxConnections: number;
+  /** False only for tests: a crash of the machine may lose data, and everything is several times faster. */
+  durable: boolean;
+  onProgress?: (step: 'creating' | 'starting') => void;
+}
+
+/**
+ * A PostgreSQL of our own. It listens on loopback alone, under a port that was free and a random password.
+ *
+ * Its life: no cluster → `initdb` into a folder under another name → renamed when whole → server started → ready once
+ * `postmaster.pid` says so (the file by which `pg_ctl` waits, too) → stopped with SIGINT, PostgreSQL's fast shutdown.
+ * A server that outlived a killed process of ours is found by the same file and stopped before a new one starts.
+ */
+export class LocalPostgres {
+  /** With the password in it: for the driver, never for a log. */
+  readonly url: string;
+  readonly place: PostgresPlace;
+  /** Fulfilled when the server has ended, whoever ended it. */
+  readonly ended: Promise<void>;
+  readonly #process: ChildProcess;
+
+  private constructor(url: string, place: PostgresPlace, server: ChildProcess, ended: Promise<void>) {
+    this.url = url;
+    this.place = place;
+    this.#process = server;
+    this.ended = ended;
+  }
+
+  static async start(options: LocalPostgresOptions): Promise<LocalPostgres> {
+    const password = await keptPassword(options.dataDir);
+    const place = await findPostgresPlace(options.dataDir, password.slice(0, 8));
+    const cluster = join(place.home, 'postgres');
+    if (!(await exists(cluster))) {
+      options.onProgress?.('creating');
+      await createCluster(place, cluster, password);
+    }
+    options.onProgress?.('starting');
+    await stopLeftoverServer(cluster);
+
+    let lastOutput = '';
+    for (let attempt = 1; attempt <= startAttempts; attempt++) {
+      const port = await freePort();
+      const log = join(place.home, 'postgres.log');
+      const { server, ended } = await launch(place, cluster, port, log, options);
+      if (await becomesReady(cluster, server, ended)) {
+        const url = `postgres://${roleName}:${password}@127.0.0.1:${port}/postgres`;
+        return new LocalPostgres(url, place, server, ended);
+      }
+      lastOutput = (await readFile(log, 'utf8').catch(() => '')).slice(-maxShownOutput).trim();
+      // Somebody took the port in between, or the last workers of a killed server still hold its shared memory.
+      await wait(200 * attempt);
+    }
+    throw new AppError('INTERNAL', `PostgreSQL in ${cluster} does not start:\n${lastOutput}`);
+  }
+
+  /** Ends open transactions and connections, writes everything to disk, and ends the server. */
+  async stop(): Promise<void> {
+    this.#process.kill('SIGINT');
+    await Promise.race([this.ended, wait(stopTimeoutMs, undefined, { ref: false })]);
+    if (this.#process.exitCode === null && this.#process.signalCode === null) this.#process.kill('SIGQUIT');
+    await this.ended;
+  }
+}
+
+/** The database's password, made once. Only its owner may read it. */
+async function keptPassword(dataDir: string): Promise<string> {
+  const folder = join(dataDir, 'keys');
+  const file = join(folder, 'postgres-password');
+  const known = await readFile(file, 'utf8').catch(() => null);
+  if (known !== null && known.trim() !== '') return known.trim();
+  await mkdir(dataDir, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const password = randomBytes(24).toString('hex');
+  await writeFile(file, `${password}\n`, { mode: 0o600 });
+  return password;
+}
+
+async function createCluster(place: PostgresPlace, cluster: string, password: string): Promise<void> {
+  const unfinished = `${cluster}.unfinished`;
+  const passwordFile = join(place.home, 'postgres.initial-password');
+  await rm(unfinished, { recursive: true, force: true });
+  await rm(passwordFile, { force: true });
+  await mkdir(unfinished, { mode: 0o700 });
+  await writeFile(passwordFile, `${password}\n`, { mode: 0o600, flag: 'wx' });
+  try {
+    if (place.user) {
+      await chown(unfinished, place.user.uid, place.user.gid);
+      await chown(passwordFile, place.user.uid, place.user.gid);
+    }
+    const program = join(place.programs, 'bin', 'initdb');
+    await chmod(program, 0o755).catch(() => undefined);
+    await chmod(join(place.programs, 'bin', 'postgres'), 0o755).catch(() => undefined);
+    await runInitdb(program, place, [
+      `--pgdata=${unfinished}`,
+      `--username=${roleName}`,
+      `--pwfile=${passwordFile}`,
+      '--auth=scram-sha-256',
+      '--encoding=UTF8',
+      // PostgreSQL's own locale: the same order of text on every machine, whatever locales it has.
+      '--locale=C',
+      '--locale-provider=builtin',
+      '--builtin-locale=C.UTF-8',
+      '--no-sync',
+    ]);
+  } finally {
+    await rm(passwordFile, { force: true });
+  }
+  await rename(unfinished, cluster);
+}
+
+async function runInitdb(program: string, place: PostgresPlace, flags: string[]): Promise<void> {
+  const child = spawn(program, flags, {
+    ...place.user,
+    cwd: '/',
+    env: programEnvironment(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  const keep = (chunk: Buffer): void => {
+    output = (output + chunk.toString()).slice(-maxShownOutput);
+  };
+  child.stdout.on('data', keep);
+  child.stderr.on('data', keep);
+  const [code] = (await once(child, 'close').catch((cause: unknown) => {
+    throw new AppError('INTERNAL', `PostgreSQL's initdb cannot be run (${program})`, { cause });
+  })) as [number | null];
+  if (code !== 0) {
+    throw new AppError(
+      'INTERNAL',
+      `PostgreSQL could not create its data folder. If libraries are missing, run: npm rebuild. Its last words:\n${output.trim()}`,
+    );
+  }
+}
+
+async function launch(
+  place: PostgresPlace,
+  cluster: string,
+  port: number,
+  log: string,
+  options: LocalPostgresOptions,
+): Promise<{ server: ChildProcess; ended: Promise<void> }> {
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    port,
+    unix_socket_directories: '',
+    max_connections: options.maxConnections,
+    timezone: 'UTC',
+    log_timezone: 'UTC',
+    jit: 'off',
+    // Errors of statements reach their caller. In the log they would only put data next to the data.
+    log_min_messages: 'log',
+    log_min_error_statement: 'panic',
+    log_error_verbosity: 'terse',
+    log_checkpoints: 'off',
+    ...(options.durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
+  };
+  const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const output = await open(log, 'w', 0o600);
+  const server = spawn(join(place.programs, 'bin', 'postgres'), ['-D', cluster, ...flags], {
+    ...place.user,
+    cwd: '/',
+    env: programEnvironment(),
+    stdio: ['ignore', output.fd, output.fd],
+    // Its own session: Ctrl-C in a terminal reaches us alone, and the server is stopped in its turn.
+    detached: true,
+  });
+  const ended = new Promise<void>((resolve) => {
+    server.once('exit', () => resolve());
+    server.once('error', () => resolve());
+  });
+  await output.close();
+  return { server, ended };
+}
+
+/** Nothing of our environment reaches the server: it may hold secrets, and PostgreSQL reads several PG* variables. */
+function programEnvironment(): Record<string, string> {
+  return { LC_ALL: 'C', TMPDIR: tmpdir() };
+}
+
+async function becomesReady(cluster: string, server: ChildProcess, ended: Promise<void>): Promise<boolean> {
+  let hasEnded = false;
+  void ended.then(() => (hasEnded = true));
+  const deadline = Date.now() + startTimeoutMs;
+  while (!hasEnded && Date.now() < deadline) {
+    const lock = await readLock(cluster);
+    if (lock?.pid === server.pid && lock?.status === 'ready') return true;
+    await wait(pollMs);
+  }
+  if (!hasEnded) server.kill('SIGQUIT');
+  return false;
+}
+
+/** Stops the server of an earlier process of ours that was killed, or forgets the file that such a server left. */
+export async function stopLeftoverServer(cluster: string): Promise<void> {
+  const lock = await readLock(cluster);
+  if (!lock) return;
+  const deadline = Date.now() + stopTimeoutMs;
+  let signal: NodeJS.Signals = 'SIGINT';
+  while (await isServerOf(cluster, lock.pid)) {
+    if (Date.now() > deadline) signal = 'SIGKILL';
+    trySignal(lock.pid, signal);
+    await wait(50);
+  }
+  // PostgreSQL refuses to start while any process at all has the number in this file.
+  await rm(join(cluster, 'postmaster.pid'), { force: true });
+}
+
+function trySignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It ended between the look and the signal.
+  }
+}
+
+/** https://www.postgresql.org/docs/current/storage-file-layout.html: line 1 is the server's pid, line 8 its status. */
+async function readLock(cluster: string): Promise<{ pid: number; status: string } | null> {
+  const text = await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => null);
+  if (text === null) return null;
+  const lines = text.split('\n');
+  const pid = Number(lines[0]);
+  return Number.isInteger(pid) && pid > 0 ? { pid, status: (lines[7] ?? '').trim() } : null;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,13 @@
+import { startDatabaseServer, type DatabaseServer } from './database-server.ts';
+
+declare global {
+  var testDatabaseServer: DatabaseServer | undefined;
+}
+
+/** Runs once per test run, before the first worker. The workers inherit the two variables. */
+export default async function startServers(): Promise<void> {
+  const server = await startDatabaseServer(process.env['TEST_DATABASE_URL']);
+  globalThis.testDatabaseServer = server;
+  process.env['TEST_SERVER_URL'] = server.url;
+  process.env['TEST_TEMPLATE_DATABASE'] = server.templateName;
+}
