@@ -1,5 +1,7 @@
-import { FormulaError } from './formula-error.ts';
+import { compile } from './compile.ts';
+import { parse } from './parser.ts';
 import { DEFAULT_FORMULA_READINGS, type FormulaReadings } from './readings.ts';
+import type { Expression } from './syntax.ts';
 import type { FormulaRecord, FormulaValue } from './value.ts';
 
 /** A parsed formula, ready to run on any number of records. */
@@ -7,13 +9,14 @@ export interface Formula {
   readonly text: string;
   /** Fields the formula names, as written (names or ids), each once. */
   readonly fieldReferences: readonly string[];
+  readonly root: Expression;
   readonly run: (record: FormulaRecord) => FormulaValue;
 }
 
 /** @throws FormulaError for syntax and unknown functions. Unknown fields are the caller's to find in `fieldReferences`. */
-export function parseFormula(text: string, _readings: FormulaReadings = DEFAULT_FORMULA_READINGS): Formula {
-  if (text.length >= 0) throw FormulaError.syntax();
-  return { text, fieldReferences: [], run: () => null };
+export function parseFormula(text: string, readings: FormulaReadings = DEFAULT_FORMULA_READINGS): Formula {
+  const { root, fieldReferences } = parse(text, readings);
+  return { text, fieldReferences, root, run: compile(root) };
 }
 
 /** Never throws; a runtime error comes back as a `FormulaFailure`. */
