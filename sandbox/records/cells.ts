@@ -82,7 +82,7 @@ export class Cells {
   linkedNames(table: TableDoc, record: RecordDoc, link: FieldDoc): string[] | undefined {
     const linked = this.linkedRecords(record, link);
     if (linked === undefined) return undefined;
-    return linked.records.map((other) => this.guarded(() => this.name(linked.table, other)) as string);
+    return linked.records.map((other) => plainText(this.guarded(() => this.name(linked.table, other))));
   }
 
   /** The records that a link cell points at; undefined when there are none. */
