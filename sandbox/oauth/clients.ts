@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
+import { isLoopbackRedirect } from './redirect-uri.ts';
 import { USER_SCOPES } from './scopes.ts';
 
 /** An integration that was registered at the upstream. */
@@ -9,22 +10,32 @@ export interface OAuthClient {
   name: string;
   /** Scopes enabled on the integration. */
   scopes: readonly string[];
+  isRegisteredRedirect(redirectUri: string): boolean;
 }
 
+/** All are in development: any loopback address is registered for them. The second one has fewer scopes enabled. */
 const CLIENTS: readonly OAuthClient[] = [
   {
     id: 'calendly_client_xyz789',
     secret: 'secret_calendly_abc123',
     name: 'Omnera Integration',
     scopes: USER_SCOPES,
+    isRegisteredRedirect: isLoopbackRedirect,
   },
   {
     id: 'calendly_client_second',
     secret: 'secret_calendly_second',
     name: 'Second Integration',
-    scopes: USER_SCOPES,
+    scopes: USER_SCOPES.filter((scope) => scope !== 'block:manage'),
+    isRegisteredRedirect: isLoopbackRedirect,
   },
-  { id: 'calendly_client_public', secret: null, name: 'Public Integration', scopes: USER_SCOPES },
+  {
+    id: 'calendly_client_public',
+    secret: null,
+    name: 'Public Integration',
+    scopes: USER_SCOPES,
+    isRegisteredRedirect: isLoopbackRedirect,
+  },
 ];
 
 export function listClients(): readonly OAuthClient[] {
