@@ -57,7 +57,7 @@ function decide(request: SandboxRequest, context: SandboxContext, codes: Authori
   codes.close(ticket);
   const code = codes.issue(pending, userId, baseIds);
   context.grants.issued.record('authorizationCode', code);
-  const challenge = context.settings.switches.challengeInRedirect
+  const challenge: Record<string, string> = context.settings.switches.challengeInRedirect
     ? { code_challenge: codeChallenge, code_challenge_method: 'S256' }
     : {};
   return redirect(withParameters(redirectUri, { code, state, ...challenge }));
