@@ -59,7 +59,7 @@ export class Cells {
   formulaValue(table: TableDoc, record: RecordDoc, field: FieldDoc): FormulaValue {
     const cell =
       field.type === 'multipleRecordLinks'
-        ? this.linkedNames(table, record, field)
+        ? this.linkedNames(record, field)
         : this.read(table, record, field);
     return fieldToFormulaValue(field, cell, this.formulas.readings());
   }
@@ -74,12 +74,12 @@ export class Cells {
   /** The record's name: its primary cell as text. */
   name(table: TableDoc, record: RecordDoc): string {
     const field = primaryField(table);
-    if (field.type === 'multipleRecordLinks') return this.linkedNames(table, record, field)?.join(', ') ?? '';
+    if (field.type === 'multipleRecordLinks') return this.linkedNames(record, field)?.join(', ') ?? '';
     return plainText(this.read(table, record, field));
   }
 
   /** Names of the linked records, in the order of the cell; undefined when there are none. */
-  linkedNames(table: TableDoc, record: RecordDoc, link: FieldDoc): string[] | undefined {
+  linkedNames(record: RecordDoc, link: FieldDoc): string[] | undefined {
     const linked = this.linkedRecords(record, link);
     if (linked === undefined) return undefined;
     return linked.records.map((other) => plainText(this.guarded(() => this.name(linked.table, other))));

@@ -50,10 +50,11 @@ export class Formulas {
   }
 }
 
-function readingsOf(switches: Readonly<Record<string, unknown>>): FormulaReadings {
+function readingsOf(settings: Settings['switches']): FormulaReadings {
+  const switches = new Map<string, unknown>(Object.entries(settings));
   const readings: FormulaReadings = { ...DEFAULT_FORMULA_READINGS };
   for (const name of Object.keys(readings) as (keyof FormulaReadings)[]) {
-    const value = switches[name];
+    const value = switches.get(name);
     if (typeof value === 'boolean') readings[name] = value;
   }
   return readings;

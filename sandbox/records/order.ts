@@ -42,8 +42,7 @@ function compare(a: SortKey, b: SortKey): number {
 }
 
 function sortKey(cells: Cells, table: TableDoc, record: RecordDoc, field: FieldDoc): SortKey {
-  if (field.type === 'multipleRecordLinks')
-    return cells.linkedNames(table, record, field)?.join(', ') ?? null;
+  if (field.type === 'multipleRecordLinks') return cells.linkedNames(record, field)?.join(', ') ?? null;
   const value = cells.read(table, record, field);
   if (value === undefined) return null;
   switch (field.type) {

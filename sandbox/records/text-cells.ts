@@ -19,7 +19,7 @@ export function textCell(
   field: FieldDoc,
   format: TextFormat,
 ): string | undefined {
-  if (field.type === 'multipleRecordLinks') return cells.linkedNames(table, record, field)?.join(', ');
+  if (field.type === 'multipleRecordLinks') return cells.linkedNames(record, field)?.join(', ');
   const value = cells.read(table, record, field);
   if (value === undefined) return undefined;
   return valueText(field.type, field.options ?? {}, value, format);
