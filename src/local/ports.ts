@@ -1,34 +1,52 @@
-import getPort from 'get-port';
+import getPort, { portNumbers } from 'get-port';
 import { createServer } from 'node:net';
 import { AppError } from '../errors.ts';
+
+/** How many ports after a taken default are tried before any free one is taken. */
+const nearbyPorts = 20;
 
 /** A port that was free a moment ago on every interface. */
 export async function freePort(): Promise<number> {
   return getPort();
 }
 
+export interface PortWish {
+  /** 0 means any. */
+  port: number;
+  isChosen: boolean;
+  /** The variable by which it is chosen. */
+  variable: string;
+}
+
 /**
  * The port to listen on. A port that somebody chose is used or refused, never silently replaced: others know it.
- * A default that is taken gives way to a free one. Port 0 means any.
+ * A default that is taken gives way to a free one nearby.
+ * @param except Ports that are promised to somebody else.
  */
-export async function portFor(
-  wish: { port: number; isChosen: boolean; variable: string },
-  host: string,
-  except: readonly number[] = [],
-): Promise<number> {
-  if (wish.port === 0) return getPort({ host, exclude: except });
-  if (!except.includes(wish.port) && (await isFree(wish.port, host))) return wish.port;
-  if (!wish.isChosen) return getPort({ exclude: [...except, wish.port] });
+export async function portFor(wish: PortWish, host: string, except: readonly number[] = []): Promise<number> {
+  if (wish.port === 0) return getPort({ exclude: except });
+  if (!wish.isChosen) {
+    return getPort({ port: portNumbers(wish.port, wish.port + nearbyPorts), exclude: except });
+  }
+  const fault = except.includes(wish.port) ? 'EADDRINUSE' : await whyNot(wish.port, host);
+  if (fault === null) return wish.port;
   throw new AppError(
     'INTERNAL',
-    `Port ${wish.port} is taken on ${host}. Stop what listens there, or set ${wish.variable} to another port (0 for any free one).`,
+    `${wish.variable}: port ${wish.port} on ${host} ${explain(fault)}, or set ${wish.variable}=0 for any free one.`,
   );
 }
 
-async function isFree(port: number, host: string): Promise<boolean> {
+function explain(fault: string): string {
+  if (fault === 'EADDRINUSE') return 'is taken. Stop what listens there, choose another';
+  if (fault === 'EACCES') return 'may not be used by this user. Choose one above 1023';
+  return `cannot be used (${fault}). Choose another, check HOST`;
+}
+
+/** Whether a chosen port can be listened on: null, or the system's error code. */
+async function whyNot(port: number, host: string): Promise<string | null> {
   return new Promise((resolve) => {
     const probe = createServer();
-    probe.once('error', () => resolve(false));
-    probe.listen({ port, host, exclusive: true }, () => probe.close(() => resolve(true)));
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    probe.listen({ port, host, exclusive: true }, () => probe.close(() => resolve(null)));
   });
 }

@@ -37,12 +37,9 @@ export interface PostgresPlace {
 export async function findPostgresPlace(dataDir: string, name: string): Promise<PostgresPlace> {
   const packaged = await packagedPrograms();
   if (process.getuid?.() !== 0) {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
     return { programs: packaged, home: await realpath(dataDir), user: null, isElsewhere: false };
   }
   const user = await serverUser();
-  // 0711: the server's user may pass through on its way to the cluster, and can neither list nor read anything else.
-  await mkdir(dataDir, { recursive: true, mode: 0o711 });
   const home = canEnter(user, dataDir) ? await realpath(dataDir) : await systemFolder(dataDir, name, user);
   const isReachable = canRun(user, join(packaged, 'bin', 'postgres'));
   return {

@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
+import { ensureDataFolder, keptSecret } from './data-folder.ts';
 import { freePort } from './ports.ts';
 import { findPostgresPlace, type PostgresPlace } from './postgres-place.ts';
 import { isServerOf } from './process-identity.ts';
@@ -22,7 +23,8 @@ export interface LocalPostgresOptions {
   maxConnections: number;
   /** False only for tests: a crash of the machine may lose data, and everything is several times faster. */
   durable: boolean;
-  onProgress?: (step: 'creating' | 'starting') => void;
+  /** Ends a start that is under way. */
+  signal?: AbortSignal;
 }
 
 /**
@@ -48,14 +50,13 @@ export class LocalPostgres {
   }
 
   static async start(options: LocalPostgresOptions): Promise<LocalPostgres> {
-    const password = await keptPassword(options.dataDir);
-    const place = await findPostgresPlace(options.dataDir, password.slice(0, 8));
+    await ensureDataFolder(options.dataDir);
+    const password = await keptSecret(options.dataDir, 'postgres-password', () =>
+      randomBytes(24).toString('hex'),
+    );
+    const place = await findPostgresPlace(options.dataDir, password);
     const cluster = join(place.home, 'postgres');
-    if (!(await exists(cluster))) {
-      options.onProgress?.('creating');
-      await createCluster(place, cluster, password);
-    }
-    options.onProgress?.('starting');
+    if (!(await exists(cluster))) await createCluster(place, cluster, password, options.signal);
     await stopLeftoverServer(cluster);
 
     let lastOutput = '';
@@ -63,10 +64,11 @@ export class LocalPostgres {
       const port = await freePort();
       const log = join(place.home, 'postgres.log');
       const { server, ended } = await launch(place, cluster, port, log, options);
-      if (await becomesReady(cluster, server, ended)) {
+      if (await becomesReady(cluster, server, ended, options.signal)) {
         const url = `postgres://${roleName}:${password}@127.0.0.1:${port}/postgres`;
         return new LocalPostgres(url, place, server, ended);
       }
+      options.signal?.throwIfAborted();
       lastOutput = (await readFile(log, 'utf8').catch(() => '')).slice(-maxShownOutput).trim();
       // Somebody took the port in between, or the last workers of a killed server still hold its shared memory.
       await wait(200 * attempt);
@@ -83,20 +85,12 @@ export class LocalPostgres {
   }
 }
 
-/** The database's password, made once. Only its owner may read it. */
-async function keptPassword(dataDir: string): Promise<string> {
-  const folder = join(dataDir, 'keys');
-  const file = join(folder, 'postgres-password');
-  const known = await readFile(file, 'utf8').catch(() => null);
-  if (known !== null && known.trim() !== '') return known.trim();
-  await mkdir(dataDir, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const password = randomBytes(24).toString('hex');
-  await writeFile(file, `${password}\n`, { mode: 0o600 });
-  return password;
-}
-
-async function createCluster(place: PostgresPlace, cluster: string, password: string): Promise<void> {
+async function createCluster(
+  place: PostgresPlace,
+  cluster: string,
+  password: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const unfinished = `${cluster}.unfinished`;
   const passwordFile = join(place.home, 'postgres.initial-password');
   await rm(unfinished, { recursive: true, force: true });
@@ -108,10 +102,7 @@ async function createCluster(place: PostgresPlace, cluster: string, password: st
       await chown(unfinished, place.user.uid, place.user.gid);
       await chown(passwordFile, place.user.uid, place.user.gid);
     }
-    const program = join(place.programs, 'bin', 'initdb');
-    await chmod(program, 0o755).catch(() => undefined);
-    await chmod(join(place.programs, 'bin', 'postgres'), 0o755).catch(() => undefined);
-    await runInitdb(program, place, [
+    await runInitdb(place, signal, [
       `--pgdata=${unfinished}`,
       `--username=${roleName}`,
       `--pwfile=${passwordFile}`,
@@ -129,9 +120,15 @@ async function createCluster(place: PostgresPlace, cluster: string, password: st
   await rename(unfinished, cluster);
 }
 
-async function runInitdb(program: string, place: PostgresPlace, flags: string[]): Promise<void> {
+async function runInitdb(
+  place: PostgresPlace,
+  signal: AbortSignal | undefined,
+  flags: string[],
+): Promise<void> {
+  const program = join(place.programs, 'bin', 'initdb');
   const child = spawn(program, flags, {
     ...place.user,
+    ...(signal ? { signal } : {}),
     cwd: '/',
     env: programEnvironment(),
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -185,10 +182,13 @@ async function launch(
     // Its own session: Ctrl-C in a terminal reaches us alone, and the server is stopped in its turn.
     detached: true,
   });
+  // However our process ends, the server is told to end as well, in order.
+  const tell = (): void => void server.kill('SIGINT');
+  process.once('exit', tell);
   const ended = new Promise<void>((resolve) => {
     server.once('exit', () => resolve());
     server.once('error', () => resolve());
-  });
+  }).then(() => void process.off('exit', tell));
   await output.close();
   return { server, ended };
 }
@@ -198,16 +198,22 @@ function programEnvironment(): Record<string, string> {
   return { LC_ALL: 'C', TMPDIR: tmpdir() };
 }
 
-async function becomesReady(cluster: string, server: ChildProcess, ended: Promise<void>): Promise<boolean> {
+async function becomesReady(
+  cluster: string,
+  server: ChildProcess,
+  ended: Promise<void>,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
   let hasEnded = false;
   void ended.then(() => (hasEnded = true));
   const deadline = Date.now() + startTimeoutMs;
-  while (!hasEnded && Date.now() < deadline) {
+  while (!hasEnded && !signal?.aborted && Date.now() < deadline) {
     const lock = await readLock(cluster);
     if (lock?.pid === server.pid && lock?.status === 'ready') return true;
     await wait(pollMs);
   }
   if (!hasEnded) server.kill('SIGQUIT');
+  await ended;
   return false;
 }
 

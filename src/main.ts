@@ -1,0 +1,163 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as wait } from 'node:timers/promises';
+import { systemClock } from './clock.ts';
+import { Closing } from './local/closing.ts';
+import { ConfigError, readConfig, type Config } from './config.ts';
+import { AppError } from './errors.ts';
+import { folderSize } from './local/data-folder.ts';
+import { Progress, usesColour } from './local/progress.ts';
+import { startLocalParts } from './local/start.ts';
+import { renderSummary } from './local/summary.ts';
+import { createLogger, type Logger } from './logger.ts';
+
+/** How long an ordered end may take altogether before the process leaves in any case. */
+const stopTimeoutMs = 10_000;
+
+const help = `Usage: npm start
+
+Starts the GraphQL server, and what it needs: PostgreSQL, a sandbox of the upstream, keys.
+Everything is set by environment variables; .env.example lists them with their defaults.
+
+  --help      show this
+  --version   show the version
+`;
+
+/** Answers --help and --version. @returns the exit code, or null when the server should start. */
+async function answerArguments(args: string[]): Promise<number | null> {
+  const [first] = args;
+  if (first === undefined) return null;
+  if (first === '--help' || first === '-h') {
+    process.stdout.write(help);
+    return 0;
+  }
+  if (first === '--version' || first === '-v') {
+    const description = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
+      version: string;
+    };
+    process.stdout.write(`${description.version}\n`);
+    return 0;
+  }
+  process.stderr.write(`Unknown argument ${first}\n\n${help}`);
+  return 1;
+}
+
+/** Starts everything, in parallel where it can be: loading our own modules takes about as long as the database. */
+async function start(
+  config: Config,
+  logger: Logger,
+  closing: Closing,
+  signal: AbortSignal,
+): Promise<{ broken: Promise<never> }> {
+  const progress = new Progress(config.production ? { write: () => true } : process.stdout);
+  const modules = Promise.all([import('./app.ts'), import('./server/listen.ts')]);
+  // Awaited below; until then a failure of the local parts comes first.
+  modules.catch(() => undefined);
+  const local = await startLocalParts(config, { progress, closing, signal });
+  const [{ createApp }, { listen }] = await progress.step('Server', modules);
+
+  const app = await createApp(local.config, { logger, clock: systemClock });
+  closing.opened('app', () => app.close());
+  signal.throwIfAborted();
+  const server = await listen(app, { host: local.config.host, port: local.config.port });
+  closing.opened('server', () => server.close());
+
+  const url = local.config.publicUrl;
+  await local.hold?.announce(url);
+  logger.info({ url }, 'ready');
+  if (!config.production) {
+    const folders = [local.hold ? config.dataDir : null, local.clusterFolder].filter(
+      (folder) => folder !== null,
+    );
+    const sizes = await Promise.all(folders.map(folderSize));
+    process.stdout.write(
+      renderSummary({
+        url,
+        explorerUrl: `${url}/graphql#code=${await app.access.issueExplorerCode()}`,
+        sandboxUrl: local.sandboxUrl,
+        upstreamUrl: local.config.upstream.apiUrl,
+        data: local.hold
+          ? {
+              folder: config.dataDir,
+              clusterFolder: local.clusterFolder,
+              bytes: sizes.reduce((a, b) => a + b, 0),
+            }
+          : null,
+        adminKeyFile: local.adminKeyFile,
+        tookMs: performance.now(),
+        colour: usesColour(process.stdout),
+      }),
+    );
+  }
+  return { broken: local.broken };
+}
+
+/** Runs until a signal or a broken part. @returns the exit code. */
+async function run(config: Config, logger: Logger): Promise<number> {
+  const stopping = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      // A second wish to stop is an impatient one; local parts are told to end as the process leaves.
+      if (stopping.signal.aborted) process.exit(1);
+      stopping.abort();
+    });
+  }
+  const stopped = new Promise<'stopped'>((resolve) =>
+    stopping.signal.addEventListener('abort', () => resolve('stopped')),
+  );
+  const closing = new Closing(logger);
+  let exitCode = 0;
+  try {
+    const { broken } = await start(config, logger, closing, stopping.signal);
+    await Promise.race([stopped, broken]);
+  } catch (error) {
+    if (!stopping.signal.aborted) {
+      report(error, config.production ? logger : null);
+      exitCode = 1;
+    }
+  }
+  const outcome = await Promise.race([
+    closing.closeAll(),
+    wait(stopTimeoutMs, 'late' as const, { ref: false }),
+  ]);
+  if (outcome === 'late') {
+    logger.error({ afterMs: stopTimeoutMs }, 'not everything ended in time');
+    return 1;
+  }
+  return exitCode;
+}
+
+/** To a person in words, to production's log as JSON. What is expected to go wrong needs no stack. */
+function report(error: unknown, logger: Logger | null): void {
+  if (logger) {
+    logger.fatal({ err: error }, 'cannot run');
+    return;
+  }
+  const isExpected = error instanceof AppError || error instanceof ConfigError;
+  const text =
+    error instanceof Error ? (isExpected ? error.message : (error.stack ?? error.message)) : String(error);
+  process.stderr.write(`\n${text}\n`);
+}
+
+async function main(): Promise<number> {
+  const answered = await answerArguments(process.argv.slice(2));
+  if (answered !== null) return answered;
+  let config: Config;
+  try {
+    config = readConfig(process.env);
+  } catch (error) {
+    report(error, null);
+    return 1;
+  }
+  const logger = createLogger(config.logLevel);
+  for (const event of ['unhandledRejection', 'uncaughtException'] as const) {
+    process.on(event, (error: unknown) => {
+      logger.fatal({ err: error }, event);
+      process.exit(1);
+    });
+  }
+  return run(config, logger);
+}
+
+process.exitCode = await main();
+// Whatever is still open, an explorer's idle socket for one, has had its time.
+setTimeout(() => process.exit(), 500).unref();
