@@ -25,6 +25,9 @@ export class Initial1764000000000 implements MigrationInterface {
         token_generation integer NOT NULL DEFAULT 0,
         -- Set before a refresh leaves and cleared with its result: what remains tells of a crash in between.
         refresh_sent_generation integer,
+        -- The one process that may refresh now; a dead holder's lease runs out.
+        refresh_holder uuid,
+        refresh_lease_until timestamptz,
         access_token_expires_at timestamptz,
         refresh_token_expires_at timestamptz,
         last_refreshed_at timestamptz,
@@ -83,7 +86,7 @@ export class Initial1764000000000 implements MigrationInterface {
         client_id text NOT NULL,
         base_id text NOT NULL,
         generation integer NOT NULL DEFAULT 0,
-        -- Everything up to here has been deleted by retention.
+        -- Everything up to here is not in the log: deleted by retention, or older than the first webhook.
         pruned_generation integer NOT NULL DEFAULT 0,
         pruned_payload integer NOT NULL DEFAULT 0,
         pruned_ordinal integer NOT NULL DEFAULT 0,
@@ -99,21 +102,35 @@ export class Initial1764000000000 implements MigrationInterface {
         upstream_id text,
         mac_secret_envelope text,
         notification_url text,
-        state text NOT NULL CHECK (state IN ('creating', 'active', 'failed', 'deleted')),
+        -- creating: the create call is under way. active: drained. lost: gone upstream, waiting for its replacement.
+        -- failed: never came to life. deleted: done with.
+        state text NOT NULL CHECK (state IN ('creating', 'active', 'lost', 'failed', 'deleted')),
         problem text,
         -- Number of the next payload to pull.
         next_payload integer NOT NULL DEFAULT 1,
         expires_at timestamptz,
+        refreshed_at timestamptz,
+        -- When the upstream was last seen to have the webhook and to keep it alive.
+        checked_at timestamptz,
+        check_lease_until timestamptz,
+        -- The upstream's last notification result.
+        notification_result jsonb,
         -- A drain is a lease on this row; a dead holder's lease simply runs out.
         drain_holder uuid,
         drain_lease_until timestamptz,
         drain_wanted_at timestamptz,
+        -- Backing off after failures.
+        drain_failures integer NOT NULL DEFAULT 0,
+        drain_not_before timestamptz,
+        -- Start of the last drain that reached the end.
         last_drained_at timestamptz,
         last_ping_at timestamptz,
         last_payload_at timestamptz,
         created_at timestamptz NOT NULL DEFAULT now(),
         UNIQUE (feed_id, generation)
       );
+      -- One create at a time, and one webhook that appends, over all instances.
+      CREATE UNIQUE INDEX webhooks_living ON webhooks (feed_id) WHERE state IN ('creating', 'active');
       CREATE INDEX webhooks_by_connection ON webhooks (connection_id);
 
       -- Position of an entry: (generation, payload, ordinal). It is the upstream's own numbering, so the same change

@@ -1,0 +1,10 @@
+/** In JSON, what jsonb cannot store (a zero character, half of a surrogate pair) and, to be passed over, `\\`. */
+const unstorable = /\\(\\|u0000|ud[89a-f][0-9a-f]{2})/g;
+
+/**
+ * JSON that PostgreSQL takes as jsonb: characters that it refuses become U+FFFD, since one of them in one cell would
+ * otherwise stop a whole feed.
+ */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value).replace(unstorable, (found, rest: string) => (rest === '\\' ? found : '\\ufffd'));
+}
