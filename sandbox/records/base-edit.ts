@@ -1,17 +1,11 @@
 import type { FieldDoc, RecordDoc, TableDoc } from '../bases/documents.ts';
 import { findField } from '../bases/fields.ts';
-import type {
-  CellsByFieldId,
-  ChangedRecord,
-  ChangeSource,
-  TableChanges,
-  Transaction,
-} from '../changes/transaction.ts';
+import type { ChangeSource, Transaction } from '../changes/transaction.ts';
 import type { SandboxContext } from '../context.ts';
 import type { User } from '../oauth/grant.ts';
 import type { CellChanges } from './cell-input.ts';
-import { dependants, type Origin } from './dependants.ts';
-import { webhookCells } from './webhook-cells.ts';
+import { EditReport } from './edit-report.ts';
+import { sameJson } from './same-json.ts';
 
 /** Who edits, and by which way. */
 export interface Author {
@@ -19,19 +13,12 @@ export interface Author {
   user: User | null;
 }
 
-interface Plan {
+export interface RecordPlan {
   tableId: string;
   /** As stored now; undefined for a record that the edit creates. */
   before: RecordDoc | undefined;
   /** As it shall be; undefined for a record that the edit destroys. */
   after: RecordDoc | undefined;
-}
-
-interface Touched {
-  tableId: string;
-  recordId: string;
-  /** Undefined if the record did not exist. */
-  cells: CellsByFieldId | undefined;
 }
 
 /**
@@ -40,7 +27,7 @@ interface Touched {
  * one record changes the inverse cell of each record that was or is linked.
  */
 export class BaseEdit {
-  private readonly plans = new Map<string, Plan>();
+  private readonly plans = new Map<string, RecordPlan>();
   private readonly tables = new Map<string, TableDoc>();
   private readonly timestamp: string;
 
@@ -122,14 +109,14 @@ export class BaseEdit {
   commit(): Transaction | null {
     const { context } = this;
     const plans = [...this.plans].filter(([, { before, after }]) => !sameJson(before?.cells, after?.cells));
-    const touched = this.snapshot(plans);
+    const report = new EditReport(context, this.baseId, plans);
     return context.state.atomically(() => {
       for (const table of this.tables.values()) context.bases.putTable(table);
       for (const [recordId, { tableId, after }] of plans) {
         if (after === undefined) context.records.of(tableId).delete(recordId);
         else context.records.of(tableId).put(recordId, after);
       }
-      const changedTablesById = this.compare(touched);
+      const changedTablesById = report.changes();
       if (Object.keys(changedTablesById).length === 0) return null;
       const { baseId, timestamp, author } = this;
       const number = context.ledger.nextNumber(baseId);
@@ -208,85 +195,4 @@ export class BaseEdit {
       }
     }
   }
-
-  /** Everything that the plan may change, computed cells of other records included, as it is before. */
-  private snapshot(plans: [string, Plan][]): Touched[] {
-    const touched = new Map<string, Touched>();
-    const add = (tableId: string, recordId: string, record: RecordDoc | undefined): void => {
-      const table = this.context.bases.table(tableId);
-      const cells = table && record && webhookCells(this.context, table, record);
-      touched.set(recordId, { tableId, recordId, cells });
-    };
-    for (const [recordId, { tableId, before }] of plans) add(tableId, recordId, before);
-    const origins = plans.map(([, plan]) => originOf(plan));
-    for (const [recordId, record] of dependants(this.context, this.baseId, origins)) {
-      if (!touched.has(recordId)) add(record.tableId, recordId, record);
-    }
-    return [...touched.values()];
-  }
-
-  private compare(touched: Touched[]): Record<string, TableChanges> {
-    const tables: Record<string, TableChanges> = {};
-    for (const { tableId, recordId, cells: before } of touched) {
-      const table = this.context.bases.table(tableId);
-      const record = this.context.records.find(tableId, recordId);
-      const after = table && record && webhookCells(this.context, table, record);
-      if (after === undefined || record === undefined) {
-        if (before === undefined) continue;
-        const changes = (tables[tableId] ??= {});
-        (changes.destroyedRecordIds ??= []).push(recordId);
-      } else if (before === undefined) {
-        const changes = (tables[tableId] ??= {});
-        const created = { createdTime: record.createdTime, cellValuesByFieldId: after };
-        (changes.createdRecordsById ??= {})[recordId] = created;
-      } else {
-        const difference = differenceOf(before, after);
-        if (difference === null) continue;
-        const changes = (tables[tableId] ??= {});
-        (changes.changedRecordsById ??= {})[recordId] = difference;
-      }
-    }
-    return tables;
-  }
-}
-
-function originOf({ tableId, before, after }: Plan): Origin {
-  const versions = [before, after].filter((version) => version !== undefined);
-  const fieldIds = new Set(versions.flatMap((version) => Object.keys(version.cells)));
-  if (before !== undefined && after !== undefined) {
-    for (const id of fieldIds) if (sameJson(before.cells[id], after.cells[id])) fieldIds.delete(id);
-  }
-  return { tableId, versions, fieldIds };
-}
-
-function differenceOf(before: CellsByFieldId, after: CellsByFieldId): ChangedRecord | null {
-  const current: CellsByFieldId = {};
-  const previous: CellsByFieldId = {};
-  const unchanged: CellsByFieldId = {};
-  for (const fieldId of new Set([...Object.keys(before), ...Object.keys(after)])) {
-    if (sameJson(essence(before[fieldId]), essence(after[fieldId]))) {
-      unchanged[fieldId] = after[fieldId];
-      continue;
-    }
-    current[fieldId] = after[fieldId] ?? null;
-    previous[fieldId] = before[fieldId] ?? null;
-  }
-  if (Object.keys(current).length === 0) return null;
-  return {
-    current: { cellValuesByFieldId: current },
-    previous: { cellValuesByFieldId: previous },
-    unchanged: { cellValuesByFieldId: unchanged },
-  };
-}
-
-/** What makes a cell the same cell: of links and attachments the ids, since names and addresses change by themselves. */
-function essence(value: unknown): unknown {
-  if (!Array.isArray(value)) return value;
-  return value.map((item: unknown) =>
-    typeof item === 'object' && item !== null && 'id' in item ? (item as { id: unknown }).id : item,
-  );
-}
-
-function sameJson(a: unknown, b: unknown): boolean {
-  return a === b || JSON.stringify(a) === JSON.stringify(b);
 }
