@@ -11,6 +11,7 @@ const beatMs = 500;
 /** Long enough for a living holder to beat, short enough that a refused start ends within two seconds. */
 const watchMs = 1_300;
 const attempts = 5;
+const settleMs = 30;
 
 interface Holder {
   pid: number;
@@ -58,18 +59,17 @@ export class FolderHold {
       since: new Date().toISOString(),
       url: null,
     };
+    const text = JSON.stringify(card);
     const prepared = `${file}.${randomBytes(4).toString('hex')}`;
-    await writeFile(prepared, JSON.stringify(card), { mode: 0o600 });
+    await writeFile(prepared, text, { mode: 0o600 });
     try {
       for (let attempt = 0; attempt < attempts; attempt++) {
-        const isOurs = await link(prepared, file).then(
-          () => true,
-          (error: NodeJS.ErrnoException) => {
-            if (error.code === 'EEXIST') return false;
-            throw error;
-          },
-        );
-        if (isOurs) return new FolderHold(file, card);
+        await link(prepared, file).catch((error: NodeJS.ErrnoException) => {
+          if (error.code !== 'EEXIST') throw error;
+        });
+        // Another start that saw a dead card may be moving ours aside and putting it back: what counts is what stays.
+        await wait(settleMs);
+        if ((await readFile(file, 'utf8').catch(() => null)) === text) return new FolderHold(file, card);
         await clearIfGone(file, dataDir, card.where);
       }
     } finally {
