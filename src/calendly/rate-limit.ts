@@ -1,19 +1,75 @@
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
+import { Lane } from './lane.ts';
+import type { Operation } from './operation.ts';
+import type { Permission } from './permission.ts';
 import type { Permits } from './permits.ts';
+
+/** Lanes that are kept before idle ones are cleared away. */
+const maxIdleLanes = 1_000;
 
 export interface RateLimiterOptions {
   permits: Permits;
-  /** How long a base rests after a 429 that does not say. */
+  /** Milliseconds that a base rests after a 429 that does not say how long. */
   penaltyMs: number;
   clock: Clock;
   logger: Logger;
 }
 
+/**
+ * Keeps all instances together within the upstream's allowance: each budget has a lane in this process, and the lanes of
+ * all processes draw on the same log of sendings. Nothing is sent without a permission from here.
+ */
 export class RateLimiter {
-  readonly options: RateLimiterOptions;
+  readonly #options: RateLimiterOptions;
+  readonly #lanes = new Map<string, Lane>();
+  #closed = false;
+
   constructor(options: RateLimiterOptions) {
-    this.options = options;
+    this.#options = options;
   }
-  close(): void {}
+
+  /**
+   * @param key `base:<id>`, or `connection:<id>` for calls without a base
+   * @throws AppError UPSTREAM_RATE_LIMITED with `retryAfterMs`, as soon as it is known that the deadline can't be kept;
+   *   DEADLINE_EXCEEDED, DATABASE_UNAVAILABLE, SHUTTING_DOWN; or the reason of the operation's abort
+   */
+  acquire(key: string, operation: Operation): Promise<Permission> {
+    return this.#lane(key).enter(operation);
+  }
+
+  /** After a 429: the whole budget rests, in every instance. Answers for how long. */
+  async pause(key: string, retryAfterMs: number | null): Promise<number> {
+    const ms = retryAfterMs ?? this.#options.penaltyMs;
+    await this.#lane(key).rest(ms);
+    return ms;
+  }
+
+  /** The upstream gave an answer of its own, whatever it was. */
+  answered(key: string): void {
+    this.#lanes.get(key)?.answered();
+  }
+
+  /** No connection, no answer, or that of a gateway. */
+  failed(key: string): void {
+    this.#lane(key).failed();
+  }
+
+  /** Turns everyone away who waits, and all who come. */
+  close(): void {
+    this.#closed = true;
+    for (const lane of this.#lanes.values()) lane.close();
+  }
+
+  #lane(key: string): Lane {
+    const known = this.#lanes.get(key);
+    if (known) return known;
+    if (this.#lanes.size >= maxIdleLanes) {
+      for (const [other, lane] of this.#lanes) if (lane.isIdle) this.#lanes.delete(other);
+    }
+    const lane = new Lane(key, this.#options.permits, this.#options.clock, this.#options.logger);
+    if (this.#closed) lane.close();
+    this.#lanes.set(key, lane);
+    return lane;
+  }
 }

@@ -1,0 +1,262 @@
+import { performance } from 'node:perf_hooks';
+import type { Clock } from '../clock.ts';
+import { AppError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { Operation } from './operation.ts';
+import { Permission } from './permission.ts';
+import type { Grant, Permits } from './permits.ts';
+import { WaitingLine, type Waiting } from './waiting-line.ts';
+
+/** Calls that may wait for one base in one process. */
+export const maxWaiting = 1_000;
+/** After this many failures in a row the upstream is taken to be down for this base … */
+const failuresUntilProbing = 3;
+/** … and is tried with one call in this time until one is answered. */
+const probeEveryMs = 1_000;
+/** The longest delay that a Node timer takes. */
+const maxTimerMs = 2_147_483_647;
+
+interface Waiter extends Waiting {
+  deadline: number;
+  since: number;
+  settle(outcome: Permission | Error): void;
+}
+
+/**
+ * The way to one base (or, for calls without a base, of one connection) in this process.
+ *
+ * Open: whoever waits is let through as the shared budget grants. Resting: after a 429 nothing passes, here by our own
+ * note of it and everywhere by the budget's. Probing: after failures in a row one call a second passes, until one is
+ * answered. While anyone waits, one loop asks the budget for as many permissions as there are waiting calls; it sleeps
+ * when the budget says how long. Without anyone waiting nothing runs.
+ */
+export class Lane {
+  readonly #key: string;
+  readonly #permits: Permits;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #line = new WaitingLine<Waiter>();
+  #serving = false;
+  #closed = false;
+  #wake: (() => void) | null = null;
+  #restsUntil = 0;
+  #failuresInARow = 0;
+  #nextProbeAt = 0;
+
+  constructor(key: string, permits: Permits, clock: Clock, logger: Logger) {
+    this.#key = key;
+    this.#permits = permits;
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  get isIdle(): boolean {
+    return this.#line.size === 0 && !this.#serving && this.#failuresInARow === 0 && this.#restMs <= 0;
+  }
+
+  /** Waits for its turn and the budget. Ends early when the operation is aborted or can't be served in time. */
+  enter(operation: Operation): Promise<Permission> {
+    const { signal, deadline, callerId, priority } = operation;
+    if (signal?.aborted) return Promise.reject(abortReason(signal));
+    if (this.#closed) return Promise.reject(shuttingDown());
+    const leftMs = deadline - this.#clock.now();
+    if (leftMs <= 0) return Promise.reject(deadlineExceeded());
+    if (this.#restMs >= leftMs) return Promise.reject(this.#tooLong(this.#restMs));
+    if (this.#line.size >= maxWaiting) return Promise.reject(this.#tooLong(this.#estimateMs));
+
+    return new Promise((resolve, reject) => {
+      const leave = (error: Error): void => {
+        if (this.#line.remove(waiter)) waiter.settle(error);
+      };
+      const onAbort = (): void => leave(abortReason(signal));
+      const timer = setTimeout(() => leave(this.#tooLong(this.#estimateMs)), Math.min(leftMs, maxTimerMs));
+      const waiter: Waiter = {
+        callerId,
+        priority,
+        deadline,
+        since: performance.now(),
+        settle: (outcome) => {
+          clearTimeout(timer);
+          signal?.removeEventListener('abort', onAbort);
+          if (outcome instanceof Error) reject(outcome);
+          else resolve(outcome);
+        },
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#line.add(waiter);
+      if (!this.#serving) void this.#serve();
+    });
+  }
+
+  /** Stops everything here at once and, through the budget, everywhere. */
+  async rest(ms: number): Promise<void> {
+    this.#restsUntil = Math.max(this.#restsUntil, performance.now() + ms);
+    await this.#permits.pause(this.#key, ms).catch((error: unknown) => {
+      this.#logger.error(
+        { err: error, budget: this.#key },
+        'The pause after a 429 could not be shared with other instances',
+      );
+    });
+  }
+
+  answered(): void {
+    if (this.#isProbing) this.#logger.info({ budget: this.#key }, 'The upstream answers again');
+    this.#failuresInARow = 0;
+    this.#wake?.();
+  }
+
+  failed(): void {
+    this.#failuresInARow += 1;
+    if (this.#failuresInARow === failuresUntilProbing) {
+      this.#logger.warn({ budget: this.#key }, 'The upstream does not answer; trying once a second');
+      this.#nextProbeAt = performance.now() + probeEveryMs;
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#turnAway(() => shuttingDown());
+    this.#wake?.();
+  }
+
+  get #isProbing(): boolean {
+    return this.#failuresInARow >= failuresUntilProbing;
+  }
+
+  get #restMs(): number {
+    return this.#restsUntil - performance.now();
+  }
+
+  /** How long a newcomer would wait behind those who wait already. */
+  get #estimateMs(): number {
+    const rounds = Math.ceil((this.#line.size + 1) / this.#permits.calls);
+    return Math.max(this.#restMs, 0) + rounds * this.#permits.windowMs;
+  }
+
+  async #serve(): Promise<void> {
+    this.#serving = true;
+    while (this.#line.size > 0) {
+      const waitMs = await this.#serveOnce();
+      if (waitMs > 0 && this.#line.size > 0) await this.#sleep(waitMs);
+    }
+    this.#serving = false;
+  }
+
+  /** Lets through whom it may and answers the time until the next can go. */
+  async #serveOnce(): Promise<number> {
+    if (this.#restMs > 0) {
+      this.#turnAwayBefore(this.#restMs);
+      return this.#restMs;
+    }
+    const untilProbeMs = this.#isProbing ? this.#nextProbeAt - performance.now() : 0;
+    if (untilProbeMs > 0) return untilProbeMs;
+
+    const askedAt = performance.now();
+    const wanted = this.#isProbing ? 1 : Math.min(this.#line.size, this.#permits.calls);
+    let grant: Grant;
+    try {
+      grant = await this.#permits.take(this.#key, wanted);
+    } catch (error) {
+      this.#turnAway(
+        () =>
+          new AppError(
+            'DATABASE_UNAVAILABLE',
+            'The database that keeps the rate limit cannot be reached. Try again shortly.',
+            { cause: error },
+          ),
+      );
+      return 0;
+    }
+    if (this.#isProbing && grant.granted > 0) this.#nextProbeAt = performance.now() + probeEveryMs;
+    for (let given = 0; given < grant.granted; given += 1) this.#letThrough(grant, askedAt);
+    if (grant.paused) this.#turnAwayBefore(grant.waitMs);
+    return grant.waitMs;
+  }
+
+  #letThrough(grant: Grant, askedAt: number): void {
+    const waiter = this.#line.takeNext();
+    const now = performance.now();
+    const permission = new Permission({
+      askedAt,
+      waitedMs: waiter ? now - waiter.since : 0,
+      mayPass: () => !this.#closed && this.#restMs <= 0,
+      giveBack: () => this.#tell(this.#permits.giveBack(this.#key, grant.grantedAt)),
+      restamp: () => this.#tell(this.#permits.restamp(this.#key, grant.grantedAt)),
+    });
+    // Everyone left while the budget was asked.
+    if (waiter) waiter.settle(permission);
+    else permission.giveBack();
+  }
+
+  /** The log of sendings is put right behind the caller's back; if that fails it is too strict or 250 ms off at most. */
+  #tell(told: Promise<void>): void {
+    told
+      .then(() => this.#wake?.())
+      .catch((error: unknown) =>
+        this.#logger.warn(
+          { err: error, budget: this.#key },
+          'A sending could not be corrected in the shared budget',
+        ),
+      );
+  }
+
+  #turnAwayBefore(waitMs: number): void {
+    const until = this.#clock.now() + waitMs;
+    this.#turnAway(
+      () => this.#tooLong(waitMs),
+      (waiter) => waiter.deadline <= until,
+    );
+  }
+
+  #turnAway(reason: () => AppError, whom: (waiter: Waiter) => boolean = () => true): void {
+    for (const waiter of this.#line.items().filter(whom))
+      if (this.#line.remove(waiter)) waiter.settle(reason());
+  }
+
+  #tooLong(retryAfterMs: number): AppError {
+    if (this.#isProbing) {
+      return new AppError(
+        'UPSTREAM_UNAVAILABLE',
+        'The upstream has not answered in time for a while. Try again in a few seconds.',
+        {
+          details: { retryAfterMs: probeEveryMs },
+        },
+      );
+    }
+    return new AppError(
+      'UPSTREAM_RATE_LIMITED',
+      `The upstream's rate limit leaves no room before the deadline. Try again in ${Math.ceil(retryAfterMs / 1_000)} s.`,
+      { details: { retryAfterMs: Math.ceil(retryAfterMs) } },
+    );
+  }
+
+  /** Until then, or until something has changed: a permission came back, the upstream answers again, we close. */
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        this.#wake = null;
+        resolve();
+      };
+      const timer = setTimeout(wake, Math.min(Math.ceil(ms), maxTimerMs));
+      this.#wake = wake;
+    });
+  }
+}
+
+export function shuttingDown(): AppError {
+  return new AppError('SHUTTING_DOWN', 'The server is shutting down. Send the request again.');
+}
+
+export function deadlineExceeded(): AppError {
+  return new AppError(
+    'DEADLINE_EXCEEDED',
+    'The deadline passed before the upstream could answer. Ask for less, or allow more time.',
+  );
+}
+
+export function abortReason(signal: AbortSignal | undefined): Error {
+  return signal?.reason instanceof Error
+    ? signal.reason
+    : new AppError('DEADLINE_EXCEEDED', 'The operation was aborted.');
+}

@@ -1,0 +1,58 @@
+import { performance } from 'node:perf_hooks';
+
+/**
+ * A permission that is older than this is not used any more: a process that was stopped, or a connection that took long to
+ * open, would send into a window that others have filled since.
+ */
+export const maxPermissionAgeMs = 250;
+/**
+ * Used later than this after it was asked for, it is entered anew with the time of its use: the budget's window is only
+ * this little wider than the upstream's second. The correction lands long before the window has passed.
+ */
+const lateAfterMs = 10;
+
+/** The right to send one call now. It ends by being used or given back, whichever comes first. */
+export class Permission {
+  readonly waitedMs: number;
+  readonly #askedAt: number;
+  readonly #mayPass: () => boolean;
+  readonly #giveBack: () => void;
+  readonly #restamp: () => void;
+  #over = false;
+
+  constructor(grant: {
+    /** By `performance.now()`, before the budget was asked, so that the age is never taken too low. */
+    askedAt: number;
+    waitedMs: number;
+    /** Whether nothing came up since that forbids the sending, such as a 429. */
+    mayPass: () => boolean;
+    giveBack: () => void;
+    restamp: () => void;
+  }) {
+    this.waitedMs = grant.waitedMs;
+    this.#askedAt = grant.askedAt;
+    this.#mayPass = grant.mayPass;
+    this.#giveBack = grant.giveBack;
+    this.#restamp = grant.restamp;
+  }
+
+  /** Asked in the very moment of sending. False: don't send, take a new one. */
+  use(): boolean {
+    if (this.#over) return false;
+    const ageMs = performance.now() - this.#askedAt;
+    if (ageMs > maxPermissionAgeMs || !this.#mayPass()) {
+      this.giveBack();
+      return false;
+    }
+    this.#over = true;
+    if (ageMs > lateAfterMs) this.#restamp();
+    return true;
+  }
+
+  /** Does nothing after it was used. */
+  giveBack(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#giveBack();
+  }
+}
