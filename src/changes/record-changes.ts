@@ -1,0 +1,105 @@
+import type { Logger } from '../logger.ts';
+import { isPruned } from './change-log.ts';
+import type { FeedReader } from './feed-reader.ts';
+import type { ChangeEntry, ChangeKind, LogEntry, Loss, SchemaEntry } from './log-entry.ts';
+import type { Position } from './position.ts';
+
+/** What a subscription tells, each with the position from which to resume after it. */
+export type FeedEvent =
+  | { type: 'position'; position: Position; at: Date }
+  | { type: 'change'; position: Position; entry: ChangeEntry }
+  | { type: 'schema'; position: Position; entry: SchemaEntry }
+  | { type: 'lost'; position: Position; loss: Loss };
+
+/** All given conditions must hold. Schema changes and losses concern everybody and pass always. */
+export interface ChangeFilter {
+  tableId?: string | null;
+  recordIds?: ReadonlySet<string> | null;
+  kinds?: ReadonlySet<ChangeKind> | null;
+  /** Ids or names of fields, one of which an update must have changed; creations and deletions concern all fields. */
+  fields?: ReadonlySet<string> | null;
+}
+
+/** A subscriber whose filter hides everything still learns a position to resume from, this often. */
+const positionIntervalMs = 25_000;
+const maxFilteredOut = 1_000;
+
+/** Pause after a failed read of the log. */
+const retryMs = 500;
+
+/**
+ * Everything in a feed after a position, without end: first the position itself, then what is in the log, then what
+ * comes. What was pruned is told as a loss, after which it goes on from the oldest entry that is left. Ends when the
+ * signal is given, also in the middle of a wait.
+ */
+export async function* streamRecordChanges(
+  reader: FeedReader,
+  options: { after: Position; filter: ChangeFilter; signal: AbortSignal; logger: Logger },
+): AsyncGenerator<FeedEvent, void, undefined> {
+  const { filter, signal } = options;
+  let position = options.after;
+  let toldAt = Date.now();
+  let filteredOut = 0;
+  yield { type: 'position', position, at: new Date(toldAt) };
+
+  while (!signal.aborted) {
+    const page = await reader.read(position).catch((error: unknown) => {
+      options.logger.warn({ err: error, feedId: reader.feed.id }, 'the change log could not be read; trying again');
+      return null;
+    });
+    if (!page) {
+      await pause(retryMs, signal);
+      continue;
+    }
+    if (isPruned(position, page.pruned)) {
+      position = page.pruned;
+      const until = (page.prunedUntil ?? new Date()).toISOString();
+      yield { type: 'lost', position, loss: { reason: 'cursor_pruned', since: null, until } };
+    }
+    for (const entry of page.entries) {
+      if (signal.aborted) return;
+      position = entry.position;
+      if (passes(entry, filter)) {
+        filteredOut = 0;
+        yield eventOf(entry);
+      } else {
+        filteredOut += 1;
+      }
+    }
+    if (filteredOut >= maxFilteredOut || Date.now() - toldAt >= positionIntervalMs) {
+      toldAt = Date.now();
+      filteredOut = 0;
+      yield { type: 'position', position, at: new Date(toldAt) };
+    }
+    if (page.entries.length === 0) await reader.grown(position, Math.max(0, toldAt + positionIntervalMs - Date.now()), signal);
+  }
+}
+
+export function passes(entry: LogEntry, filter: ChangeFilter): boolean {
+  if (entry.kind === 'schema' || entry.kind === 'lost') return true;
+  if (filter.tableId && entry.tableId !== filter.tableId) return false;
+  if (filter.recordIds && !filter.recordIds.has(entry.recordId)) return false;
+  if (filter.kinds && !filter.kinds.has(entry.kind)) return false;
+  const { fields } = filter;
+  if (!fields || entry.kind !== 'updated') return true;
+  return entry.fields.some(({ id, name }) => fields.has(id) || (name !== null && fields.has(name)));
+}
+
+function eventOf(entry: LogEntry): FeedEvent {
+  const { position } = entry;
+  if (entry.kind === 'lost') return { type: 'lost', position, loss: entry.loss };
+  if (entry.kind === 'schema') return { type: 'schema', position, entry };
+  return { type: 'change', position, entry };
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+  });
+}
