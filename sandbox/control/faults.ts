@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { ApiError } from '../api-error.ts';
+import { controlError } from './control-error.ts';
 
 /*
  * A fault is a rule. Of the calls that match it, the first `after` pass, the next `times` are spoiled, then it is spent.
@@ -58,7 +58,7 @@ export class Faults {
   add(input: unknown): Fault {
     const fault = readFault(input);
     if (this.#faults.length >= MAX_FAULTS)
-      throw refused(`There are ${MAX_FAULTS} faults already; delete some first`);
+      throw controlError(`There are ${MAX_FAULTS} faults already; delete some first`);
     this.#faults.push({ fault, path: fault.match.path === undefined ? null : pathPattern(fault.match.path) });
     return fault;
   }
@@ -93,15 +93,16 @@ export class Faults {
 }
 
 function readFault(input: unknown): Fault {
-  if (typeof input !== 'object' || input === null) throw refused('A fault is a JSON object');
+  if (typeof input !== 'object' || input === null) throw controlError('A fault is a JSON object');
   const value = input as Record<string, unknown>;
   for (const key of Object.keys(value)) {
-    if (!KNOWN_KEYS.includes(key)) throw refused(`Unknown key "${key}". Known: ${KNOWN_KEYS.join(', ')}`);
+    if (!KNOWN_KEYS.includes(key))
+      throw controlError(`Unknown key "${key}". Known: ${KNOWN_KEYS.join(', ')}`);
   }
   const kind = FAULT_KINDS.find((known) => known === (value.kind ?? 'status'));
-  if (!kind) throw refused(`kind must be one of ${FAULT_KINDS.join(', ')}`);
+  if (!kind) throw controlError(`kind must be one of ${FAULT_KINDS.join(', ')}`);
   const effect = value.effect ?? 'before';
-  if (effect !== 'before' && effect !== 'after') throw refused('effect must be "before" or "after"');
+  if (effect !== 'before' && effect !== 'after') throw controlError('effect must be "before" or "after"');
   const fault: Fault = {
     id: `flt${randomBytes(6).toString('hex')}`,
     match: readMatch(value.match),
@@ -114,7 +115,7 @@ function readFault(input: unknown): Fault {
     matched: 0,
     applied: 0,
   };
-  if (fault.status < 200) throw refused('status must be from 200 to 599');
+  if (fault.status < 200) throw controlError('status must be from 200 to 599');
   if (value.body !== undefined) fault.body = value.body;
   if (value.contentType !== undefined) fault.contentType = text('contentType', value.contentType);
   if (value.headers !== undefined) fault.headers = readHeaders(value.headers);
@@ -123,10 +124,11 @@ function readFault(input: unknown): Fault {
 
 function readMatch(input: unknown): Fault['match'] {
   if (input === undefined) return {};
-  if (typeof input !== 'object' || input === null) throw refused('match must be an object {method?, path?}');
+  if (typeof input !== 'object' || input === null)
+    throw controlError('match must be an object {method?, path?}');
   const { method, path, ...rest } = input as Record<string, unknown>;
   const unknownKey = Object.keys(rest)[0];
-  if (unknownKey !== undefined) throw refused(`Unknown key "match.${unknownKey}". Known: method, path`);
+  if (unknownKey !== undefined) throw controlError(`Unknown key "match.${unknownKey}". Known: method, path`);
   const match: Fault['match'] = {};
   if (method !== undefined && method !== '*') match.method = text('match.method', method).toUpperCase();
   if (path !== undefined) match.path = text('match.path', path);
@@ -135,13 +137,13 @@ function readMatch(input: unknown): Fault['match'] {
 
 function pathPattern(path: string): RegExp {
   if (path.length > MAX_PATTERN_CHARACTERS) {
-    throw refused(`match.path has at most ${MAX_PATTERN_CHARACTERS} characters`);
+    throw controlError(`match.path has at most ${MAX_PATTERN_CHARACTERS} characters`);
   }
   if (!path.startsWith(REGEX_PREFIX)) return glob(path);
   try {
     return new RegExp(path.slice(REGEX_PREFIX.length));
   } catch {
-    throw refused('match.path is not a regular expression');
+    throw controlError('match.path is not a regular expression');
   }
 }
 
@@ -158,11 +160,12 @@ function glob(pattern: string): RegExp {
 }
 
 function readHeaders(input: unknown): Record<string, string> {
-  if (typeof input !== 'object' || input === null) throw refused('headers must be an object of strings');
+  if (typeof input !== 'object' || input === null) throw controlError('headers must be an object of strings');
   return Object.fromEntries(
     Object.entries(input).map(([name, value]) => {
       const header = text(`headers.${name}`, value);
-      if (!/^[\w-]+$/.test(name) || /[\r\n]/.test(header)) throw refused(`headers.${name} is no HTTP header`);
+      if (!/^[\w-]+$/.test(name) || /[\r\n]/.test(header))
+        throw controlError(`headers.${name} is no HTTP header`);
       return [name.toLowerCase(), header];
     }),
   );
@@ -171,16 +174,13 @@ function readHeaders(input: unknown): Record<string, string> {
 function count(name: string, value: unknown, fallback: number, max: number): number {
   if (value === undefined) return fallback;
   if (!Number.isSafeInteger(value) || (value as number) < 0 || (value as number) > max) {
-    throw refused(`${name} must be a whole number from 0 to ${max}`);
+    throw controlError(`${name} must be a whole number from 0 to ${max}`);
   }
   return value as number;
 }
 
 function text(name: string, value: unknown): string {
-  if (typeof value !== 'string' || value === '') throw refused(`${name} must be a text that is not empty`);
+  if (typeof value !== 'string' || value === '')
+    throw controlError(`${name} must be a text that is not empty`);
   return value;
-}
-
-function refused(message: string): ApiError {
-  return new ApiError(400, 'INVALID_CONTROL_REQUEST', message);
 }

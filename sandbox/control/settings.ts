@@ -1,5 +1,6 @@
-import { ApiError } from '../api-error.ts';
+import type { ApiError } from '../api-error.ts';
 import { DEFAULT_FORMULA_READINGS, type FormulaReadings } from '../formula/readings.ts';
+import { controlError } from './control-error.ts';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -99,7 +100,7 @@ export class Settings {
     for (const [name, value] of Object.entries(changes)) {
       if (!Object.hasOwn(DEFAULT_LIMITS, name)) throw unknownKey('limit', name, Object.keys(DEFAULT_LIMITS));
       if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-        throw refused(`The limit ${name} must be a number from 0 up`);
+        throw controlError(`The limit ${name} must be a number from 0 up`);
       }
     }
     this.limits = { ...this.limits, ...(changes as Partial<Limits>) };
@@ -112,7 +113,7 @@ export class Settings {
       if (!values) throw unknownKey('switch', name, Object.keys(defaultSwitches()));
       if (!values.includes(value)) {
         const choices = values.map((choice) => JSON.stringify(choice)).join(', ');
-        throw refused(`The switch ${name} must be one of ${choices}`);
+        throw controlError(`The switch ${name} must be one of ${choices}`);
       }
     }
     this.switches = { ...this.switches, ...(changes as Partial<Switches>) };
@@ -136,9 +137,5 @@ function defaultSwitches(): Switches {
 }
 
 function unknownKey(kind: string, name: string, known: string[]): ApiError {
-  return refused(`Unknown ${kind} "${name}". Known: ${known.join(', ')}`);
-}
-
-function refused(message: string): ApiError {
-  return new ApiError(400, 'INVALID_CONTROL_REQUEST', message);
+  return controlError(`Unknown ${kind} "${name}". Known: ${known.join(', ')}`);
 }

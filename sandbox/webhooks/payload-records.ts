@@ -1,6 +1,6 @@
 import type { CellsByFieldId, ChangedRecord, CreatedRecord, TableChanges } from '../changes/transaction.ts';
-import { wants, type ViewScope } from './payload.ts';
-import type { Specification } from './specification.ts';
+import type { ViewScope } from './payload.ts';
+import { wants, type Specification } from './specification.ts';
 
 export interface PayloadRecordChange {
   current: { cellValuesByFieldId: CellsByFieldId };

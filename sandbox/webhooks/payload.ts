@@ -1,7 +1,7 @@
 import type { CreatedTable, TableChanges, Transaction } from '../changes/transaction.ts';
 import type { ActionMetadata } from './action-metadata.ts';
 import { recordPart, type RecordPart } from './payload-records.ts';
-import type { ChangeType, DataType, Specification } from './specification.ts';
+import { hasType, wants, type Specification } from './specification.ts';
 import type { ViewMoves } from './view-members.ts';
 
 export interface PayloadHead {
@@ -153,12 +153,4 @@ function matchesSourceOptions(
     return sourceMetadata?.pageId === options.formPageSubmission.pageId;
   }
   return true;
-}
-
-function hasType({ options }: Specification, type: DataType): boolean {
-  return options.filters.dataTypes.includes(type);
-}
-
-export function wants({ options }: Specification, type: ChangeType): boolean {
-  return options.filters.changeTypes?.includes(type) ?? true;
 }

@@ -42,6 +42,15 @@ export interface Includes {
   includePreviousFieldDefinitions?: boolean;
 }
 
+export function hasType({ options }: Specification, type: DataType): boolean {
+  return options.filters.dataTypes.includes(type);
+}
+
+/** Without changeTypes every kind of change is wanted. */
+export function wants({ options }: Specification, type: ChangeType): boolean {
+  return options.filters.changeTypes?.includes(type) ?? true;
+}
+
 /** Most ids in one list of a specification. */
 const MAX_IDS = 500;
 
