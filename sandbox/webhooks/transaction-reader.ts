@@ -32,11 +32,10 @@ export class TransactionReader {
     const head = payloadHead(transaction, actionMetadata(transaction, level, bases));
     const fieldIds = this.#fieldIdsByTable(transaction.baseId);
     const views = this.#viewScopes(transaction, webhooks);
-    return webhooks.flatMap((webhook) => {
+    return webhooks.flatMap((webhook): { webhook: WebhookDoc; payload: Payload }[] => {
       const { filters } = webhook.specification.options;
       if (missingThing(bases, transaction.baseId, filters) !== null) {
-        const payload: Payload = { ...head, error: true, code: 'INVALID_FILTERS' };
-        return [{ webhook, payload }];
+        return [{ webhook, payload: { ...head, error: true, code: 'INVALID_FILTERS' } }];
       }
       const view = views.get(filters.recordChangeScope ?? '') ?? null;
       const payload = changePayload(transaction, webhook.specification, head, fieldIds, view);
