@@ -1,0 +1,84 @@
+import type { Operation } from '../calendly/operation.ts';
+import type { WireBase } from '../calendly/wire.ts';
+import type { Clock } from '../clock.ts';
+import type { BaseSchema } from './base-schema.ts';
+import type { BaseSchemas } from './base-schemas.ts';
+import type { TableSchema } from './table-schema.ts';
+
+/** A schema at least this old is read again before a table or field is said not to exist, in milliseconds. */
+const doubtedAfterMs = 5_000;
+
+/** The schemas that one operation works with: each is settled once, so that all parts of an answer agree. */
+export class OperationSchemas {
+  readonly #shared: BaseSchemas;
+  readonly #operation: Operation;
+  readonly #clock: Clock;
+  readonly #reads = new Map<string, Promise<BaseSchema>>();
+  readonly #ready = new Map<string, BaseSchema>();
+  readonly #lists = new Map<number, Promise<readonly WireBase[]>>();
+
+  constructor(deps: { shared: BaseSchemas; operation: Operation; clock: Clock }) {
+    this.#shared = deps.shared;
+    this.#operation = deps.operation;
+    this.#clock = deps.clock;
+  }
+
+  /** The schema if this operation has it already; for places that must not wait. */
+  ready(connectionId: number, baseId: string): BaseSchema | null {
+    return this.#ready.get(`${connectionId}/${baseId}`) ?? null;
+  }
+
+  load(connectionId: number, baseId: string): Promise<BaseSchema> {
+    const key = `${connectionId}/${baseId}`;
+    const known = this.#reads.get(key);
+    if (known) return known;
+    const read = this.#shared.get(connectionId, baseId, this.#operation);
+    this.#reads.set(key, read);
+    return read.then((schema) => {
+      if (this.#reads.get(key) === read) this.#ready.set(key, schema);
+      return schema;
+    });
+  }
+
+  bases(connectionId: number): Promise<readonly WireBase[]> {
+    let list = this.#lists.get(connectionId);
+    if (!list) this.#lists.set(connectionId, (list = this.#shared.list(connectionId, this.#operation)));
+    return list;
+  }
+
+  /**
+   * A table by id or name. When it, or one of `fieldNames`, is not in a schema that has some age, the schema is read once
+   * more: it may have been made since.
+   * @throws AppError TABLE_NOT_FOUND; unknown fields are the caller's to report
+   */
+  async table(
+    connectionId: number,
+    baseId: string,
+    idOrName: string,
+    fieldNames: Iterable<string> = [],
+  ): Promise<TableSchema> {
+    let schema = await this.load(connectionId, baseId);
+    if (!hasAll(schema, idOrName, fieldNames) && this.#clock.now() - schema.readAt >= doubtedAfterMs) {
+      schema = await this.renew(schema, connectionId);
+    }
+    return schema.getTable(idOrName);
+  }
+
+  /** Reads a schema again, unless that has happened since `outdated` was read. */
+  renew(outdated: BaseSchema, connectionId: number): Promise<BaseSchema> {
+    const key = `${connectionId}/${outdated.baseId}`;
+    if (this.#ready.get(key) === outdated) {
+      this.#ready.delete(key);
+      this.#reads.delete(key);
+      this.#shared.forget(outdated.baseId);
+    }
+    return this.load(connectionId, outdated.baseId);
+  }
+}
+
+function hasAll(schema: BaseSchema, idOrName: string, fieldNames: Iterable<string>): boolean {
+  const table = schema.findTable(idOrName);
+  if (!table) return false;
+  for (const name of fieldNames) if (!table.findField(name)) return false;
+  return true;
+}

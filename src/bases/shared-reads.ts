@@ -1,0 +1,106 @@
+import type { Operation } from '../calendly/operation.ts';
+import type { Clock } from '../clock.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
+
+/** Failures of the one who reads, which say nothing about the others who wait for the same answer. */
+const ownFailures: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'DEADLINE_EXCEEDED',
+  'UPSTREAM_CALLS_EXCEEDED',
+  'UPSTREAM_RATE_LIMITED',
+]);
+
+interface Read<T> {
+  answer: Promise<T>;
+  /** Who sends the call. */
+  operation: Operation;
+  /** When the answer arrived, in milliseconds since the epoch; null while it is on its way. */
+  doneAt: number | null;
+}
+
+/**
+ * Answers of the upstream that several operations may use: one read at a time per key, however many ask, and the answer
+ * kept for `maxAgeMs`. A read is made in the name of the first who asks. When that one gives up (deadline, cap, client
+ * gone), one of the others reads again; a failure that concerns all is told to all and not kept.
+ */
+export class SharedReads<T> {
+  readonly #clock: Clock;
+  readonly #maxAgeMs: number;
+  readonly #maxEntries: number;
+  /** In the order of use; the first is the one to drop. */
+  readonly #reads = new Map<string, Read<T>>();
+
+  /** @param options.maxAgeMs 0 shares only reads that are on their way. */
+  constructor(options: { clock: Clock; maxAgeMs: number; maxEntries: number }) {
+    this.#clock = options.clock;
+    this.#maxAgeMs = options.maxAgeMs;
+    this.#maxEntries = options.maxEntries;
+  }
+
+  /** Answers that came without a call of their own count as `fromCache` of the operation. */
+  async read(key: string, operation: Operation, send: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const known = this.#usable(key, operation);
+      if (!known) return this.#send(key, operation, send);
+      try {
+        const answer = await known.answer;
+        operation.meter.fromCache += 1;
+        return answer;
+      } catch (error) {
+        if (!isOwnFailure(error, known.operation)) throw error;
+      }
+    }
+  }
+
+  /** What is on its way is no longer joined or kept either: it may have been read before the change. */
+  forget(concerned: (key: string) => boolean): void {
+    for (const key of this.#reads.keys()) if (concerned(key)) this.#reads.delete(key);
+  }
+
+  #usable(key: string, operation: Operation): Read<T> | null {
+    const read = this.#reads.get(key);
+    if (!read) return null;
+    if (read.doneAt !== null) {
+      if (this.#clock.now() - read.doneAt > this.#maxAgeMs) return null;
+      this.#reads.delete(key);
+      this.#reads.set(key, read);
+      return read;
+    }
+    // A person never waits in the background's line, and nobody waits beyond the own deadline.
+    const joins =
+      read.operation.deadline <= operation.deadline &&
+      (read.operation.priority === 'person' || operation.priority === 'background');
+    return joins ? read : null;
+  }
+
+  async #send(key: string, operation: Operation, send: () => Promise<T>): Promise<T> {
+    const read: Read<T> = { answer: send(), operation, doneAt: null };
+    this.#reads.delete(key);
+    this.#reads.set(key, read);
+    this.#dropOldest();
+    try {
+      const answer = await read.answer;
+      read.doneAt = this.#clock.now();
+      if (this.#maxAgeMs === 0) this.#drop(key, read);
+      return answer;
+    } catch (error) {
+      this.#drop(key, read);
+      throw error;
+    }
+  }
+
+  #drop(key: string, read: Read<T>): void {
+    if (this.#reads.get(key) === read) this.#reads.delete(key);
+  }
+
+  #dropOldest(): void {
+    for (const key of this.#reads.keys()) {
+      if (this.#reads.size <= this.#maxEntries) return;
+      this.#reads.delete(key);
+    }
+  }
+}
+
+function isOwnFailure(error: unknown, reader: Operation): boolean {
+  if (reader.signal?.aborted) return true;
+  return error instanceof AppError && ownFailures.has(error.code);
+}
