@@ -1,0 +1,86 @@
+import eslint from '@eslint/js';
+import { createNodeResolver, importX } from 'eslint-plugin-import-x';
+import typescript from 'typescript-eslint';
+
+/** Everybody may import these. */
+const ground = ['config.ts', 'errors.ts', 'logger.ts', 'clock.ts'];
+
+/** Which folder of src may import which others; what is not listed is above it or beside it. */
+const mayImport = {
+  calendly: [],
+  access: [],
+  connections: ['calendly', 'access'],
+  bases: ['calendly', 'access', 'connections'],
+  records: ['calendly', 'access', 'connections', 'bases'],
+  changes: ['calendly', 'access', 'connections'],
+  webhooks: ['calendly', 'access', 'connections', 'changes'],
+  database: ['connections', 'changes', 'webhooks'],
+  local: ['app.ts'],
+};
+
+/** What speaks GraphQL or HTTP stands above the app, and joins its feature to those that it builds on. */
+const edgesMayImport = {
+  access: [],
+  connections: ['access'],
+  bases: ['access', 'connections', 'calendly'],
+  records: ['access', 'connections', 'bases', 'calendly'],
+  changes: ['access', 'connections', 'bases', 'records'],
+  webhooks: ['access', 'connections', 'bases', 'records', 'changes', 'calendly'],
+};
+
+const zones = [
+  ...Object.entries(mayImport).map(([folder, others]) => ({
+    target: `./src/${folder}/**/!(schema|routes).ts`,
+    from: './src',
+    except: [folder, ...others, ...ground],
+    message: `src/${folder} may import ${[...others, ...ground].join(', ')}; only its schema.ts and routes.ts see more.`,
+  })),
+  ...Object.entries(edgesMayImport).map(([folder, others]) => ({
+    target: `./src/${folder}/@(schema|routes).ts`,
+    from: './src',
+    except: [folder, ...others, 'app.ts', 'graphql', ...ground],
+    message: `The edges of src/${folder} may import ${others.join(', ')}, app.ts and graphql.`,
+  })),
+  { target: './src/app.ts', from: ['./src/graphql', './src/server', './src/local', './src/main.ts'] },
+  { target: './src/graphql/!(schema|print-schema).ts', from: './src', except: ['graphql', 'app.ts', 'access', 'calendly', ...ground] },
+  { target: `./src/@(${ground.join('|')})`, from: './src', except: ground },
+  { target: './src', from: './src/main.ts', message: 'src/main.ts is where a process begins; nothing imports it.' },
+  { target: './src', from: ['./sandbox', './test'], message: 'A mistake that src and sandbox share would hide in both.' },
+  { target: './sandbox', from: ['./src', './test'], message: 'A mistake that src and sandbox share would hide in both.' },
+];
+
+export default typescript.config(
+  { ignores: ['node_modules/', '.data/', 'coverage/', 'test/support/generated/'] },
+  eslint.configs.recommended,
+  typescript.configs.recommendedTypeChecked,
+  {
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    linterOptions: { reportUnusedDisableDirectives: 'error' },
+    plugins: { 'import-x': importX },
+    settings: { 'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts', '.js'] })] },
+    rules: {
+      'import-x/no-restricted-paths': ['error', { basePath: import.meta.dirname, zones }],
+      'no-console': 'error',
+      eqeqeq: 'error',
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'ExportAllDeclaration', message: 'Import from the file that defines a thing; no barrel files.' },
+        { selector: 'ExportNamedDeclaration[source]', message: 'Import from the file that defines a thing; no barrel files.' },
+      ],
+      '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/no-floating-promises': ['error', { ignoreVoid: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', ignoreRestSiblings: true }],
+    },
+  },
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['src/config.ts', 'src/main.ts'],
+    rules: {
+      'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'src/config.ts reads the environment.' }],
+    },
+  },
+  { files: ['**/*.js'], extends: [typescript.configs.disableTypeChecked] },
+  { files: ['bench/**', 'examples/**', '.ci/**'], rules: { 'no-console': 'off' } },
+);
