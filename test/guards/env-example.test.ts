@@ -1,0 +1,23 @@
+import { expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { environment, readConfig } from '../../src/config.ts';
+
+const sample = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8');
+const lines = [...sample.matchAll(/^#?([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(([, name, value]) => ({
+  name,
+  value,
+}));
+
+test('the sample environment names every variable that is read, once, and no other', () => {
+  expect(lines.map((line) => line.name).sort()).toEqual(Object.keys(environment.shape).sort());
+});
+
+test('the defaults that the sample states are the real ones', () => {
+  const example = ['DATABASE_URL'];
+  const stated = Object.fromEntries(
+    lines.filter((line) => !example.includes(line.name ?? '')).map((line) => [line.name, line.value]),
+  );
+  const { portIsChosen, sandboxPortIsChosen, ...withSample } = readConfig(stated);
+  expect(portIsChosen && sandboxPortIsChosen).toBe(true);
+  expect(readConfig({})).toMatchObject(withSample);
+});
