@@ -67,7 +67,7 @@ export class SandboxServer {
       const reply = await this.#answer(request, response);
       if (reply) sendReply(response, reply);
     } catch (error) {
-      if (this.#closing.signal.aborted || request.destroyed) response.destroy();
+      if (this.#closing.signal.aborted || response.destroyed) response.destroy();
       else sendReply(response, this.#errorReply(error));
     }
   }
