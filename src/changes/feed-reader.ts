@@ -20,7 +20,6 @@ export class FeedReader {
   #kept: LogEntry[] = [];
   #keptAfter: Position;
   #head: Position;
-  #pruned: Pick<LogPage, 'pruned' | 'prunedUntil'>;
   #reading: Promise<void> | null = null;
   #readAgain = false;
   readonly #waiting = new Set<() => void>();
@@ -29,7 +28,6 @@ export class FeedReader {
     this.feed = feed;
     this.#head = head;
     this.#keptAfter = head;
-    this.#pruned = { pruned: feed.pruned, prunedUntil: feed.prunedUntil };
     this.#log = deps.log;
     this.#logger = deps.logger;
   }
@@ -43,7 +41,8 @@ export class FeedReader {
   async read(after: Position): Promise<LogPage> {
     if (comparePositions(after, this.#keptAfter) < 0) return this.#log.read(this.feed.id, after, maxEntriesPerRead);
     const start = firstAfter(this.#kept, after);
-    return { entries: this.#kept.slice(start, start + maxEntriesPerRead), ...this.#pruned };
+    // Retention may have overtaken what lies in memory; nobody who reads it here has lost anything.
+    return { entries: this.#kept.slice(start, start + maxEntriesPerRead), pruned: this.#keptAfter, prunedUntil: null };
   }
 
   /** Waits until there is something after a position, the time is over or the signal is given. Never fails. */
@@ -68,24 +67,26 @@ export class FeedReader {
       this.#readAgain = true;
       return this.#reading;
     }
-    this.#reading = this.#readOn()
-      .catch((error: unknown) => this.#logger.warn({ err: error, feedId: this.feed.id }, 'a feed could not be read'))
-      .finally(() => {
-        this.#reading = null;
-      });
+    this.#reading = this.#readOn();
     return this.#reading;
   }
 
   async #readOn(): Promise<void> {
-    do {
-      this.#readAgain = false;
-      const page = await this.#log.read(this.feed.id, this.#head, maxEntriesPerRead);
-      if (isPruned(this.#head, page.pruned)) this.#forget(page.pruned);
-      this.#pruned = { pruned: page.pruned, prunedUntil: page.prunedUntil };
-      this.#keep(page.entries);
-      if (page.entries.length === maxEntriesPerRead) this.#readAgain = true;
-      if (page.entries.length > 0) for (const wake of [...this.#waiting]) wake();
-    } while (this.#readAgain);
+    try {
+      do {
+        this.#readAgain = false;
+        const page = await this.#log.read(this.feed.id, this.#head, maxEntriesPerRead);
+        if (isPruned(this.#head, page.pruned)) this.#forget(page.pruned);
+        this.#keep(page.entries);
+        if (page.entries.length === maxEntriesPerRead) this.#readAgain = true;
+        if (page.entries.length > 0) for (const wake of [...this.#waiting]) wake();
+      } while (this.#readAgain);
+    } catch (error) {
+      this.#logger.warn({ err: error, feedId: this.feed.id }, 'a feed could not be read');
+    } finally {
+      // In one go with the last look at #readAgain, so that no call in between is lost.
+      this.#reading = null;
+    }
   }
 
   #keep(entries: LogEntry[]): void {

@@ -1,5 +1,5 @@
 import type { Logger } from '../logger.ts';
-import { isPruned } from './change-log.ts';
+import { isPruned, maxEntriesPerRead } from './change-log.ts';
 import type { FeedReader } from './feed-reader.ts';
 import type { ChangeEntry, ChangeKind, LogEntry, Loss, SchemaEntry } from './log-entry.ts';
 import type { Position } from './position.ts';
@@ -20,9 +20,12 @@ export interface ChangeFilter {
   fields?: ReadonlySet<string> | null;
 }
 
-/** A subscriber whose filter hides everything still learns a position to resume from, this often. */
+/**
+ * A subscriber whose filter hides everything still learns a position to resume from: at least every 30 s and every
+ * 1,000 changes. It is looked at between pages, hence the margins.
+ */
 const positionIntervalMs = 25_000;
-const maxFilteredOut = 1_000;
+const maxFilteredOut = 1_000 - maxEntriesPerRead;
 
 /** Pause after a failed read of the log. */
 const retryMs = 500;

@@ -1,0 +1,16 @@
+import { CallMeter, type Operation } from '../calendly/operation.ts';
+import type { Clock } from '../clock.ts';
+
+/** Longest that one piece of work on a webhook may take, waits for the rate limit included, in milliseconds. */
+export const backgroundDeadlineMs = 60_000;
+
+/** Upstream calls that nobody waits for. */
+export function backgroundOperation(clock: Clock, signal: AbortSignal): Operation {
+  return {
+    callerId: 'webhooks',
+    priority: 'background',
+    deadline: clock.now() + backgroundDeadlineMs,
+    signal,
+    meter: new CallMeter(),
+  };
+}

@@ -1,0 +1,217 @@
+import { randomUUID } from 'node:crypto';
+import type { DataSource } from 'typeorm';
+import type { BaseSchemas } from '../bases/base-schemas.ts';
+import type { CalendlyApi } from '../calendly/api.ts';
+import type { Operation } from '../calendly/operation.ts';
+import type { PayloadPage } from '../calendly/wire.ts';
+import type { ChangeFeeds } from '../changes/change-feeds.ts';
+import type { ChangeLog } from '../changes/change-log.ts';
+import type { LogEntry } from '../changes/log-entry.ts';
+import type { Clock } from '../clock.ts';
+import type { Upstream } from '../connections/upstream.ts';
+import { AppError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { backgroundOperation } from './background-operation.ts';
+import { entriesOf, missingPayloads, numberPayloads, type FieldName } from './payload-entries.ts';
+import { findWebhook, type Webhook } from './webhook.ts';
+
+/** A drain whose process is gone is taken over after this. */
+const leaseSeconds = 10;
+const renewIntervalMs = 3_000;
+
+/** Wait after failures: doubled each time, up to the bound. */
+const firstRetrySeconds = 1;
+const maxRetrySeconds = 60;
+
+/** The row is no longer ours: another instance took over, or the webhook was given up. What was read is dropped. */
+class LeaseLost extends Error {}
+
+/**
+ * Pulls the payloads of webhooks into the log.
+ *
+ * A drain holds a lease on the webhook's row, by PostgreSQL's clock. It pulls from `next_payload` until there is no
+ * more; each page is appended in one short transaction that also moves `next_payload` and checks that the lease and
+ * the number are still the ones that the page was read under. So whoever was asleep or cut off writes nothing, and a
+ * crash anywhere means that the same page is read again, with the same positions.
+ *
+ * A ping only sets `drain_wanted_at`. Taking the lease clears it and giving it back looks again, so a ping that
+ * comes in the middle of a drain is never forgotten, on whichever instance it came; and many pings cost one drain more.
+ */
+export class Drains {
+  readonly #deps: {
+    database: DataSource;
+    upstream: Pick<Upstream, 'api'>;
+    schemas: BaseSchemas;
+    log: ChangeLog;
+    feeds: ChangeFeeds;
+    clock: Clock;
+    logger: Logger;
+  };
+  readonly #running = new Map<string, { promise: Promise<void>; again: boolean }>();
+  readonly #closing = new AbortController();
+
+  constructor(deps: Drains['#deps']) {
+    this.#deps = deps;
+  }
+
+  /** Starts a drain in the background unless one runs here, which then looks again before it ends. */
+  kick(webhookId: string): void {
+    if (this.#closing.signal.aborted) return;
+    const running = this.#running.get(webhookId);
+    if (running) {
+      running.again = true;
+      return;
+    }
+    const state = { promise: Promise.resolve(), again: false };
+    this.#running.set(webhookId, state);
+    state.promise = this.#run(webhookId, state)
+      .catch((error: unknown) => this.#deps.logger.warn({ err: error, webhook: webhookId }, 'a drain failed'))
+      .finally(() => this.#running.delete(webhookId));
+  }
+
+  /** Drains now, or waits for the drain that runs here. */
+  async drain(webhookId: string): Promise<void> {
+    this.kick(webhookId);
+    await this.#running.get(webhookId)?.promise;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all([...this.#running.values()].map(({ promise }) => promise));
+  }
+
+  async #run(webhookId: string, state: { again: boolean }): Promise<void> {
+    let onlyIfWanted = false;
+    do {
+      state.again = false;
+      const wantedMeanwhile = await this.#drainOnce(webhookId, onlyIfWanted);
+      state.again ||= wantedMeanwhile;
+      onlyIfWanted = true;
+    } while (state.again && !this.#closing.signal.aborted);
+  }
+
+  /** @returns whether another drain was asked for meanwhile. */
+  async #drainOnce(webhookId: string, onlyIfWanted: boolean): Promise<boolean> {
+    const holder = randomUUID();
+    const startedAt = await this.#takeLease(webhookId, holder, onlyIfWanted);
+    const webhook = startedAt && (await findWebhook(this.#deps.database, webhookId));
+    if (!webhook) return false;
+    const renewal = setInterval(() => void this.#renewLease(webhookId, holder), renewIntervalMs);
+    try {
+      await this.#pull(webhook, holder);
+      return await this.#giveBack(webhookId, holder, startedAt);
+    } catch (error) {
+      if (error instanceof LeaseLost) return false;
+      await this.#giveUp(webhookId, holder, error);
+      throw error;
+    } finally {
+      clearInterval(renewal);
+    }
+  }
+
+  async #pull(webhook: Webhook, holder: string): Promise<void> {
+    const { upstream, clock } = this.#deps;
+    if (webhook.connectionId === null || webhook.upstreamId === null) {
+      throw new AppError('CONNECTION_NOT_CONNECTED', `The webhook of base ${webhook.baseId} has no connection to be read through.`);
+    }
+    let next = webhook.nextPayload;
+    for (;;) {
+      const operation = backgroundOperation(clock, this.#closing.signal);
+      const api: CalendlyApi = await upstream.api(webhook.connectionId, operation);
+      const page = await api.listPayloads(webhook.baseId, webhook.upstreamId, next);
+      if (page.cursor - page.payloads.length < next) {
+        throw new AppError('UPSTREAM_UNREADABLE', `The upstream numbered payloads below ${next}, the first that was asked for.`, {
+          details: { baseId: webhook.baseId },
+        });
+      }
+      if (page.cursor > next) await this.#append(webhook, holder, next, page, await this.#entries(webhook, next, page, operation));
+      next = page.cursor;
+      if (!page.mightHaveMore || page.payloads.length === 0) return;
+    }
+  }
+
+  async #entries(webhook: Webhook, wanted: number, page: PayloadPage, operation: Operation): Promise<LogEntry[]> {
+    const now = new Date(this.#deps.clock.now());
+    const payloads = numberPayloads(page);
+    const changed = payloads.flatMap(({ decoded }) => decoded.schemaChanges);
+    if (changed.length > 0) this.#deps.schemas.forget(webhook.baseId);
+    const hasCells = payloads.some(({ decoded }) => decoded.changes.some(({ kind }) => kind !== 'deleted'));
+    const fieldName = hasCells ? await this.#fieldNames(webhook, operation) : () => null;
+    const entries = payloads.flatMap((payload) => entriesOf(payload, webhook.generation, fieldName, now));
+    const first = page.cursor - page.payloads.length;
+    if (first === wanted) return entries;
+    return [missingPayloads(webhook.generation, first, webhook.lastDrainedAt, entries[0]?.occurredAt ?? now), ...entries];
+  }
+
+  /** Names are a courtesy: without the scope, or when the schema can't be had now, changes carry ids alone. */
+  async #fieldNames(webhook: Webhook, operation: Operation): Promise<FieldName> {
+    try {
+      const schema = await this.#deps.schemas.get(webhook.connectionId ?? 0, webhook.baseId, operation);
+      return (tableId, fieldId) => schema.findTable(tableId)?.findField(fieldId)?.name ?? null;
+    } catch (error) {
+      this.#deps.logger.debug({ err: error, baseId: webhook.baseId }, 'changes are logged without field names');
+      return () => null;
+    }
+  }
+
+  async #append(webhook: Webhook, holder: string, next: number, page: PayloadPage, entries: LogEntry[]): Promise<void> {
+    const { database, log, feeds } = this.#deps;
+    await database.transaction(async (sql) => {
+      const [, fenced] = await sql.query<[unknown[], number]>(
+        `UPDATE webhooks SET next_payload = $4, last_payload_at = clock_timestamp(),
+                drain_lease_until = clock_timestamp() + make_interval(secs => $5)
+         WHERE id = $1 AND drain_holder = $2 AND next_payload = $3 AND state = 'active'`,
+        [webhook.id, holder, next, page.cursor, leaseSeconds],
+      );
+      if (fenced === 0) throw new LeaseLost();
+      await log.append(sql, webhook.feedId, entries);
+    });
+    const last = entries.at(-1);
+    if (last) feeds.ring(webhook.feedId, last.position);
+  }
+
+  async #takeLease(webhookId: string, holder: string, onlyIfWanted: boolean): Promise<Date | null> {
+    const [[row]] = await this.#deps.database.query<[{ now: Date }[], number]>(
+      `UPDATE webhooks SET drain_holder = $2, drain_lease_until = clock_timestamp() + make_interval(secs => $3), drain_wanted_at = NULL
+       WHERE id = $1 AND state = 'active' AND (drain_holder IS NULL OR drain_lease_until < clock_timestamp())
+         AND ($4 = false OR drain_wanted_at IS NOT NULL)
+       RETURNING clock_timestamp() AS now`,
+      [webhookId, holder, leaseSeconds, onlyIfWanted],
+    );
+    return row?.now ?? null;
+  }
+
+  async #renewLease(webhookId: string, holder: string): Promise<void> {
+    await this.#deps.database
+      .query(`UPDATE webhooks SET drain_lease_until = clock_timestamp() + make_interval(secs => $3) WHERE id = $1 AND drain_holder = $2`, [
+        webhookId,
+        holder,
+        leaseSeconds,
+      ])
+      .catch((error: unknown) => this.#deps.logger.debug({ err: error, webhook: webhookId }, 'a lease could not be renewed'));
+  }
+
+  async #giveBack(webhookId: string, holder: string, startedAt: Date): Promise<boolean> {
+    const [[row]] = await this.#deps.database.query<[{ wanted: boolean }[], number]>(
+      `UPDATE webhooks SET drain_holder = NULL, drain_lease_until = NULL, last_drained_at = $3, drain_failures = 0, drain_not_before = NULL,
+              problem = NULL
+       WHERE id = $1 AND drain_holder = $2 RETURNING drain_wanted_at IS NOT NULL AS wanted`,
+      [webhookId, holder, startedAt],
+    );
+    return row?.wanted ?? false;
+  }
+
+  /** The work is still wanted, but after a pause that grows with each failure. */
+  async #giveUp(webhookId: string, holder: string, error: unknown): Promise<void> {
+    if (this.#closing.signal.aborted) error = null;
+    await this.#deps.database
+      .query(
+        `UPDATE webhooks SET drain_holder = NULL, drain_lease_until = NULL, drain_wanted_at = coalesce(drain_wanted_at, clock_timestamp()),
+                drain_failures = drain_failures + 1, problem = $3,
+                drain_not_before = clock_timestamp() + make_interval(secs => least($5, $4 * power(2, least(drain_failures, 10))) * (0.5 + random() / 2))
+         WHERE id = $1 AND drain_holder = $2`,
+        [webhookId, holder, error instanceof AppError ? error.message : null, firstRetrySeconds, maxRetrySeconds],
+      )
+      .catch(() => undefined);
+  }
+}
