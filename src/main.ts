@@ -6,7 +6,7 @@ import { ConfigError, readConfig, type Config } from './config.ts';
 import { AppError } from './errors.ts';
 import { folderSize } from './local/data-folder.ts';
 import { Progress, usesColour } from './local/progress.ts';
-import { startLocalParts } from './local/start.ts';
+import { startLocalParts, type LocalParts } from './local/start.ts';
 import { renderSummary } from './local/summary.ts';
 import { createLogger, type Logger } from './logger.ts';
 
@@ -47,7 +47,7 @@ async function start(
   logger: Logger,
   closing: Closing,
   signal: AbortSignal,
-): Promise<{ broken: Promise<never> }> {
+): Promise<LocalParts> {
   const progress = new Progress(config.production ? { write: () => true } : process.stdout);
   const modules = Promise.all([import('./app.ts'), import('./server/listen.ts')]);
   // Awaited below; until then a failure of the local parts comes first.
@@ -88,7 +88,7 @@ async function start(
       }),
     );
   }
-  return { broken: local.broken };
+  return local;
 }
 
 /** Runs until a signal or a broken part. @returns the exit code. */
@@ -101,14 +101,20 @@ async function run(config: Config, logger: Logger): Promise<number> {
       stopping.abort();
     });
   }
-  const stopped = new Promise<'stopped'>((resolve) =>
-    stopping.signal.addEventListener('abort', () => resolve('stopped')),
-  );
+  const stopped = new Promise<null>((resolve) => {
+    stopping.signal.addEventListener('abort', () => resolve(null));
+  });
   const closing = new Closing(logger);
   let exitCode = 0;
   try {
-    const { broken } = await start(config, logger, closing, stopping.signal);
-    await Promise.race([stopped, broken]);
+    const local = await start(config, logger, closing, stopping.signal);
+    const ended = await Promise.race([stopped, local.firstEnded]);
+    if (ended !== null) {
+      throw new AppError(
+        'INTERNAL',
+        `The ${ended} has ended by itself, so the server stops. Start again to go on.`,
+      );
+    }
   } catch (error) {
     if (!stopping.signal.aborted) {
       report(error, config.production ? logger : null);

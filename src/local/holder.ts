@@ -14,6 +14,8 @@ const attempts = 5;
 const settleMs = 30;
 
 interface Holder {
+  /** Tells two cards apart, whoever wrote them. */
+  id: string;
   pid: number;
   /** When that process began, see processIdentity. */
   identity: string;
@@ -53,6 +55,7 @@ export class FolderHold {
   static async take(dataDir: string): Promise<FolderHold> {
     const file = join(dataDir, 'holder.json');
     const card: Holder = {
+      id: randomBytes(8).toString('hex'),
       pid: process.pid,
       identity: (await processIdentity(process.pid)) ?? 'unknown',
       where: await thisMachine(),

@@ -1,7 +1,6 @@
 import type { ResolvedConfig } from '../app.ts';
 import type { Closing } from './closing.ts';
 import type { Config } from '../config.ts';
-import { AppError } from '../errors.ts';
 import { ensureDataFolder, secretFile } from './data-folder.ts';
 import { FolderHold } from './holder.ts';
 import { keptAdminApiKey, keptEncryptionKeys } from './keys.ts';
@@ -22,8 +21,8 @@ export interface LocalParts {
   adminKeyFile: string | null;
   /** Null when nothing of ours lies on this machine. */
   hold: FolderHold | null;
-  /** Never fulfilled; rejected when a local part ends by itself. */
-  broken: Promise<never>;
+  /** Fulfilled with the name of the first local part that has ended, by itself or because it was closed. */
+  firstEnded: Promise<string>;
 }
 
 /**
@@ -75,7 +74,7 @@ export async function startLocalParts(
     clusterFolder: postgres?.place.isElsewhere ? postgres.place.home : null,
     adminKeyFile: config.adminApiKey ? null : secretFile(config.dataDir, 'admin-api-key'),
     hold,
-    broken: Promise.race([endOf(postgres, 'The local PostgreSQL'), endOf(sandbox, 'The sandbox')]),
+    firstEnded: Promise.race([endOf(postgres, 'local PostgreSQL'), endOf(sandbox, 'sandbox')]),
   };
 }
 
@@ -118,7 +117,7 @@ async function startSandbox(
   signal: AbortSignal,
 ): Promise<SandboxProcess> {
   const wish = { port: config.sandboxPort, isChosen: config.sandboxPortIsChosen, variable: 'SANDBOX_PORT' };
-  const port = await portFor(wish, 'localhost', [serverPort]);
+  const port = await portFor(wish, '127.0.0.1', [serverPort]);
   if (port !== wish.port && wish.port !== 0)
     progress.note(`Port ${wish.port} is taken: the sandbox listens on ${port}`);
   const sandbox = await progress.step(
@@ -129,13 +128,10 @@ async function startSandbox(
   return sandbox;
 }
 
-async function endOf(part: LocalPostgres | SandboxProcess | null, name: string): Promise<never> {
+async function endOf(part: LocalPostgres | SandboxProcess | null, name: string): Promise<string> {
   if (!part) return new Promise(() => undefined);
   await part.ended;
-  throw new AppError(
-    'INTERNAL',
-    `${name} has ended by itself. Start again; if it happens twice, look at its log.`,
-  );
+  return name;
 }
 
 /** A name that a browser on this machine can open. */

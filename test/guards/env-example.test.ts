@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { environment, readConfig } from '../../src/config.ts';
 
 const sample = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8');
-const lines = [...sample.matchAll(/^#?([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(([, name, value]) => ({
+const lines = [...sample.matchAll(/^#?([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(([, name = '', value = '']) => ({
   name,
   value,
 }));
@@ -14,9 +14,8 @@ test('the sample environment names every variable that is read, once, and no oth
 
 test('the defaults that the sample states are the real ones', () => {
   const example = ['DATABASE_URL'];
-  const stated = Object.fromEntries(
-    lines.filter((line) => !example.includes(line.name ?? '')).map((line) => [line.name, line.value]),
-  );
+  const stated: Record<string, string> = {};
+  for (const { name, value } of lines) if (!example.includes(name)) stated[name] = value;
   const { portIsChosen, sandboxPortIsChosen, ...withSample } = readConfig(stated);
   expect(portIsChosen && sandboxPortIsChosen).toBe(true);
   expect(readConfig({})).toMatchObject(withSample);
