@@ -64,6 +64,11 @@ export class OperationSchemas {
     return schema.getTable(idOrName);
   }
 
+  /** For other operations: the upstream no longer knows something of the schema. This operation keeps to what it has. */
+  forgetShared(baseId: string): void {
+    this.#shared.forget(baseId);
+  }
+
   /** Reads a schema again, unless that has happened since `outdated` was read. */
   renew(outdated: BaseSchema, connectionId: number): Promise<BaseSchema> {
     const key = `${connectionId}/${outdated.baseId}`;

@@ -1,0 +1,160 @@
+import { maxRecordsPerPage } from '../calendly/api.ts';
+import type { WireRecord } from '../calendly/wire.ts';
+import { AppError } from '../errors.ts';
+import type { RecordPosition, RecordQuery } from './record-cursor.ts';
+
+/** One page of the upstream. */
+export interface WirePage {
+  records: WireRecord[];
+  offset: string | null;
+}
+
+/** A piece of a listing, and where each record's end lies. */
+export interface ListedRecords {
+  records: WireRecord[];
+  /** The place behind each record. */
+  ends: RecordPosition[];
+  hasNextPage: boolean;
+}
+
+/** How often one request begins a listing again after its iterator has died at the upstream. */
+const maxRestarts = 3;
+/** Pages that are read to find a lost place again. Beyond that, beginning anew is the caller's decision. */
+const maxPagesToFindPlace = 20;
+
+const start: RecordPosition = { offset: null, index: 0, lastId: null, count: 0, pageSize: 100, atEnd: false };
+
+/**
+ * Reads `first` records behind `after`.
+ *
+ * The upstream lists through an iterator that lives for minutes and then answers CURSOR_EXPIRED. Where sort or view fix
+ * the order, the listing is begun again and the last record looked for, within bounds; where nothing fixes the order, a
+ * new listing may come in another one and could repeat or leave out records, so the caller has to decide. A listing
+ * that died before anything of it was handed out is simply begun again.
+ * @throws AppError CURSOR_EXPIRED saying how to go on, and what `readPage` throws
+ */
+export async function listRecords(request: {
+  query: RecordQuery;
+  first: number;
+  after: RecordPosition | null;
+  readPage(offset: string | null, pageSize: number): Promise<WirePage>;
+}): Promise<ListedRecords> {
+  const { query, first, after, readPage } = request;
+  const from = after ?? start;
+  if (from.atEnd) return { records: [], ends: [], hasNextPage: false };
+  const pageSize = pageSizeFor(first, after);
+  const isOrdered = query.sort.length > 0 || query.view !== null;
+
+  for (let restarts = 0; ; restarts += 1) {
+    try {
+      if (restarts === 0 || !after) return await readFrom(from, first, pageSize, readPage);
+      const begin = await findAgain(after, readPage);
+      return await readFrom(begin, first, begin.pageSize, readPage);
+    } catch (error) {
+      if (!isExpired(error)) throw error;
+      if ((after && !isOrdered) || restarts >= maxRestarts) throw expired(error);
+    }
+  }
+}
+
+/** One call gives the whole answer where it can; a listing that goes on keeps its page size while that stays cheap. */
+function pageSizeFor(first: number, after: RecordPosition | null): number {
+  if (!after || after.offset === null) return Math.min(first, maxRecordsPerPage);
+  const callsAsBefore = Math.ceil((first + after.index) / after.pageSize);
+  const fewestCalls = Math.ceil(first / maxRecordsPerPage);
+  return callsAsBefore <= 2 * fewestCalls ? after.pageSize : maxRecordsPerPage;
+}
+
+async function readFrom(
+  begin: RecordPosition,
+  first: number,
+  size: number,
+  readPage: (offset: string | null, pageSize: number) => Promise<WirePage>,
+): Promise<ListedRecords> {
+  const records: WireRecord[] = [];
+  const ends: RecordPosition[] = [];
+  const seen = new Set<string>();
+  let { offset, count } = begin;
+  // The first page of a listing is not bound to a size yet; but a place inside of it has to lie in it again.
+  const pageSize = offset === null ? Math.min(Math.max(size, begin.index + first), maxRecordsPerPage) : size;
+  let isFirstPage = true;
+  for (;;) {
+    const page = await readPage(offset, pageSize);
+    let index = isFirstPage ? indexBehind(page.records, begin) : 0;
+    isFirstPage = false;
+    for (; index < page.records.length && records.length < first; index += 1) {
+      const record = page.records[index]!;
+      if (seen.has(record.id)) continue;
+      seen.add(record.id);
+      records.push(record);
+      count += 1;
+      const isLastOfPage = index === page.records.length - 1;
+      ends.push({
+        offset: isLastOfPage && page.offset !== null ? page.offset : offset,
+        index: isLastOfPage && page.offset !== null ? 0 : index + 1,
+        lastId: record.id,
+        count,
+        pageSize,
+        atEnd: isLastOfPage && page.offset === null,
+      });
+    }
+    if (index < page.records.length) return { records, ends, hasNextPage: true };
+    if (page.offset === null) return { records, ends, hasNextPage: false };
+    if (records.length >= first) return { records, ends, hasNextPage: true };
+    if (page.offset === offset) {
+      throw new AppError(
+        'UPSTREAM_UNREADABLE',
+        'The upstream hands out the same page over and over. Try again later.',
+      );
+    }
+    offset = page.offset;
+  }
+}
+
+/** The place may have moved within its page by deletions; the last record handed out tells where it is now. */
+function indexBehind(records: readonly WireRecord[], { index, lastId }: RecordPosition): number {
+  if (index === 0 || records[index - 1]?.id === lastId) return index;
+  const found = records.findIndex((record) => record.id === lastId);
+  return found >= 0 ? found + 1 : Math.min(index - 1, records.length);
+}
+
+/** Begins the listing anew and looks for the record before the lost place. */
+async function findAgain(
+  lost: RecordPosition,
+  readPage: (offset: string | null, pageSize: number) => Promise<WirePage>,
+): Promise<RecordPosition> {
+  const pages = Math.ceil(lost.count / maxRecordsPerPage) + 1;
+  let offset: string | null = null;
+  for (let page = 0; page < pages && pages <= maxPagesToFindPlace; page += 1) {
+    const { records, offset: next }: WirePage = await readPage(offset, maxRecordsPerPage);
+    const found = records.findIndex((record) => record.id === lost.lastId);
+    if (found >= 0) {
+      const isLastOfPage = found === records.length - 1 && next !== null;
+      return {
+        ...lost,
+        pageSize: maxRecordsPerPage,
+        offset: isLastOfPage ? next : offset,
+        index: isLastOfPage ? 0 : found + 1,
+      };
+    }
+    if (next === null) break;
+    offset = next;
+  }
+  throw new AppError(
+    'CURSOR_EXPIRED',
+    'The upstream has forgotten this listing, and its place could not be found again in a new one: it lies too far in, or the record before it is gone. Begin again without "after".',
+    { details: { placeIsLost: true } },
+  );
+}
+
+function isExpired(error: unknown): error is AppError {
+  return error instanceof AppError && error.code === 'CURSOR_EXPIRED' && error.details.placeIsLost !== true;
+}
+
+function expired(cause: unknown): AppError {
+  return new AppError(
+    'CURSOR_EXPIRED',
+    'The upstream has forgotten this listing, which it keeps for some minutes only, and nothing fixes the order in which it would come again. Begin again without "after" and leave out the records you have, or list with a "sort" or "view", with which we can find the place again.',
+    { cause },
+  );
+}

@@ -1,0 +1,197 @@
+import DataLoader from 'dataloader';
+import type { OperationSchemas } from '../bases/operation-schemas.ts';
+import type { PendingWork } from '../bases/pending-work.ts';
+import type { SharedReads } from '../bases/shared-reads.ts';
+import type { TableSchema } from '../bases/table-schema.ts';
+import { maxRecordsPerPage, type CalendlyApi } from '../calendly/api.ts';
+import type { Operation } from '../calendly/operation.ts';
+import type { WireRecord } from '../calendly/wire.ts';
+import { AppError } from '../errors.ts';
+import { covers, fieldsToAsk, unite, type FieldSet } from './field-set.ts';
+import { RecordNode } from './record-node.ts';
+
+/** One record that some place of the operation asks for, with the cells that it needs. */
+export interface RecordLookup {
+  connectionId: number;
+  baseId: string;
+  table: TableSchema;
+  recordId: string;
+  fields: FieldSet;
+}
+
+type Place = Omit<RecordLookup, 'recordId' | 'fields'>;
+
+/** Opens the upstream for this operation. */
+export type OpenApi = (connectionId: number) => Promise<CalendlyApi>;
+
+interface TableState {
+  /** What any lookup of the operation needs of this table, as far as is known; only grows. */
+  needed: FieldSet;
+  /** Null for ids that the table does not have. */
+  records: Map<string, RecordNode | null>;
+}
+
+/**
+ * All lookups of one operation, wherever they stand in it. Those of one level leave together once everything that may
+ * still add to them has settled; per table, ids that are not known yet are asked for in hundreds, each with all cells
+ * that any place needs. So a level costs ⌈distinct ids ÷ 100⌉ calls per table, and less for records met before. Each
+ * place gets its record cut to what it asked; a call that fails fails the places that asked for its ids alone.
+ */
+export class RecordPlanner {
+  readonly #openApi: OpenApi;
+  readonly #operation: Operation;
+  readonly #schemas: OperationSchemas;
+  readonly #pending: PendingWork;
+  readonly #inFlight: SharedReads<WireRecord[]>;
+  readonly #loaders: DataLoader<RecordLookup, RecordNode | null>[] = [];
+  readonly #tables = new Map<string, TableState>();
+  #hasWritten = false;
+
+  constructor(deps: {
+    openApi: OpenApi;
+    operation: Operation;
+    schemas: OperationSchemas;
+    pending: PendingWork;
+    inFlight: SharedReads<WireRecord[]>;
+  }) {
+    this.#openApi = deps.openApi;
+    this.#operation = deps.operation;
+    this.#schemas = deps.schemas;
+    this.#pending = deps.pending;
+    this.#inFlight = deps.inFlight;
+  }
+
+  /** Announces what lookups of a table will need later on, so that the first call asks for it. */
+  expect(connectionId: number, baseId: string, tableId: string, fields: FieldSet): void {
+    const state = this.#state(connectionId, baseId, tableId);
+    state.needed = unite(state.needed, fields);
+  }
+
+  /** The record as it is now, or null. @param level 1 for what needs no other read of the operation */
+  load(lookup: RecordLookup, level: number): Promise<RecordNode | null> {
+    const state = this.#state(lookup.connectionId, lookup.baseId, lookup.table.id);
+    const known = this.#known(state, lookup);
+    if (known !== undefined) return Promise.resolve(known?.cutTo(lookup.fields, level) ?? null);
+    state.needed = unite(state.needed, lookup.fields);
+    return this.#pending.reading(level, this.#loader(level).load(lookup));
+  }
+
+  /** Takes a record that came in another way, by a listing or a write, so that a lookup need not fetch it again. */
+  remember(record: RecordNode): void {
+    const { records } = this.#state(record.connectionId, record.baseId, record.tableId);
+    const known = records.get(record.id);
+    if (!known || covers(record.known, known.known)) records.set(record.id, record);
+  }
+
+  /** Forgets every record, since a write may change any of them by its links and formulas. */
+  forgetRecords(): void {
+    this.#hasWritten = true;
+    for (const { records } of this.#tables.values()) records.clear();
+  }
+
+  /** False from the first write on: an answer that is on its way to somebody else may be older than the write. */
+  get mayShareReads(): boolean {
+    return !this.#hasWritten;
+  }
+
+  #loader(level: number): DataLoader<RecordLookup, RecordNode | null> {
+    // Records are remembered per table with the cells they know, which a cache of whole lookups could not do.
+    return (this.#loaders[level] ??= new DataLoader((lookups) => this.#loadAll(lookups, level), {
+      cache: false,
+      batchScheduleFn: (dispatch) => this.#pending.whenReadyToRead(level, dispatch),
+    }));
+  }
+
+  async #loadAll(lookups: readonly RecordLookup[], level: number): Promise<(RecordNode | null | Error)[]> {
+    const byTable = new Map<TableState, RecordLookup[]>();
+    for (const lookup of lookups) {
+      const state = this.#state(lookup.connectionId, lookup.baseId, lookup.table.id);
+      const others = byTable.get(state);
+      if (others) others.push(lookup);
+      else byTable.set(state, [lookup]);
+    }
+    const failures = new Map<TableState, Map<string, Error>>();
+    await Promise.all(
+      [...byTable].map(async ([state, group]) => failures.set(state, await this.#fetchMissing(state, group))),
+    );
+    return lookups.map((lookup) => {
+      const state = this.#state(lookup.connectionId, lookup.baseId, lookup.table.id);
+      const failure = failures.get(state)?.get(lookup.recordId);
+      return failure ?? state.records.get(lookup.recordId)?.cutTo(lookup.fields, level) ?? null;
+    });
+  }
+
+  /** Fills the state; the answer tells which ids could not be asked for. */
+  async #fetchMissing(state: TableState, lookups: readonly RecordLookup[]): Promise<Map<string, Error>> {
+    const place = lookups[0]!;
+    const missing = new Set<string>();
+    for (const lookup of lookups) {
+      if (this.#known(state, lookup) === undefined) missing.add(lookup.recordId);
+    }
+    const failures = new Map<string, Error>();
+    const fields = state.needed;
+    await Promise.all(
+      chunksOf([...missing], maxRecordsPerPage).map(async (ids) => {
+        try {
+          const found = await this.#fetch(place, ids, fields);
+          for (const id of ids) state.records.set(id, null);
+          for (const wire of found) state.records.set(wire.id, nodeOf(place, wire, fields));
+        } catch (error) {
+          const failure = error instanceof Error ? error : new Error('A lookup failed', { cause: error });
+          for (const id of ids) failures.set(id, failure);
+        }
+      }),
+    );
+    return failures;
+  }
+
+  async #fetch(place: Place, ids: string[], fields: FieldSet): Promise<WireRecord[]> {
+    const { connectionId, baseId, table } = place;
+    const api = await this.#openApi(connectionId);
+    const asked = fieldsToAsk(fields, table);
+    const send = () => api.recordsByIds(baseId, table.id, ids, asked);
+    try {
+      if (!this.mayShareReads) return await send();
+      const key = `${connectionId}/${baseId}/${table.id}/${asked?.join(',') ?? '*'}/${ids.join(',')}`;
+      return await this.#inFlight.read(key, this.#operation, send);
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'FIELD_NOT_FOUND') throw error;
+      // A field has gone since the schema was read. Its cells are missing now; the rest is answered.
+      this.#schemas.forgetShared(baseId);
+      return api.recordsByIds(baseId, table.id, ids);
+    }
+  }
+
+  #known(state: TableState, lookup: RecordLookup): RecordNode | null | undefined {
+    const known = state.records.get(lookup.recordId);
+    return known && !covers(known.known, lookup.fields) ? undefined : known;
+  }
+
+  #state(connectionId: number, baseId: string, tableId: string): TableState {
+    const key = `${connectionId}/${baseId}/${tableId}`;
+    let state = this.#tables.get(key);
+    if (!state) this.#tables.set(key, (state = { needed: new Set(), records: new Map() }));
+    return state;
+  }
+}
+
+/** A record as the upstream gave it. */
+export function nodeOf(place: Place, wire: WireRecord, known: FieldSet, level = 1): RecordNode {
+  return new RecordNode({
+    connectionId: place.connectionId,
+    baseId: place.baseId,
+    tableId: place.table.id,
+    id: wire.id,
+    createdTime: wire.createdTime,
+    cells: wire.fields,
+    known,
+    table: place.table,
+    level,
+  });
+}
+
+export function chunksOf<T>(items: readonly T[], size: number): T[][] {
+  const chunks: T[][] = [];
+  for (let start = 0; start < items.length; start += size) chunks.push(items.slice(start, start + size));
+  return chunks;
+}
