@@ -15,8 +15,8 @@ export interface Page<Item> {
  * @throws AppError TOO_MANY beyond `maxItems`; CURSOR_EXPIRED when the iterator dies again and again.
  */
 export async function readAllPages<Item>(listing: {
-  readPage(offset: string | null): Promise<Page<Item>>;
-  keyOf(item: Item): string;
+  readPage: (offset: string | null) => Promise<Page<Item>>;
+  keyOf: (item: Item) => string;
   maxItems: number;
 }): Promise<Item[]> {
   for (let restarts = 0; ; restarts += 1) {

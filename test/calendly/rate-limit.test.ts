@@ -1,0 +1,214 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { systemClock } from '../../src/clock.ts';
+import { maxWaiting } from '../../src/calendly/lane.ts';
+import { maxPermissionAgeMs, type Permission } from '../../src/calendly/permission.ts';
+import { Permits, type Sql } from '../../src/calendly/permits.ts';
+import { RateLimiter } from '../../src/calendly/rate-limit.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { createBudgetDatabase, createOperation, logger } from './client.ts';
+
+const calls = 5;
+const windowMs = 400;
+let database: TestDatabase;
+let key: string;
+let limiters: RateLimiter[] = [];
+
+beforeAll(async () => {
+  database = await createBudgetDatabase();
+});
+beforeEach(() => {
+  key = `base:app${randomUUID().replaceAll('-', '')}`;
+});
+afterEach(() => {
+  for (const limiter of limiters) limiter.close();
+  limiters = [];
+});
+afterAll(() => database.close());
+
+/** One more instance on the same budget. */
+function createLimiter(sql: Sql = (text, params) => database.query(text, params)): RateLimiter {
+  const permits = new Permits(sql, { calls, windowMs });
+  const limiter = new RateLimiter({ permits, penaltyMs: 30_000, clock: systemClock, logger });
+  limiters.push(limiter);
+  return limiter;
+}
+
+async function use(limiter: RateLimiter, ...operation: Parameters<typeof createOperation>): Promise<number> {
+  for (;;) {
+    const permission = await limiter.acquire(key, createOperation(...operation));
+    if (permission.use()) return performance.now();
+  }
+}
+
+/** Keeps the event loop from turning, as a stopped process or a long computation does. */
+function block(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}
+
+const limited = (details: object = {}) =>
+  expect.objectContaining({ code: 'UPSTREAM_RATE_LIMITED', details: expect.objectContaining(details) });
+
+describe('the rate limiter', () => {
+  test('several instances together stay within the allowance and use nearly all of it', async () => {
+    const instances = [createLimiter(), createLimiter(), createLimiter()];
+    const startedAt = performance.now();
+    const rounds = 6;
+    const times = await Promise.all(
+      Array.from({ length: calls * rounds }, (_, i) => use(instances[i % 3] ?? createLimiter())),
+    );
+    times.sort((a, b) => a - b);
+    for (let i = calls; i < times.length; i += 1) {
+      // The database's clock decides; what a late turn of the event loop adds is corrected there.
+      expect((times[i] ?? 0) - (times[i - calls] ?? 0)).toBeGreaterThan(windowMs - 15);
+    }
+    const tookMs = (times.at(-1) ?? 0) - startedAt;
+    expect(tookMs).toBeLessThan(((rounds - 1) * windowMs) / 0.9);
+  });
+
+  test('a call that cannot go before its deadline fails when the deadline passes, with the time to come back', async () => {
+    const limiter = createLimiter();
+    await Promise.all(Array.from({ length: calls }, () => use(limiter)));
+    const deadline = systemClock.now() + 100;
+    await expect(limiter.acquire(key, createOperation({ deadline }))).rejects.toEqual(
+      limited({ retryAfterMs: expect.any(Number) }),
+    );
+    expect(Math.abs(systemClock.now() - deadline)).toBeLessThan(100);
+  });
+
+  test('a rest is known at once: who cannot outwait it is turned away without waiting', async () => {
+    const limiter = createLimiter();
+    await Promise.all(Array.from({ length: calls }, () => use(limiter)));
+    const waiting = limiter.acquire(key, createOperation());
+    const startedAt = performance.now();
+    await limiter.pause(key, 60_000);
+    await expect(waiting).rejects.toEqual(limited());
+    await expect(limiter.acquire(key, createOperation())).rejects.toEqual(
+      limited({ retryAfterMs: expect.any(Number) }),
+    );
+    await expect(createLimiter().acquire(key, createOperation())).rejects.toEqual(
+      limited({ retryAfterMs: expect.any(Number) }),
+    );
+    expect(performance.now() - startedAt).toBeLessThan(windowMs * 2);
+  });
+
+  test('a permission granted before a rest is not used in it', async () => {
+    const limiter = createLimiter();
+    const permission = await limiter.acquire(key, createOperation());
+    await limiter.pause(key, 60_000);
+    expect(permission.use()).toBe(false);
+  });
+
+  test('after a rest of its own length, calls go again, in every instance', async () => {
+    const limiter = createLimiter();
+    const restedAt = performance.now();
+    await limiter.pause(key, 200);
+    const times = await Promise.all([use(limiter), use(createLimiter())]);
+    for (const time of times) expect(time - restedAt).toBeGreaterThanOrEqual(199);
+  });
+
+  test('who aborts leaves the line, and its place goes to another', async () => {
+    const limiter = createLimiter();
+    await Promise.all(Array.from({ length: calls }, () => use(limiter)));
+    const leaving = new AbortController();
+    const reason = new Error('the browser was closed');
+    const left = limiter.acquire(key, createOperation({ signal: leaving.signal }));
+    const stays = limiter.acquire(key, createOperation());
+    leaving.abort(reason);
+    await expect(left).rejects.toBe(reason);
+    expect((await stays).use()).toBe(true);
+    await expect(limiter.acquire(key, createOperation({ signal: leaving.signal }))).rejects.toBe(reason);
+  });
+
+  test('permissions that are given back are had by those who wait, without waiting for the window', async () => {
+    const limiter = createLimiter();
+    const held: Permission[] = [];
+    for (let i = 0; i < calls; i += 1) held.push(await limiter.acquire(key, createOperation()));
+    const startedAt = performance.now();
+    const waiting = limiter.acquire(key, createOperation());
+    held[0]?.giveBack();
+    held[0]?.giveBack();
+    await waiting;
+    expect(performance.now() - startedAt).toBeLessThan(windowMs / 2);
+    await expect(limiter.acquire(key, createOperation({ deadline: systemClock.now() + 50 }))).rejects.toEqual(
+      limited(),
+    );
+  });
+
+  test('a process that was stopped does not send on its old permission, but gives it back', async () => {
+    const limiter = createLimiter();
+    const permissions = await Promise.all(
+      Array.from({ length: calls }, () => limiter.acquire(key, createOperation())),
+    );
+    block(maxPermissionAgeMs + 20);
+    expect(permissions.map((permission) => permission.use())).toEqual(permissions.map(() => false));
+    const startedAt = performance.now();
+    await Promise.all(Array.from({ length: calls }, () => use(limiter)));
+    expect(performance.now() - startedAt).toBeLessThan(windowMs);
+  });
+
+  test('a permission that is used late counts from its use for all instances', async () => {
+    const limiter = createLimiter();
+    const late = await Promise.all(
+      Array.from({ length: calls }, () => limiter.acquire(key, createOperation())),
+    );
+    block(200);
+    const usedAt = performance.now();
+    expect(late.map((permission) => permission.use())).toEqual(late.map(() => true));
+    expect((await use(createLimiter())) - usedAt).toBeGreaterThan(windowMs - 50);
+  });
+
+  test('background work that waits behind a crowd of people gets its one slot in ten', async () => {
+    const limiter = createLimiter();
+    const order: string[] = [];
+    const people = Array.from({ length: 14 }, () => use(limiter).then(() => order.push('person')));
+    const drain = use(limiter, { priority: 'background', callerId: 'drain' }).then(() => order.push('drain'));
+    await Promise.all([...people, drain]);
+    expect(order.indexOf('drain')).toBeGreaterThanOrEqual(5);
+    expect(order.indexOf('drain')).toBeLessThanOrEqual(10);
+  });
+
+  test('the line of one base is bounded, and other bases are not held up by it', async () => {
+    const limiter = createLimiter();
+    await Promise.all(Array.from({ length: calls }, () => use(limiter)));
+    const crowd = Array.from({ length: maxWaiting }, () => limiter.acquire(key, createOperation()));
+    const turnedAway = Promise.allSettled(crowd);
+    await expect(limiter.acquire(key, createOperation())).rejects.toEqual(
+      limited({ retryAfterMs: expect.any(Number) }),
+    );
+    expect((await limiter.acquire('base:appOther', createOperation())).waitedMs).toBeLessThan(windowMs);
+    limiter.close();
+    const codes = (await turnedAway).map((end) =>
+      end.status === 'rejected' ? (end.reason as { code: string }).code : 'passed',
+    );
+    expect(new Set(codes.slice(calls))).toEqual(new Set(['SHUTTING_DOWN']));
+    await expect(limiter.acquire(key, createOperation())).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
+  });
+
+  test('without its database nothing is let through and nobody hangs', async () => {
+    const limiter = createLimiter(() => Promise.reject(new Error('connection refused')));
+    await expect(limiter.acquire(key, createOperation())).rejects.toMatchObject({
+      code: 'DATABASE_UNAVAILABLE',
+    });
+  });
+
+  test('while the upstream is down one call a second passes, and all of them once it answers', async () => {
+    const limiter = createLimiter();
+    for (let i = 0; i < 3; i += 1) limiter.failed(key);
+    const startedAt = performance.now();
+    const passed: number[] = [];
+    const waiting = Array.from({ length: 3 }, () => use(limiter).then((at) => passed.push(at - startedAt)));
+    await waiting[0];
+    expect(passed).toHaveLength(1);
+    expect(passed[0]).toBeGreaterThan(950);
+    await expect(
+      limiter.acquire(key, createOperation({ deadline: systemClock.now() + 100 })),
+    ).rejects.toMatchObject({
+      code: 'UPSTREAM_UNAVAILABLE',
+    });
+    limiter.answered(key);
+    await Promise.all(waiting);
+    expect(passed[2]).toBeLessThan(1_900);
+  });
+});
