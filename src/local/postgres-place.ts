@@ -1,6 +1,6 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cp, chown, mkdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { chown, mkdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -152,7 +152,8 @@ async function copiedPrograms(packaged: string, home: string): Promise<string> {
     return target;
   const unfinished = `${target}.unfinished`;
   await rm(unfinished, { recursive: true, force: true });
-  await cp(packaged, unfinished, { recursive: true, verbatimSymlinks: true });
+  // The system's cp is many times faster than Node's for a thousand small files, and only root comes here.
+  await run('cp', ['-R', packaged, unfinished]);
   await rename(unfinished, target);
   return target;
 }
