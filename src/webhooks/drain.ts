@@ -9,7 +9,7 @@ import type { ChangeLog } from '../changes/change-log.ts';
 import type { LogEntry } from '../changes/log-entry.ts';
 import type { Clock } from '../clock.ts';
 import type { Upstream } from '../connections/upstream.ts';
-import { AppError } from '../errors.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { backgroundOperation } from './background-operation.ts';
 import { entriesOf, missingPayloads, numberPayloads, type FieldName } from './payload-entries.ts';
@@ -22,6 +22,18 @@ const renewIntervalMs = 3_000;
 /** Wait after failures: doubled each time, up to the bound. */
 const firstRetrySeconds = 1;
 const maxRetrySeconds = 60;
+
+export interface DrainDeps {
+  database: DataSource;
+  upstream: Pick<Upstream, 'api'>;
+  schemas: BaseSchemas;
+  log: ChangeLog;
+  feeds: ChangeFeeds;
+  clock: Clock;
+  logger: Logger;
+  /** Called when the upstream refused to hand out payloads: the webhook may be gone. */
+  onRefused: (webhookId: string) => void;
+}
 
 /** The row is no longer ours: another instance took over, or the webhook was given up. What was read is dropped. */
 class LeaseLost extends Error {}
@@ -38,19 +50,11 @@ class LeaseLost extends Error {}
  * comes in the middle of a drain is never forgotten, on whichever instance it came; and many pings cost one drain more.
  */
 export class Drains {
-  readonly #deps: {
-    database: DataSource;
-    upstream: Pick<Upstream, 'api'>;
-    schemas: BaseSchemas;
-    log: ChangeLog;
-    feeds: ChangeFeeds;
-    clock: Clock;
-    logger: Logger;
-  };
+  readonly #deps: DrainDeps;
   readonly #running = new Map<string, { promise: Promise<void>; again: boolean }>();
   readonly #closing = new AbortController();
 
-  constructor(deps: Drains['#deps']) {
+  constructor(deps: DrainDeps) {
     this.#deps = deps;
   }
 
@@ -103,6 +107,7 @@ export class Drains {
     } catch (error) {
       if (error instanceof LeaseLost) return false;
       await this.#giveUp(webhookId, holder, error);
+      if (isRefusal(error)) this.#deps.onRefused(webhookId);
       throw error;
     } finally {
       clearInterval(renewal);
@@ -201,17 +206,23 @@ export class Drains {
     return row?.wanted ?? false;
   }
 
-  /** The work is still wanted, but after a pause that grows with each failure. */
+  /** The work is still wanted: by another instance at once when we are closing, else after a pause that grows with each failure. */
   async #giveUp(webhookId: string, holder: string, error: unknown): Promise<void> {
-    if (this.#closing.signal.aborted) error = null;
+    const closing = this.#closing.signal.aborted;
     await this.#deps.database
       .query(
         `UPDATE webhooks SET drain_holder = NULL, drain_lease_until = NULL, drain_wanted_at = coalesce(drain_wanted_at, clock_timestamp()),
-                drain_failures = drain_failures + 1, problem = $3,
-                drain_not_before = clock_timestamp() + make_interval(secs => least($5, $4 * power(2, least(drain_failures, 10))) * (0.5 + random() / 2))
+                drain_failures = drain_failures + $3, problem = coalesce($4, problem),
+                drain_not_before = clock_timestamp() + $3 * make_interval(secs => least($6, $5 * power(2, least(drain_failures, 10))) * (0.5 + random() / 2))
          WHERE id = $1 AND drain_holder = $2`,
-        [webhookId, holder, error instanceof AppError ? error.message : null, firstRetrySeconds, maxRetrySeconds],
+        [webhookId, holder, closing ? 0 : 1, error instanceof AppError && !closing ? error.message : null, firstRetrySeconds, maxRetrySeconds],
       )
       .catch(() => undefined);
   }
+}
+
+const refusals: readonly ErrorCode[] = ['WEBHOOK_NOT_FOUND', 'UPSTREAM_FORBIDDEN', 'UPSTREAM_REJECTED', 'CONNECTION_NOT_CONNECTED'];
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof AppError && refusals.includes(error.code);
 }

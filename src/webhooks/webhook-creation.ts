@@ -24,6 +24,19 @@ const staleAfterSeconds = 120;
 /** How often one looks whether another instance's create has ended. */
 const lookAgainMs = 150;
 
+export interface CreationDeps {
+  database: DataSource;
+  upstream: Pick<Upstream, 'api'>;
+  cipher: SecretCipher;
+  log: ChangeLog;
+  feeds: ChangeFeeds;
+  /** Where we can be reached, and where the upstream is. */
+  publicUrl: string;
+  apiUrl: string;
+  clock: Clock;
+  logger: Logger;
+}
+
 /**
  * Creates the one webhook of a feed. Three steps, so that no database lock is held across the call:
  *
@@ -36,19 +49,9 @@ const lookAgainMs = 150;
  * create marks the one as failed and deletes the other.
  */
 export class WebhookCreation {
-  readonly #deps: {
-    database: DataSource;
-    upstream: Pick<Upstream, 'api'>;
-    cipher: SecretCipher;
-    log: ChangeLog;
-    feeds: ChangeFeeds;
-    publicUrl: string;
-    apiUrl: string;
-    clock: Clock;
-    logger: Logger;
-  };
+  readonly #deps: CreationDeps;
 
-  constructor(deps: WebhookCreation['#deps']) {
+  constructor(deps: CreationDeps) {
     this.#deps = deps;
   }
 

@@ -127,6 +127,8 @@ export class Initial1764000000000 implements MigrationInterface {
         last_ping_at timestamptz,
         last_payload_at timestamptz,
         created_at timestamptz NOT NULL DEFAULT now(),
+        -- When it stopped being active.
+        ended_at timestamptz,
         UNIQUE (feed_id, generation)
       );
       -- One create at a time, and one webhook that appends, over all instances.

@@ -1,0 +1,40 @@
+import type { BaseSchemas } from '../bases/base-schemas.ts';
+import type { Operation } from '../calendly/operation.ts';
+import type { Clock } from '../clock.ts';
+import type { ConnectionEntity } from '../connections/connection.entity.ts';
+import type { Upstream } from '../connections/upstream.ts';
+
+/** How long a connection that could read a base is believed to still be able to, in milliseconds. */
+const trustMs = 10 * 60_000;
+const maxRemembered = 10_000;
+
+/**
+ * A feed is shared by all connections of an OAuth client, but not each of them was granted every base: before one that
+ * did not make the webhook reads the log, the upstream has to let it read the base.
+ */
+export class BaseReaders {
+  readonly #upstream: Pick<Upstream, 'api'>;
+  readonly #schemas: BaseSchemas;
+  readonly #clock: Clock;
+  readonly #provenAt = new Map<string, number>();
+
+  constructor(deps: { upstream: Pick<Upstream, 'api'>; schemas: BaseSchemas; clock: Clock }) {
+    this.#upstream = deps.upstream;
+    this.#schemas = deps.schemas;
+    this.#clock = deps.clock;
+  }
+
+  /** @throws AppError BASE_NOT_FOUND, UPSTREAM_FORBIDDEN, and what any upstream call throws */
+  async require(connection: ConnectionEntity, baseId: string, operation: Operation): Promise<void> {
+    // A new grant is a new proof: the epoch changes with it.
+    const key = `${connection.id}/${connection.epoch}/${baseId}`;
+    const provenAt = this.#provenAt.get(key);
+    if (provenAt !== undefined && this.#clock.now() - provenAt < trustMs) return;
+    if (connection.grantedScopes.includes('schema.bases:read')) await this.#schemas.get(connection.id, baseId, operation);
+    else await (await this.#upstream.api(connection.id, operation, ['webhook:manage'])).listWebhooks(baseId);
+    this.#provenAt.delete(key);
+    this.#provenAt.set(key, this.#clock.now());
+    const [oldest] = this.#provenAt.size > maxRemembered ? this.#provenAt.keys() : [];
+    if (oldest !== undefined) this.#provenAt.delete(oldest);
+  }
+}

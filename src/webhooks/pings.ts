@@ -1,0 +1,37 @@
+import type { DataSource } from 'typeorm';
+import { verifyMac } from '../calendly/signature.ts';
+import type { SecretCipher } from '../connections/secret-cipher.ts';
+import type { Drains } from './drain.ts';
+import { isRouteId } from './webhook.ts';
+
+/** As HTTP statuses: taken, forged, nobody's, too early. The upstream takes 200 and 204 alone for success and tries again after others. */
+export type PingAnswer = 204 | 401 | 404 | 503;
+
+/** Receives the upstream's notifications. They say only "look": what happened is pulled. */
+export class Pings {
+  readonly #database: DataSource;
+  readonly #cipher: SecretCipher;
+  readonly #drains: Drains;
+
+  constructor(deps: { database: DataSource; cipher: SecretCipher; drains: Drains }) {
+    this.#database = deps.database;
+    this.#cipher = deps.cipher;
+    this.#drains = deps.drains;
+  }
+
+  /** Answers once the wish for a drain is stored, and before the drain begins. */
+  async receive(routeId: string, rawBody: Buffer, macHeader: string | undefined): Promise<PingAnswer> {
+    if (!isRouteId(routeId)) return 404;
+    const [webhook] = await this.#database.query<{ state: string; envelope: string | null }[]>(
+      'SELECT state, mac_secret_envelope AS envelope FROM webhooks WHERE id = $1',
+      [routeId],
+    );
+    if (webhook?.state === 'creating') return 503;
+    if (webhook?.state !== 'active' || webhook.envelope === null) return 404;
+    const secret = this.#cipher.open(webhook.envelope, { table: 'webhooks', column: 'mac_secret_envelope', row: routeId });
+    if (!verifyMac(rawBody, macHeader, Buffer.from(secret, 'base64'))) return 401;
+    await this.#database.query('UPDATE webhooks SET drain_wanted_at = clock_timestamp(), last_ping_at = clock_timestamp() WHERE id = $1', [routeId]);
+    this.#drains.kick(routeId);
+    return 204;
+  }
+}

@@ -1,0 +1,107 @@
+import type { DataSource } from 'typeorm';
+import type { WireWebhook } from '../calendly/wire.ts';
+import type { Clock } from '../clock.ts';
+import type { Upstream } from '../connections/upstream.ts';
+import type { Logger } from '../logger.ts';
+import { backgroundOperation } from './background-operation.ts';
+import type { Drains } from './drain.ts';
+import type { Owners } from './owners.ts';
+import { findWebhook, type NotificationResult, type Webhook } from './webhook.ts';
+import type { WebhookCreation } from './webhook-creation.ts';
+
+export interface CheckDeps {
+  database: DataSource;
+  upstream: Pick<Upstream, 'api'>;
+  owners: Owners;
+  drains: Drains;
+  creation: WebhookCreation;
+  clock: Clock;
+  logger: Logger;
+}
+
+/**
+ * Compares a webhook with what the upstream says of it. A living one gets its lease renewed and its pings switched on
+ * again; a dead one (deleted, expired, switched off) is drained to its end, given up as `lost`, and replaced. What
+ * happened between the two is told in the log when the new one lives.
+ */
+export class WebhookChecks {
+  readonly #deps: CheckDeps;
+
+  constructor(deps: CheckDeps) {
+    this.#deps = deps;
+  }
+
+  async check(webhookId: string, signal: AbortSignal): Promise<void> {
+    const { database, upstream, owners, drains, clock } = this.#deps;
+    const webhook = await findWebhook(database, webhookId);
+    if (webhook?.state !== 'active' || webhook.upstreamId === null) return;
+    const operation = backgroundOperation(clock, signal);
+    const owner = await owners.ownerOf(webhook, operation);
+    if (!owner) return;
+    const api = await upstream.api(owner.id, operation, ['webhook:manage']);
+    const [now] = await database.query<{ now: Date }[]>('SELECT clock_timestamp() AS now');
+    const found = (await api.listWebhooks(webhook.baseId)).find(({ id }) => id === webhook.upstreamId);
+    if (!found) return this.#lose(webhook, 'It is gone upstream.', signal);
+    if (!found.isHookEnabled) {
+      await drains.drain(webhook.id);
+      await api.deleteWebhook(webhook.baseId, webhook.upstreamId).catch(() => undefined);
+      return this.#lose(webhook, 'It expired or was switched off upstream.', signal);
+    }
+    let expiresAt = found.expirationTime ?? null;
+    const refreshed = await this.#isRefreshDue(webhook.id);
+    if (refreshed) expiresAt = (await api.refreshWebhook(webhook.baseId, webhook.upstreamId)).expirationTime;
+    if (webhook.notificationUrl !== null && !found.areNotificationsEnabled) {
+      await api.enableNotifications(webhook.baseId, webhook.upstreamId, true);
+    }
+    await database.query(
+      `UPDATE webhooks SET checked_at = $2, check_lease_until = NULL, expires_at = $3, notification_result = $4,
+              refreshed_at = CASE WHEN $5 THEN $2 ELSE refreshed_at END
+       WHERE id = $1 AND state = 'active'`,
+      [webhook.id, now?.now, expiresAt, JSON.stringify(notificationResult(found)), refreshed],
+    );
+    if (found.cursorForNextPayload > webhook.nextPayload) drains.kick(webhook.id);
+  }
+
+  /** Makes the webhook that takes the place of a lost one, through any connection that can. */
+  async replace(webhookId: string, signal: AbortSignal): Promise<void> {
+    const { database, owners, creation, clock, logger } = this.#deps;
+    const lost = await findWebhook(database, webhookId);
+    if (lost?.state !== 'lost') return;
+    const operation = backgroundOperation(clock, signal);
+    const owner = await owners.ownerOf(lost, operation);
+    if (!owner) return;
+    const webhook = await creation.create(owner, lost.baseId, operation);
+    logger.info({ lost: lost.id, webhook: webhook.id, baseId: lost.baseId }, 'webhook replaced');
+  }
+
+  async #lose(webhook: Webhook, problem: string, signal: AbortSignal): Promise<void> {
+    this.#deps.logger.warn({ webhook: webhook.id, baseId: webhook.baseId, problem }, 'webhook lost');
+    await this.#deps.database.query(
+      `UPDATE webhooks SET state = 'lost', problem = $2, ended_at = clock_timestamp(), check_lease_until = clock_timestamp() + interval '30 s'
+       WHERE id = $1 AND state = 'active'`,
+      [webhook.id, problem],
+    );
+    await this.replace(webhook.id, signal);
+  }
+
+  /** After half of its life, or half of the seven days that the upstream gives at most. */
+  async #isRefreshDue(webhookId: string): Promise<boolean> {
+    const [row] = await this.#deps.database.query<{ due: boolean }[]>(
+      `SELECT refreshed_at + least((expires_at - refreshed_at) / 2, interval '84 hours') < clock_timestamp() AS due FROM webhooks WHERE id = $1`,
+      [webhookId],
+    );
+    return row?.due ?? true;
+  }
+}
+
+function notificationResult({ lastNotificationResult: result }: WireWebhook): NotificationResult | null {
+  if (!result) return null;
+  const error = typeof result.error === 'object' && result.error !== null ? (result.error as Record<string, unknown>) : {};
+  return {
+    success: result.success === true,
+    message: typeof error.message === 'string' ? error.message.slice(0, 500) : null,
+    retryNumber: typeof result.retryNumber === 'number' ? result.retryNumber : null,
+    willBeRetried: typeof result.willBeRetried === 'boolean' ? result.willBeRetried : null,
+    completedAt: typeof result.completionTimestamp === 'string' ? result.completionTimestamp : null,
+  };
+}

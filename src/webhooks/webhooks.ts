@@ -1,0 +1,200 @@
+import type { DataSource } from 'typeorm';
+import type { BaseSchemas } from '../bases/base-schemas.ts';
+import { requireId } from '../calendly/ids.ts';
+import type { Operation } from '../calendly/operation.ts';
+import type { ChangeFeeds } from '../changes/change-feeds.ts';
+import type { ChangeLog } from '../changes/change-log.ts';
+import { findFeed, type Feed } from '../changes/feed.ts';
+import type { Clock } from '../clock.ts';
+import { notConnected } from '../connections/access-tokens.ts';
+import type { ConnectionEntity } from '../connections/connection.entity.ts';
+import type { Connections } from '../connections/connections.ts';
+import type { SecretCipher } from '../connections/secret-cipher.ts';
+import { requireScopes, type Upstream } from '../connections/upstream.ts';
+import { AppError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { backgroundOperation } from './background-operation.ts';
+import { BaseReaders } from './base-readers.ts';
+import { Drains } from './drain.ts';
+import { Owners } from './owners.ts';
+import { Pings } from './pings.ts';
+import { requiredScopes } from './specification.ts';
+import { Upkeep } from './upkeep.ts';
+import { findLivingWebhook, findWebhook, selectWebhooks, type Webhook } from './webhook.ts';
+import { WebhookChecks } from './webhook-checks.ts';
+import { WebhookCreation } from './webhook-creation.ts';
+
+export interface WebhooksDeps {
+  database: DataSource;
+  connections: Connections;
+  upstream: Upstream;
+  schemas: BaseSchemas;
+  cipher: SecretCipher;
+  log: ChangeLog;
+  feeds: ChangeFeeds;
+  publicUrl: string;
+  apiUrl: string;
+  retentionDays: number;
+  clock: Clock;
+  logger: Logger;
+}
+
+/** The webhooks that we hold upstream: one per OAuth client and base, whoever asks for it. */
+export class Webhooks {
+  readonly pings: Pings;
+  readonly #deps: WebhooksDeps;
+  readonly #readers: BaseReaders;
+  readonly #owners: Owners;
+  readonly #creation: WebhookCreation;
+  readonly #drains: Drains;
+  readonly #upkeep: Upkeep;
+  readonly #creating = new Map<string, Promise<Webhook>>();
+  readonly #closing = new AbortController();
+
+  constructor(deps: WebhooksDeps) {
+    this.#deps = deps;
+    this.#readers = new BaseReaders(deps);
+    this.#owners = new Owners(deps);
+    this.#creation = new WebhookCreation(deps);
+    this.#drains = new Drains({ ...deps, onRefused: (webhookId) => this.#upkeep.checkSoon(webhookId) });
+    const checks = new WebhookChecks({ ...deps, owners: this.#owners, drains: this.#drains, creation: this.#creation });
+    this.#upkeep = new Upkeep({ ...deps, drains: this.#drains, checks });
+    this.pings = new Pings({ ...deps, drains: this.#drains });
+  }
+
+  /** Begins to pull, check and replace by itself. */
+  start(): void {
+    this.#upkeep.start();
+  }
+
+  /**
+   * The webhook that feeds a base's log, made now unless there is one.
+   * @throws AppError CONNECTION_NOT_FOUND, CONNECTION_NOT_CONNECTED, SCOPE_MISSING before anything is sent;
+   *   UPSTREAM_FORBIDDEN, WEBHOOK_LIMIT and what any upstream call throws
+   */
+  async ensure(connectionId: number, baseId: string, operation: Operation): Promise<{ webhook: Webhook; feed: Feed }> {
+    const connection = await this.#readingConnection(connectionId, baseId);
+    requireScopes(connection, requiredScopes);
+    const living = await findLivingWebhook(this.#deps.database, connection.clientId, baseId);
+    const webhook = living?.state === 'active' ? living : await this.#create(connection, baseId, operation);
+    if (webhook.connectionId !== connectionId) await this.#readers.require(connection, baseId, operation);
+    const feed = await findFeed(this.#deps.database, connection.clientId, baseId);
+    if (!feed) throw new Error('A webhook has no feed.');
+    return { webhook, feed };
+  }
+
+  /** The log of a base for somebody who only wants to read what is there; null when nothing was ever logged. */
+  async findFeed(connectionId: number, baseId: string, operation: Operation): Promise<Feed | null> {
+    const connection = await this.#readingConnection(connectionId, baseId);
+    requireScopes(connection, ['data.records:read']);
+    const feed = await findFeed(this.#deps.database, connection.clientId, baseId);
+    if (!feed) return null;
+    const living = await findLivingWebhook(this.#deps.database, connection.clientId, baseId);
+    if (living?.connectionId !== connectionId) await this.#readers.require(connection, baseId, operation);
+    return feed;
+  }
+
+  /** @throws AppError WEBHOOK_NOT_FOUND */
+  async get(id: string): Promise<Webhook> {
+    const webhook = await findWebhook(this.#deps.database, id);
+    if (webhook?.state === 'active' || webhook?.state === 'lost') return webhook;
+    throw webhookNotFound(id);
+  }
+
+  /** The webhooks that are read through a connection. */
+  async list(connectionId: number): Promise<Webhook[]> {
+    return this.#deps.database.query<Webhook[]>(
+      `${selectWebhooks} WHERE w.connection_id = $1 AND w.state IN ('active', 'lost') ORDER BY w.created_at`,
+      [connectionId],
+    );
+  }
+
+  /** Extends its life upstream to seven days from now. */
+  async refresh(webhook: Webhook, operation: Operation): Promise<Webhook> {
+    const { upstreamId, connectionId } = webhook;
+    if (upstreamId === null || connectionId === null || webhook.state !== 'active') throw webhookNotFound(webhook.id);
+    const api = await this.#deps.upstream.api(connectionId, operation, ['webhook:manage']);
+    const { expirationTime } = await api.refreshWebhook(webhook.baseId, upstreamId);
+    await this.#deps.database.query('UPDATE webhooks SET expires_at = $2, refreshed_at = clock_timestamp() WHERE id = $1', [webhook.id, expirationTime]);
+    return this.get(webhook.id);
+  }
+
+  /** Deletes it upstream, then here. While somebody listens to the base, a new one is made after some seconds. */
+  async delete(webhook: Webhook, operation: Operation): Promise<void> {
+    if (webhook.upstreamId !== null && webhook.connectionId !== null && webhook.state === 'active') {
+      const api = await this.#deps.upstream.api(webhook.connectionId, operation, ['webhook:manage']);
+      await api.deleteWebhook(webhook.baseId, webhook.upstreamId).catch((error: unknown) => {
+        if (!(error instanceof AppError) || error.code !== 'WEBHOOK_NOT_FOUND') throw error;
+      });
+    }
+    await this.#end(webhook.id, null);
+  }
+
+  /**
+   * To be called before a connection's tokens go: its webhooks are handed to another connection of the same client that
+   * may read the base, or deleted upstream, as far as that works.
+   * @returns upstream ids of the webhooks that were deleted, and of those whose deletion was not confirmed
+   */
+  async releaseConnection(connectionId: number): Promise<{ deleted: string[]; failed: string[] }> {
+    const released = { deleted: [] as string[], failed: [] as string[] };
+    const operation = backgroundOperation(this.#deps.clock, this.#closing.signal);
+    operation.priority = 'person';
+    for (const webhook of await this.list(connectionId)) {
+      if (webhook.state === 'active' && (await this.#owners.handOver(webhook, operation))) continue;
+      try {
+        await this.delete(webhook, operation);
+        if (webhook.upstreamId !== null && webhook.state === 'active') released.deleted.push(webhook.upstreamId);
+      } catch (error) {
+        this.#deps.logger.warn({ err: error, webhook: webhook.id }, 'a webhook could not be deleted upstream');
+        if (webhook.upstreamId !== null) released.failed.push(webhook.upstreamId);
+        await this.#end(webhook.id, 'Its deletion was not confirmed upstream.');
+      }
+    }
+    await this.#deps.database.query(`UPDATE webhooks SET state = 'failed', ended_at = clock_timestamp() WHERE connection_id = $1 AND state = 'creating'`, [
+      connectionId,
+    ]);
+    return released;
+  }
+
+  /** To be called when a connection works again: what waited for it need not wait any longer. */
+  async connectionReady(connectionId: number): Promise<void> {
+    await this.#deps.database.query(
+      `UPDATE webhooks SET drain_wanted_at = clock_timestamp(), drain_not_before = NULL, check_lease_until = NULL
+       WHERE connection_id = $1 AND state IN ('active', 'lost')`,
+      [connectionId],
+    );
+  }
+
+  /** Lets drains under way end; what they have not appended is pulled again by whoever comes next. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#upkeep.close();
+    await this.#drains.close();
+  }
+
+  /** A connection in `error` may still read what others pull. */
+  async #readingConnection(connectionId: number, baseId: string): Promise<ConnectionEntity> {
+    requireId('app', baseId);
+    const connection = await this.#deps.connections.get(connectionId);
+    if (connection.state === 'connected' || connection.state === 'error') return connection;
+    throw notConnected(connectionId, connection.state, connection.problemCode);
+  }
+
+  async #create(connection: ConnectionEntity, baseId: string, operation: Operation): Promise<Webhook> {
+    const key = `${connection.clientId}/${baseId}`;
+    const creating = this.#creating.get(key) ?? this.#creation.create(connection, baseId, operation).finally(() => this.#creating.delete(key));
+    this.#creating.set(key, creating);
+    return creating;
+  }
+
+  async #end(webhookId: string, problem: string | null): Promise<void> {
+    await this.#deps.database.query(
+      `UPDATE webhooks SET state = 'deleted', problem = $2, ended_at = clock_timestamp(), drain_holder = NULL WHERE id = $1 AND state IN ('active', 'lost')`,
+      [webhookId, problem],
+    );
+  }
+}
+
+export function webhookNotFound(id: string): AppError {
+  return new AppError('WEBHOOK_NOT_FOUND', `There is no webhook ${id.slice(0, 60)}, or it has ended. A connection's field "webhooks" lists the living ones.`);
+}
