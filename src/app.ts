@@ -1,7 +1,29 @@
 import type { DataSource } from 'typeorm';
-import type { Config } from './config.ts';
+import { ApiKeys } from './access/api-keys.ts';
+import { BaseSchemas } from './bases/base-schemas.ts';
+import { CallMeter } from './calendly/operation.ts';
+import { Permits } from './calendly/permits.ts';
+import { RateLimiter } from './calendly/rate-limit.ts';
+import { Transport } from './calendly/transport.ts';
 import type { Clock } from './clock.ts';
+import type { Config } from './config.ts';
+import { AccessTokens } from './connections/access-tokens.ts';
+import { AuthorizationFlows } from './connections/authorization-flows.ts';
+import { ConnectionSecrets } from './connections/connection-secrets.ts';
+import { Connections } from './connections/connections.ts';
+import { disconnect, type DisconnectReport } from './connections/disconnect.ts';
+import { OAuthClient, type Credentials } from './connections/oauth-client.ts';
+import { SecretCipher } from './connections/secret-cipher.ts';
+import { Upstream } from './connections/upstream.ts';
+import { createDataSource, migrate } from './database/data-source.ts';
 import type { Logger } from './logger.ts';
+
+/** The configuration once everything that may be left out has been settled. */
+export type ResolvedConfig = Config & {
+  databaseUrl: string;
+  publicUrl: string;
+  upstream: { apiUrl: string; oauthUrl: string };
+};
 
 /** Everything that lives as long as the process, built once. */
 export interface App {
@@ -9,10 +31,84 @@ export interface App {
   logger: Logger;
   clock: Clock;
   database: DataSource;
+  keys: ApiKeys;
+  connections: Connections;
+  flows: AuthorizationFlows;
+  upstream: Upstream;
+  schemas: BaseSchemas;
+  /** Ends a connection's grant. */
+  disconnect(connectionId: number): Promise<DisconnectReport>;
+  isClosing(): boolean;
+  /** Closes in the reverse order of building: nothing is closed that something open still needs. */
+  close(): Promise<void>;
 }
 
-export type ResolvedConfig = Config & {
-  databaseUrl: string;
-  publicUrl: string;
-  upstream: { apiUrl: string; oauthUrl: string };
-};
+/** How long reading the account behind a new grant may take, in milliseconds. */
+const accountDeadlineMs = 10_000;
+
+/** The composition root: builds every service once and hands each what it needs. Migrates the database first. */
+export async function createApp(config: ResolvedConfig, { logger, clock }: { logger: Logger; clock: Clock }): Promise<App> {
+  const database = createDataSource(config.databaseUrl, config.databasePoolSize);
+  await database.initialize();
+  await migrate(database);
+
+  const keys = new ApiKeys(database);
+  if (config.adminApiKey) await keys.ensureAdminKey(config.adminApiKey);
+
+  const permits = new Permits((text, params) => database.query(text, params), config.rateLimit);
+  const rateLimit = new RateLimiter({ permits, penaltyMs: config.rateLimit.penaltyMs, clock, logger });
+  const transport = new Transport({ apiUrl: config.upstream.apiUrl, rateLimit, clock, logger });
+
+  const cipher = new SecretCipher(config.encryptionKeys);
+  const secrets = new ConnectionSecrets(cipher);
+  const oauth = (credentials: Credentials) => new OAuthClient(config.upstream.oauthUrl, credentials);
+  const connections = new Connections(database, secrets);
+  const tokens = new AccessTokens({ database, secrets, oauth, clock, logger });
+  const upstream = new Upstream({ connections, tokens, transport });
+
+  const flows = new AuthorizationFlows({
+    database,
+    connections,
+    secrets,
+    cipher,
+    keys,
+    oauth,
+    oauthUrl: config.upstream.oauthUrl,
+    publicUrl: config.publicUrl,
+    clock,
+    logger,
+    afterConnecting: async (connectionId) => {
+      const api = await upstream.api(connectionId, {
+        callerId: 'server',
+        priority: 'person',
+        deadline: clock.now() + accountDeadlineMs,
+        meter: new CallMeter(),
+      });
+      const account = await api.whoAmI();
+      await connections.setAccount(connectionId, { id: account.id, email: account.email ?? null });
+    },
+  });
+
+  const schemas = new BaseSchemas({ upstream, clock });
+
+  let closing = false;
+  return {
+    config,
+    logger,
+    clock,
+    database,
+    keys,
+    connections,
+    flows,
+    upstream,
+    schemas,
+    disconnect: (connectionId) => disconnect(connectionId, { database, secrets, oauth, logger, releaseWebhooks: () => Promise.resolve({ deleted: [], failed: [] }) }),
+    isClosing: () => closing,
+    async close() {
+      closing = true;
+      await rateLimit.close();
+      await transport.close();
+      await database.destroy();
+    },
+  };
+}

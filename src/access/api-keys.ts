@@ -38,7 +38,10 @@ export class ApiKeys {
   async ensureAdminKey(key: string): Promise<void> {
     await this.#database.transaction(async (manager) => {
       await manager.query(`SELECT pg_advisory_xact_lock(hashtext('api_keys:configured'))`);
-      await manager.query(`UPDATE api_keys SET revoked_at = now() WHERE name = $1 AND key_hash <> $2 AND revoked_at IS NULL`, [configuredKeyName, hashOf(key)]);
+      await manager.query(
+        `UPDATE api_keys SET revoked_at = now() WHERE name = $1 AND key_hash <> $2 AND revoked_at IS NULL`,
+        [configuredKeyName, hashOf(key)],
+      );
       await manager.query(
         `INSERT INTO api_keys (name, role, key_hash) VALUES ($1, 'admin', $2) ON CONFLICT (key_hash) DO UPDATE SET revoked_at = NULL`,
         [configuredKeyName, hashOf(key)],
@@ -90,16 +93,23 @@ export class ApiKeys {
   async issueExplorerCode(): Promise<string> {
     const code = randomBytes(keyBytes).toString('base64url');
     await this.#database.query(`DELETE FROM explorer_codes WHERE expires_at < now()`);
-    await this.#database.query(`INSERT INTO explorer_codes (code_hash, expires_at) VALUES ($1, now() + $2 * interval '1 minute')`, [hashOf(code), explorerCodeMinutes]);
+    await this.#database.query(
+      `INSERT INTO explorer_codes (code_hash, expires_at) VALUES ($1, now() + $2 * interval '1 minute')`,
+      [hashOf(code), explorerCodeMinutes],
+    );
     return code;
   }
 
   /** Exchanges a code for a key of its own, which ends by itself. */
   async redeemExplorerCode(code: string): Promise<string> {
-    const used: [unknown[], number] = await this.#database.query('DELETE FROM explorer_codes WHERE code_hash = $1 AND expires_at > now() RETURNING 1', [
-      hashOf(code.slice(0, maxKeyLength)),
-    ]);
-    if (used[1] === 0) throw unauthenticated('This link was used already or is older than ten minutes. Start the server again for a new one, or enter an API key.');
+    const used: [unknown[], number] = await this.#database.query(
+      'DELETE FROM explorer_codes WHERE code_hash = $1 AND expires_at > now() RETURNING 1',
+      [hashOf(code.slice(0, maxKeyLength))],
+    );
+    if (used[1] === 0)
+      throw unauthenticated(
+        'This link was used already or is older than ten minutes. Start the server again for a new one, or enter an API key.',
+      );
     return this.create('GraphiQL', 'admin', { expiresInHours: explorerKeyHours });
   }
 }
@@ -107,7 +117,13 @@ export class ApiKeys {
 const configuredKeyName = 'configured admin key';
 
 function callerOf(row: ApiKeyRow): Caller {
-  return new Caller({ id: `key:${row.id}`, name: row.name, role: row.role, connectionIds: row.connection_ids, baseIds: row.base_ids });
+  return new Caller({
+    id: `key:${row.id}`,
+    name: row.name,
+    role: row.role,
+    connectionIds: row.connection_ids,
+    baseIds: row.base_ids,
+  });
 }
 
 function hashOf(secret: string): Buffer {
@@ -115,5 +131,8 @@ function hashOf(secret: string): Buffer {
 }
 
 function unauthenticated(message: string): AppError {
-  return new AppError('UNAUTHENTICATED', `${message} Send it as "Authorization: Bearer …", or as "authorization" in the connection_init payload of a WebSocket.`);
+  return new AppError(
+    'UNAUTHENTICATED',
+    `${message} Send it as "Authorization: Bearer …", or as "authorization" in the connection_init payload of a WebSocket.`,
+  );
 }

@@ -13,7 +13,13 @@ export class Caller {
   readonly #connectionIds: ReadonlySet<number> | null;
   readonly #baseIds: ReadonlySet<string> | null;
 
-  constructor(caller: { id: string; name: string; role: Role; connectionIds: number[] | null; baseIds: string[] | null }) {
+  constructor(caller: {
+    id: string;
+    name: string;
+    role: Role;
+    connectionIds: number[] | null;
+    baseIds: string[] | null;
+  }) {
     this.id = caller.id;
     this.name = caller.name;
     this.role = caller.role;
@@ -44,9 +50,13 @@ export class Caller {
 }
 
 export function connectionNotFound(connectionId: number): AppError {
-  return new AppError('CONNECTION_NOT_FOUND', `There is no connection with the id ${connectionId}. The query "connections" lists the ones you can use.`, {
-    details: { connectionId },
-  });
+  return new AppError(
+    'CONNECTION_NOT_FOUND',
+    `There is no connection with the id ${connectionId}. The query "connections" lists the ones you can use.`,
+    {
+      details: { connectionId },
+    },
+  );
 }
 
 export function baseNotFound(baseId: string, connectionId: number): AppError {

@@ -22,7 +22,10 @@ export const connectionId = z
 export const connectionName = z
   .string({ error: nameMissing })
   .refine((name) => name.trim() !== '', nameMissing)
-  .refine((name) => name.length <= maxNameLength * 16 && lengthOf(name) <= maxNameLength, `Connection name must not exceed ${maxNameLength} characters`)
+  .refine(
+    (name) => name.length <= maxNameLength * 16 && lengthOf(name) <= maxNameLength,
+    `Connection name must not exceed ${maxNameLength} characters`,
+  )
   .refine((name) => !name.includes('\0'), 'Connection name must not contain a NUL character');
 
 /** What may stand in an HTTP Basic header: no control characters. */
@@ -32,13 +35,22 @@ const printable = (text: string) => !/[\u0000-\u001f\u007f]/.test(text);
 export const clientId = z
   .string({ error: clientIdMissing })
   .refine((id) => id.trim() !== '', clientIdMissing)
-  .refine((id) => id.length <= maxCredentialLength, `Client ID must not exceed ${maxCredentialLength} characters`)
-  .refine((id) => printable(id) && !id.includes(':'), 'Client ID must not contain a colon or control characters');
+  .refine(
+    (id) => id.length <= maxCredentialLength,
+    `Client ID must not exceed ${maxCredentialLength} characters`,
+  )
+  .refine(
+    (id) => printable(id) && !id.includes(':'),
+    'Client ID must not contain a colon or control characters',
+  );
 
 export const clientSecret = z
   .string({ error: clientSecretMissing })
   .refine((secret) => secret.trim() !== '', clientSecretMissing)
-  .refine((secret) => secret.length <= maxCredentialLength, `Client secret must not exceed ${maxCredentialLength} characters`)
+  .refine(
+    (secret) => secret.length <= maxCredentialLength,
+    `Client secret must not exceed ${maxCredentialLength} characters`,
+  )
   .refine(printable, 'Client secret must not contain control characters');
 
 /** The one description of a connection's required properties, for the API and for configuration files. */

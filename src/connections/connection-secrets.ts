@@ -26,7 +26,10 @@ export class ConnectionSecrets {
   }
 
   async clientSecret(database: Queryable, connectionId: number): Promise<string> {
-    const rows: { client_secret: string }[] = await database.query('SELECT client_secret FROM connection_secrets WHERE connection_id = $1', [connectionId]);
+    const rows: { client_secret: string }[] = await database.query(
+      'SELECT client_secret FROM connection_secrets WHERE connection_id = $1',
+      [connectionId],
+    );
     const [row] = rows;
     if (!row) throw new Error(`Connection ${connectionId} has no stored client secret.`);
     return this.#cipher.open(row.client_secret, place('client_secret', connectionId));
@@ -53,7 +56,10 @@ export class ConnectionSecrets {
     if (!row?.access_token) return null;
     return {
       accessToken: this.openAccessToken(row.access_token, connectionId),
-      refreshToken: row.refresh_token === null ? null : this.#cipher.open(row.refresh_token, place('refresh_token', connectionId)),
+      refreshToken:
+        row.refresh_token === null
+          ? null
+          : this.#cipher.open(row.refresh_token, place('refresh_token', connectionId)),
     };
   }
 
@@ -62,7 +68,10 @@ export class ConnectionSecrets {
   }
 
   async forgetTokens(database: Queryable, connectionId: number): Promise<void> {
-    await database.query('UPDATE connection_secrets SET access_token = NULL, refresh_token = NULL WHERE connection_id = $1', [connectionId]);
+    await database.query(
+      'UPDATE connection_secrets SET access_token = NULL, refresh_token = NULL WHERE connection_id = $1',
+      [connectionId],
+    );
   }
 
   #seal(secret: string, column: Column, connectionId: number): string {

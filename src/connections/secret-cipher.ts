@@ -42,13 +42,19 @@ export class SecretCipher {
   open(envelope: string, place: SecretPlace): string {
     const [givenVersion, id = '', iv = '', text = ''] = envelope.split('.');
     const key = this.#keys.get(id);
-    if (givenVersion !== version || !key) throw unreadable(place, `its key "${id}" is not in ENCRYPTION_KEYS`);
+    if (givenVersion !== version || !key)
+      throw unreadable(place, `its key "${id}" is not in ENCRYPTION_KEYS`);
     const sealed = Buffer.from(text, 'base64url');
     try {
-      const decipher = createDecipheriv('aes-256-gcm', key, Buffer.from(iv, 'base64url'), { authTagLength: tagBytes });
+      const decipher = createDecipheriv('aes-256-gcm', key, Buffer.from(iv, 'base64url'), {
+        authTagLength: tagBytes,
+      });
       decipher.setAAD(associatedData(id, place));
       decipher.setAuthTag(sealed.subarray(sealed.length - tagBytes));
-      return Buffer.concat([decipher.update(sealed.subarray(0, sealed.length - tagBytes)), decipher.final()]).toString('utf8');
+      return Buffer.concat([
+        decipher.update(sealed.subarray(0, sealed.length - tagBytes)),
+        decipher.final(),
+      ]).toString('utf8');
     } catch {
       throw unreadable(place, 'it was changed, moved, or sealed with another key of the same id');
     }
@@ -60,7 +66,11 @@ function associatedData(keyId: string, place: SecretPlace): Buffer {
 }
 
 function unreadable(place: SecretPlace, why: string): AppError {
-  return new AppError('SECRET_UNREADABLE', `A stored secret (${place.table}.${place.column}) can't be decrypted: ${why}. Restore the key, or enter the credentials again.`, {
-    details: { table: place.table, column: place.column },
-  });
+  return new AppError(
+    'SECRET_UNREADABLE',
+    `A stored secret (${place.table}.${place.column}) can't be decrypted: ${why}. Restore the key, or enter the credentials again.`,
+    {
+      details: { table: place.table, column: place.column },
+    },
+  );
 }

@@ -1,6 +1,7 @@
 import type { Caller } from '../access/caller.ts';
 import type { App } from '../app.ts';
 import type { Operation } from '../calendly/operation.ts';
+import type { OperationWishes } from './operation-context.ts';
 
 /** What every resolver gets. The caller is authenticated before anything else happens. */
 export interface GraphQLContext {
@@ -10,6 +11,8 @@ export interface GraphQLContext {
   requestId: string;
   /** Deadline, priority and call counter that all upstream calls of this operation share. */
   operation: Operation;
+  /** What the caller asked for by header: a shorter deadline, a cap on upstream calls. */
+  wishes: OperationWishes;
 }
 
 /**

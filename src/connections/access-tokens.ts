@@ -1,0 +1,331 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DataSource } from 'typeorm';
+import { connectionNotFound } from '../access/caller.ts';
+import type { AccessToken, TokenSource } from '../calendly/tokens.ts';
+import type { Clock } from '../clock.ts';
+import { AppError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { ConnectionState } from './connection.entity.ts';
+import type { ConnectionSecrets } from './connection-secrets.ts';
+import { recordProblem } from './connections.ts';
+import {
+  OAuthFailure,
+  tokenCallTimeoutMs,
+  type OAuthClient,
+  type TokenAnswer,
+  type Credentials,
+} from './oauth-client.ts';
+import type { ProblemCode } from './problem.ts';
+
+/*
+ * One refresh per generation.
+ *
+ * Every refresh kills the pair before it, so among all processes exactly one may send it. Who sends is settled on the
+ * connection's row: a claim writes the holder, a lease (by PostgreSQL's clock) and the generation that is being sent,
+ * in one statement that only succeeds while nobody holds a living lease. Everybody else waits and re-reads the row;
+ * a risen generation means that the new pair is there. The new pair is stored before anyone uses it, and only where
+ * generation, holder and epoch are still the ones of the claim: a process that slept through its lease writes nothing.
+ *
+ * `refresh_sent_generation` outlives the lease. If it still names the present generation when the next claim is made,
+ * an earlier answer was lost (crash, time-out) and the upstream may have rotated the pair. Then one further call is
+ * made with the old token: it works, or the connection goes to `error` with REFRESH_LOST.
+ *
+ * Failures that say nothing about the grant (unreachable, 5xx) never change the state.
+ */
+
+/** A token with less life than this is refreshed before use. */
+const refreshAheadMs = 60_000;
+
+/** Longer than a token call may take, so that a living holder never loses its lease. */
+const leaseMs = tokenCallTimeoutMs + 5_000;
+
+/** How often the waiting look at the row. */
+const pollMs = 40;
+
+/** The longest wait for somebody else's refresh. */
+const maxWaitMs = leaseMs + 5_000;
+
+/** Calls of one claim while the provider is surely without effect or its answer is lost. */
+const maxAttempts = 3;
+const retryBaseMs = 200;
+
+interface TokenRow {
+  state: ConnectionState;
+  problem_code: string | null;
+  epoch: number;
+  token_generation: number;
+  access_token_expires_at: Date | null;
+  client_id: string;
+  access_token: string | null;
+}
+
+interface Claim {
+  holder: string;
+  generation: number;
+  epoch: number;
+  /** Whether the answer to an earlier refresh of this generation was lost. */
+  earlierAnswerLost: boolean;
+}
+
+/** Access tokens of all connections, refreshed by themselves. */
+export class AccessTokens {
+  readonly #database: DataSource;
+  readonly #secrets: ConnectionSecrets;
+  readonly #oauth: (credentials: Credentials) => OAuthClient;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  /** One refresh in flight per connection in this process; the database settles it among processes. */
+  readonly #refreshing = new Map<number, Promise<AccessToken>>();
+
+  constructor(deps: {
+    database: DataSource;
+    secrets: ConnectionSecrets;
+    oauth: (credentials: Credentials) => OAuthClient;
+    clock: Clock;
+    logger: Logger;
+  }) {
+    this.#database = deps.database;
+    this.#secrets = deps.secrets;
+    this.#oauth = deps.oauth;
+    this.#clock = deps.clock;
+    this.#logger = deps.logger;
+  }
+
+  source(connectionId: number): TokenSource {
+    return {
+      connectionId,
+      current: () => this.current(connectionId),
+      replacementFor: (refused) => this.#replacementFor(connectionId, refused),
+    };
+  }
+
+  /** @throws AppError CONNECTION_NOT_FOUND, CONNECTION_NOT_CONNECTED, SECRET_UNREADABLE, UPSTREAM_UNAVAILABLE */
+  async current(connectionId: number): Promise<AccessToken> {
+    const row = await this.#read(connectionId);
+    const lifeMs = this.#lifeMs(row);
+    if (lifeMs > refreshAheadMs) return this.#open(connectionId, row);
+    try {
+      return await this.refresh(connectionId, row.token_generation);
+    } catch (error) {
+      const transient = error instanceof AppError && error.code === 'UPSTREAM_UNAVAILABLE';
+      if (transient && lifeMs > 0) return this.#open(connectionId, row);
+      throw error;
+    }
+  }
+
+  /** A pair newer than `generation`, whoever fetches it. */
+  refresh(connectionId: number, generation: number): Promise<AccessToken> {
+    let refreshing = this.#refreshing.get(connectionId);
+    if (!refreshing) {
+      refreshing = this.#refreshOrWait(connectionId, generation).finally(() =>
+        this.#refreshing.delete(connectionId),
+      );
+      this.#refreshing.set(connectionId, refreshing);
+    }
+    return refreshing;
+  }
+
+  async #replacementFor(connectionId: number, refused: AccessToken): Promise<AccessToken | null> {
+    const row = await this.#read(connectionId);
+    const token =
+      row.token_generation > refused.generation
+        ? this.#open(connectionId, row)
+        : await this.refresh(connectionId, refused.generation);
+    return token.generation > refused.generation ? token : null;
+  }
+
+  async #refreshOrWait(connectionId: number, generation: number): Promise<AccessToken> {
+    const giveUpAt = performance.now() + maxWaitMs;
+    for (;;) {
+      const row = await this.#read(connectionId);
+      if (row.token_generation > generation) return this.#open(connectionId, row);
+      const claim = await this.#claim(connectionId, row);
+      if (claim) return this.#send(connectionId, row, claim);
+      if (performance.now() > giveUpAt)
+        throw unavailable(
+          connectionId,
+          'Another instance is refreshing the access token and has not finished',
+        );
+      await delay(pollMs);
+    }
+  }
+
+  async #claim(connectionId: number, row: TokenRow): Promise<Claim | null> {
+    const holder = randomUUID();
+    const [rows]: [{ sent: number | null }[], number] = await this.#database.query(
+      `WITH before AS (SELECT id, refresh_sent_generation AS sent FROM connections WHERE id = $1 FOR UPDATE)
+       UPDATE connections c
+       SET refresh_holder = $2, refresh_lease_until = clock_timestamp() + $3 * interval '1 millisecond', refresh_sent_generation = token_generation
+       FROM before
+       WHERE c.id = before.id AND c.state = 'connected' AND c.token_generation = $4 AND c.epoch = $5
+         AND (c.refresh_lease_until IS NULL OR c.refresh_lease_until < clock_timestamp())
+       RETURNING before.sent`,
+      [connectionId, holder, leaseMs, row.token_generation, row.epoch],
+    );
+    const [claimed] = rows;
+    if (!claimed) return null;
+    return {
+      holder,
+      generation: row.token_generation,
+      epoch: row.epoch,
+      earlierAnswerLost: claimed.sent === row.token_generation,
+    };
+  }
+
+  async #send(connectionId: number, row: TokenRow, claim: Claim): Promise<AccessToken> {
+    let answerLost = claim.earlierAnswerLost;
+    try {
+      const clientSecret = await this.#secrets.clientSecret(this.#database, connectionId);
+      const refreshToken = (await this.#secrets.tokens(this.#database, connectionId))?.refreshToken;
+      if (!refreshToken) return await this.#giveUp(connectionId, claim, 'INVALID_GRANT');
+      const client = this.#oauth({ clientId: row.client_id, clientSecret });
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await this.#store(connectionId, claim, await client.refresh(refreshToken), client);
+        } catch (error) {
+          if (!(error instanceof OAuthFailure)) throw error;
+          this.#logger.warn(
+            { connectionId, attempt, kind: error.kind, problem: error.problem },
+            'token refresh failed',
+          );
+          if (error.kind === 'refused')
+            return await this.#giveUp(
+              connectionId,
+              claim,
+              answerLost && error.problem === 'INVALID_GRANT' ? 'REFRESH_LOST' : error.problem,
+            );
+          if (error.kind === 'already_refreshed' && answerLost)
+            return await this.#giveUp(connectionId, claim, 'REFRESH_LOST');
+          const wasLost = answerLost;
+          if (error.kind !== 'unavailable') answerLost = true;
+          // After a lost answer one further call is made, not more: each invalid one endangers the grant.
+          if (attempt >= maxAttempts || (wasLost && error.kind !== 'unavailable'))
+            throw unavailable(connectionId, error.message);
+          await delay(Math.random() * retryBaseMs * 2 ** attempt);
+        }
+      }
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'SECRET_UNREADABLE')
+        await this.#giveUp(connectionId, claim, 'SECRET_UNREADABLE');
+      throw error;
+    } finally {
+      await this.#release(connectionId, claim, answerLost);
+    }
+  }
+
+  async #store(
+    connectionId: number,
+    claim: Claim,
+    answer: TokenAnswer,
+    client: OAuthClient,
+  ): Promise<AccessToken> {
+    const now = this.#clock.now();
+    const stored = await this.#database.transaction(async (manager) => {
+      const [, affected]: [unknown[], number] = await manager.query(
+        `UPDATE connections
+         SET token_generation = token_generation + 1, refresh_sent_generation = NULL, refresh_holder = NULL, refresh_lease_until = NULL,
+             access_token_expires_at = $4, refresh_token_expires_at = coalesce($5, refresh_token_expires_at), last_refreshed_at = $6, updated_at = now(),
+             granted_scopes = CASE WHEN cardinality($7::text[]) > 0 THEN $7::text[] ELSE granted_scopes END
+         WHERE id = $1 AND token_generation = $2 AND refresh_holder = $3 AND epoch = $8 AND state = 'connected'`,
+        [
+          connectionId,
+          claim.generation,
+          claim.holder,
+          ...expiries(answer, now),
+          new Date(now),
+          answer.scopes,
+          claim.epoch,
+        ],
+      );
+      if (affected !== 1) return false;
+      await this.#secrets.storeTokens(manager, connectionId, answer);
+      return true;
+    });
+    if (stored) return { value: answer.accessToken, generation: claim.generation + 1 };
+    // Disconnected, changed or overtaken meanwhile: the pair belongs to nobody.
+    await client.revoke(answer.accessToken);
+    const row = await this.#read(connectionId);
+    if (row.token_generation > claim.generation) return this.#open(connectionId, row);
+    throw unavailable(connectionId, 'The connection changed while its access token was refreshed');
+  }
+
+  /** One more look for a newer pair, then the state `error`. */
+  async #giveUp(connectionId: number, claim: Claim, problem: ProblemCode): Promise<AccessToken> {
+    const row = await this.#read(connectionId);
+    if (row.token_generation > claim.generation) return this.#open(connectionId, row);
+    await recordProblem(this.#database.manager, { id: connectionId, epoch: claim.epoch }, problem, [
+      'connected',
+    ]);
+    this.#logger.error({ connectionId, problem }, 'connection lost its authorization');
+    throw notConnected(connectionId, 'error', problem);
+  }
+
+  async #release(connectionId: number, claim: Claim, answerLost: boolean): Promise<void> {
+    await this.#database.query(
+      `UPDATE connections
+       SET refresh_holder = NULL, refresh_lease_until = NULL, refresh_sent_generation = CASE WHEN $3 THEN refresh_sent_generation END
+       WHERE id = $1 AND refresh_holder = $2`,
+      [connectionId, claim.holder, answerLost],
+    );
+  }
+
+  async #read(connectionId: number): Promise<TokenRow> {
+    const rows: TokenRow[] = await this.#database.query(
+      `SELECT c.state, c.problem_code, c.epoch, c.token_generation, c.access_token_expires_at, c.client_id, s.access_token
+       FROM connections c JOIN connection_secrets s ON s.connection_id = c.id WHERE c.id = $1`,
+      [connectionId],
+    );
+    const [row] = rows;
+    if (!row) throw connectionNotFound(connectionId);
+    if (row.state !== 'connected') throw notConnected(connectionId, row.state, row.problem_code);
+    return row;
+  }
+
+  #lifeMs(row: TokenRow): number {
+    return (row.access_token_expires_at?.getTime() ?? 0) - this.#clock.now();
+  }
+
+  #open(connectionId: number, row: TokenRow): AccessToken {
+    if (row.access_token === null) throw notConnected(connectionId, row.state, row.problem_code);
+    return {
+      value: this.#secrets.openAccessToken(row.access_token, connectionId),
+      generation: row.token_generation,
+    };
+  }
+}
+
+/** Expiry of the access token and, if told, of the refresh token. */
+export function expiries(answer: TokenAnswer, nowMs: number): [Date, Date | null] {
+  return [
+    new Date(nowMs + answer.expiresIn * 1_000),
+    answer.refreshExpiresIn === null ? null : new Date(nowMs + answer.refreshExpiresIn * 1_000),
+  ];
+}
+
+const nextStep: Record<ConnectionState, string> = {
+  configured: 'Run connectConnection and open the link it gives.',
+  disconnected: 'Run connectConnection and open the link it gives.',
+  error: 'Read its problem, mend the cause, then run connectConnection.',
+  connected: 'Try again.',
+};
+
+export function notConnected(connectionId: number, state: ConnectionState, problem: string | null): AppError {
+  return new AppError(
+    'CONNECTION_NOT_CONNECTED',
+    `Connection ${connectionId} is ${state}${problem ? ` (${problem})` : ''}, not connected. ${nextStep[state]}`,
+    {
+      details: { connectionId, state: state.toUpperCase(), problem },
+    },
+  );
+}
+
+function unavailable(connectionId: number, what: string): AppError {
+  return new AppError(
+    'UPSTREAM_UNAVAILABLE',
+    `The access token of connection ${connectionId} could not be refreshed: ${what}. The connection stays as it is; try again in a moment.`,
+    {
+      details: { connectionId },
+    },
+  );
+}

@@ -1,0 +1,304 @@
+import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
+import type { DataSource } from 'typeorm';
+import type { ApiKeys } from '../access/api-keys.ts';
+import type { Caller } from '../access/caller.ts';
+import type { Clock } from '../clock.ts';
+import { AppError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { expiries } from './access-tokens.ts';
+import type { ConnectionEntity, ConnectionState } from './connection.entity.ts';
+import type { ConnectionSecrets } from './connection-secrets.ts';
+import { recordProblem, type Connections } from './connections.ts';
+import {
+  OAuthFailure,
+  problemOfRedirectError,
+  type Credentials,
+  type OAuthClient,
+  type TokenAnswer,
+} from './oauth-client.ts';
+import type { ProblemCode } from './problem.ts';
+import type { SecretCipher } from './secret-cipher.ts';
+
+/*
+ * One flow, from the mutation to the stored tokens.
+ *
+ *   begin   an admin asks; the connection's epoch rises, so every older flow is void; a start link is made
+ *   open    a browser opens the link, once: it gets a cookie, and is sent to the provider with state and PKCE challenge
+ *   finish  the provider sends the browser back: state and cookie must belong to the same flow, the admin who began must
+ *           still be one, the code is exchanged, and the pair is stored where the epoch is still the flow's
+ *
+ * Start token, state and cookie are random, stored only as hashes; the verifier is sealed. Each step can happen on
+ * any instance. A flow lives ten minutes in all, which is also the upstream's limit for the exchange.
+ */
+
+export const flowLifetimeMs = 10 * 60_000;
+const secretBytes = 32;
+/** Flows of one connection that may wait at a time; the oldest go first. */
+const maxFlowsPerConnection = 20;
+
+interface FlowRow {
+  id: string;
+  connection_id: number;
+  epoch: number;
+  browser_hash: Buffer | null;
+  verifier_envelope: string | null;
+  scopes: string[];
+  redirect_to: string | null;
+  started_by: string;
+}
+
+/** How a flow ended, for the page that the user sees. */
+export type FlowOutcome =
+  | { kind: 'connected'; connection: ConnectionEntity; startedBy: string; redirectTo: string | null }
+  | {
+      kind: 'failed';
+      connection: ConnectionEntity;
+      startedBy: string;
+      problem: ProblemCode;
+      stillConnected: boolean;
+      redirectTo: string | null;
+    }
+  | { kind: 'superseded'; connection: ConnectionEntity | null }
+  | { kind: 'refused'; reason: 'UNKNOWN_STATE' | 'OTHER_BROWSER' | 'STARTER_GONE' | 'WRONG_ISSUER' };
+
+export interface Callback {
+  state: string | null;
+  code: string | null;
+  error: string | null;
+  /** RFC 9207: who issued the answer, when the provider says so. */
+  issuer: string | null;
+  browserCookie: string | null;
+}
+
+interface FlowDependencies {
+  database: DataSource;
+  connections: Connections;
+  secrets: ConnectionSecrets;
+  cipher: SecretCipher;
+  keys: ApiKeys;
+  oauth: (credentials: Credentials) => OAuthClient;
+  oauthUrl: string;
+  publicUrl: string;
+  clock: Clock;
+  logger: Logger;
+  /** Runs after tokens are stored, such as asking who granted them. Its failure changes nothing. */
+  afterConnecting: (connectionId: number) => Promise<void>;
+}
+
+export class AuthorizationFlows {
+  readonly #deps: FlowDependencies;
+
+  constructor(deps: FlowDependencies) {
+    this.#deps = deps;
+  }
+
+  get redirectUri(): string {
+    return `${this.#deps.publicUrl}/oauth/calendly/callback`;
+  }
+
+  /** @returns a link that opens once within ten minutes, for the person who may grant access. */
+  async begin(
+    connection: ConnectionEntity,
+    startedBy: Caller,
+    redirectTo: string | null,
+  ): Promise<{ authorizationUrl: string; expiresAt: Date }> {
+    const { database, clock, publicUrl } = this.#deps;
+    const token = randomBytes(secretBytes).toString('base64url');
+    const expiresAt = new Date(clock.now() + flowLifetimeMs);
+    await database.transaction(async (manager) => {
+      const [[row]]: [{ epoch: number }[], number] = await manager.query(
+        'UPDATE connections SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch',
+        [connection.id],
+      );
+      await manager.query('DELETE FROM authorization_flows WHERE expires_at < $1', [
+        new Date(clock.now() - flowLifetimeMs),
+      ]);
+      await manager.query(
+        `DELETE FROM authorization_flows WHERE id IN
+           (SELECT id FROM authorization_flows WHERE connection_id = $1 ORDER BY created_at DESC OFFSET $2)`,
+        [connection.id, maxFlowsPerConnection - 1],
+      );
+      await manager.query(
+        `INSERT INTO authorization_flows (id, connection_id, epoch, start_token_hash, scopes, redirect_to, started_by, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+        [
+          randomUUID(),
+          connection.id,
+          row?.epoch,
+          hashOf(token),
+          connection.requestedScopes,
+          redirectTo,
+          startedBy.id,
+          expiresAt,
+        ],
+      );
+    });
+    return { authorizationUrl: `${publicUrl}/oauth/calendly/start/${token}`, expiresAt };
+  }
+
+  /**
+   * @returns where to send the browser, and the cookie it must bring back.
+   * @throws AppError FLOW_NOT_FOUND when the link was opened before, is too old or never existed.
+   */
+  async open(startToken: string): Promise<{ location: string; browserCookie: string }> {
+    const { database, connections, secrets, cipher, oauth, clock } = this.#deps;
+    const [rows]: [FlowRow[], number] = await database.query(
+      `UPDATE authorization_flows SET opened_at = now()
+       WHERE start_token_hash = $1 AND opened_at IS NULL AND expires_at > $2 RETURNING *`,
+      [hashOf(startToken), new Date(clock.now())],
+    );
+    const [flow] = rows;
+    if (!flow)
+      throw new AppError(
+        'FLOW_NOT_FOUND',
+        'This link was opened already or is older than ten minutes. Ask for a new one with connectConnection.',
+      );
+
+    const connection = await connections.get(flow.connection_id);
+    const clientSecret = await secrets.clientSecret(database, connection.id);
+    const state = randomBytes(secretBytes).toString('base64url');
+    const browserCookie = randomBytes(secretBytes).toString('base64url');
+    // 43 characters of A-Z a-z 0-9 - _: within the provider's alphabet and its 43 to 128.
+    const verifier = randomBytes(secretBytes).toString('base64url');
+    await database.query(
+      'UPDATE authorization_flows SET state_hash = $2, browser_hash = $3, verifier_envelope = $4 WHERE id = $1',
+      [flow.id, hashOf(state), hashOf(browserCookie), cipher.seal(verifier, verifierPlace(flow.id))],
+    );
+    const location = oauth({ clientId: connection.clientId, clientSecret }).authorizeUrl({
+      redirectUri: this.redirectUri,
+      scopes: flow.scopes,
+      state,
+      codeChallenge: createHash('sha256').update(verifier).digest('base64url'),
+    });
+    return { location, browserCookie };
+  }
+
+  async finish(callback: Callback): Promise<FlowOutcome> {
+    const { database, connections, keys, clock, oauthUrl, logger } = this.#deps;
+    const found: FlowRow[] = callback.state
+      ? await database.query(
+          'SELECT * FROM authorization_flows WHERE state_hash = $1 AND finished_at IS NULL AND expires_at > $2',
+          [hashOf(callback.state), new Date(clock.now())],
+        )
+      : [];
+    const [flow] = found;
+    if (!flow) return { kind: 'refused', reason: 'UNKNOWN_STATE' };
+    if (!sameHash(flow.browser_hash, callback.browserCookie)) {
+      logger.warn({ connectionId: flow.connection_id }, 'authorization answer brought by another browser');
+      return { kind: 'refused', reason: 'OTHER_BROWSER' };
+    }
+    if (callback.issuer !== null && callback.issuer.replace(/\/+$/, '') !== new URL(oauthUrl).origin)
+      return { kind: 'refused', reason: 'WRONG_ISSUER' };
+
+    const [, finished]: [unknown[], number] = await database.query(
+      'UPDATE authorization_flows SET finished_at = now() WHERE id = $1 AND finished_at IS NULL',
+      [flow.id],
+    );
+    if (finished !== 1) return { kind: 'refused', reason: 'UNKNOWN_STATE' };
+    const starter = await keys.find(flow.started_by);
+    if (!starter?.may('admin') || !starter.sees(flow.connection_id))
+      return { kind: 'refused', reason: 'STARTER_GONE' };
+
+    const connection = await connections.find(flow.connection_id);
+    if (!connection || connection.epoch !== flow.epoch) return { kind: 'superseded', connection };
+    if (callback.error !== null) return this.#fail(flow, connection, problemOfRedirectError(callback.error));
+    if (!callback.code) return this.#fail(flow, connection, 'INVALID_REQUEST');
+    return this.#exchange(flow, connection, callback.code);
+  }
+
+  async #exchange(flow: FlowRow, connection: ConnectionEntity, code: string): Promise<FlowOutcome> {
+    const { database, secrets, cipher, oauth, connections, logger, afterConnecting } = this.#deps;
+    let answer: TokenAnswer;
+    let client: OAuthClient;
+    try {
+      client = oauth({
+        clientId: connection.clientId,
+        clientSecret: await secrets.clientSecret(database, connection.id),
+      });
+      const codeVerifier = cipher.open(flow.verifier_envelope ?? '', verifierPlace(flow.id));
+      answer = await client.exchange({ code, redirectUri: this.redirectUri, codeVerifier });
+    } catch (error) {
+      if (error instanceof OAuthFailure) return this.#fail(flow, connection, error.problem);
+      if (error instanceof AppError && error.code === 'SECRET_UNREADABLE')
+        return this.#fail(flow, connection, 'SECRET_UNREADABLE');
+      throw error;
+    }
+    if (!(await this.#storeGrant(flow, answer))) {
+      await client.revoke(answer.accessToken);
+      return { kind: 'superseded', connection: await connections.find(connection.id) };
+    }
+    logger.info({ connectionId: connection.id, startedBy: flow.started_by }, 'connection connected');
+    await afterConnecting(connection.id).catch((error: unknown) =>
+      logger.warn(
+        { connectionId: connection.id, err: error },
+        'the account behind the grant could not be read',
+      ),
+    );
+    return {
+      kind: 'connected',
+      connection: await connections.get(connection.id),
+      startedBy: flow.started_by,
+      redirectTo: flow.redirect_to,
+    };
+  }
+
+  async #storeGrant(flow: FlowRow, answer: TokenAnswer): Promise<boolean> {
+    const { database, secrets, clock } = this.#deps;
+    return database.transaction(async (manager) => {
+      const [, affected]: [unknown[], number] = await manager.query(
+        `UPDATE connections
+         SET state = 'connected', problem_code = NULL, problem_message = NULL, token_generation = token_generation + 1,
+             refresh_sent_generation = NULL, refresh_holder = NULL, refresh_lease_until = NULL,
+             access_token_expires_at = $3, refresh_token_expires_at = $4, last_refreshed_at = NULL, granted_scopes = $5,
+             account_id = NULL, account_email = NULL, updated_at = now()
+         WHERE id = $1 AND epoch = $2`,
+        [
+          flow.connection_id,
+          flow.epoch,
+          ...expiries(answer, clock.now()),
+          answer.scopes.length > 0 ? answer.scopes : flow.scopes,
+        ],
+      );
+      if (affected !== 1) return false;
+      await secrets.forgetTokens(manager, flow.connection_id);
+      await secrets.storeTokens(manager, flow.connection_id, answer);
+      return true;
+    });
+  }
+
+  /** A living grant outlives a failed attempt to renew it; otherwise the failure is the connection's state. */
+  async #fail(flow: FlowRow, connection: ConnectionEntity, problem: ProblemCode): Promise<FlowOutcome> {
+    const states: ConnectionState[] = ['configured', 'disconnected', 'error'];
+    await recordProblem(
+      this.#deps.database.manager,
+      { id: connection.id, epoch: flow.epoch },
+      problem,
+      states,
+    );
+    this.#deps.logger.warn(
+      { connectionId: connection.id, problem, startedBy: flow.started_by },
+      'authorization failed',
+    );
+    const after = await this.#deps.connections.get(connection.id);
+    return {
+      kind: 'failed',
+      connection: after,
+      startedBy: flow.started_by,
+      problem,
+      stillConnected: after.state === 'connected',
+      redirectTo: flow.redirect_to,
+    };
+  }
+}
+
+function verifierPlace(flowId: string) {
+  return { table: 'authorization_flows', column: 'verifier_envelope', row: flowId };
+}
+
+function hashOf(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest();
+}
+
+function sameHash(hash: Buffer | null, secret: string | null): boolean {
+  return hash !== null && secret !== null && timingSafeEqual(hash, hashOf(secret));
+}

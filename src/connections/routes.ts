@@ -1,0 +1,108 @@
+import type { IncomingMessage } from 'node:http';
+import { AppError } from '../errors.ts';
+import { escapeHtml, page } from '../server/page.ts';
+import type { Reply, Route } from '../server/reply.ts';
+import type { AuthorizationFlows, FlowOutcome } from './authorization-flows.ts';
+import { flowLifetimeMs } from './authorization-flows.ts';
+import { problems } from './problem.ts';
+import { missingScopes } from './scopes.ts';
+
+const cookieName = 'omnera_oauth';
+const cookiePath = '/oauth/calendly';
+
+/** `/oauth/calendly/start/{token}` and `/oauth/calendly/callback`: the two stops of a browser in a flow. */
+export function oauthRoutes(flows: AuthorizationFlows, publicUrl: string): Map<string, Route> {
+  const secure = publicUrl.startsWith('https:') ? '; Secure' : '';
+  const cookie = (value: string, maxAgeSeconds: number) => `${cookieName}=${value}; Path=${cookiePath}; HttpOnly; SameSite=Lax; Max-Age=${maxAgeSeconds}${secure}`;
+
+  const start: Route = async (_request, url) => {
+    try {
+      const { location, browserCookie } = await flows.open(url.pathname.slice(url.pathname.lastIndexOf('/') + 1));
+      return {
+        status: 303,
+        headers: { Location: location, 'Set-Cookie': cookie(browserCookie, flowLifetimeMs / 1_000), 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' },
+      };
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      return page(error.httpStatus, { title: 'This link does not work', mark: { symbol: '!', tone: 'bad' }, body: `<p>${escapeHtml(error.message)}</p>` });
+    }
+  };
+
+  const callback: Route = async (request, url) => {
+    const { searchParams } = url;
+    const outcome = await flows.finish({
+      state: searchParams.get('state'),
+      code: searchParams.get('code'),
+      error: searchParams.get('error'),
+      issuer: searchParams.get('iss'),
+      browserCookie: cookieOf(request),
+    });
+    const reply = outcomePage(outcome);
+    // Another browser's flow goes on: only the flow that ended takes its cookie along.
+    return outcome.kind === 'refused' ? reply : { ...reply, headers: { ...reply.headers, 'Set-Cookie': cookie('', 0) } };
+  };
+
+  return new Map([
+    ['GET /oauth/calendly/start/*', start],
+    ['GET /oauth/calendly/callback', callback],
+  ]);
+}
+
+function cookieOf(request: IncomingMessage): string | null {
+  for (const pair of (request.headers.cookie ?? '').split(';')) {
+    const [name, value] = pair.trim().split('=');
+    if (name === cookieName && value) return value;
+  }
+  return null;
+}
+
+const refusals = {
+  UNKNOWN_STATE: 'This answer belongs to no open authorization: it was used already, is older than ten minutes, or did not start here.',
+  OTHER_BROWSER: 'The authorization was started in another browser. Open the link in the browser in which you grant access.',
+  STARTER_GONE: 'The API key that began this authorization is no longer valid or may not do this any more.',
+  WRONG_ISSUER: 'The answer was issued by somebody other than the configured service.',
+} as const;
+
+function outcomePage(outcome: FlowOutcome): Reply {
+  switch (outcome.kind) {
+    case 'connected': {
+      const { connection, startedBy, redirectTo } = outcome;
+      const missing = missingScopes(connection.requestedScopes, connection.grantedScopes);
+      return page(200, {
+        title: 'Connected',
+        mark: { symbol: '✓', tone: 'good' },
+        body: `<p><strong>${escapeHtml(connection.name)}</strong> may now use Calendly. You can close this window.</p>
+<dl><dt>Account</dt><dd>${escapeHtml(connection.accountEmail ?? connection.accountId ?? 'not told')}</dd>
+<dt>Granted</dt><dd>${connection.grantedScopes.map((scope) => `<code>${escapeHtml(scope)}</code>`).join('<br>')}</dd>
+${missing.length > 0 ? `<dt>Missing</dt><dd>${missing.map((scope) => `<code>${escapeHtml(scope)}</code>`).join('<br>')}</dd>` : ''}
+<dt>Started by</dt><dd>${escapeHtml(startedBy)}</dd></dl>${backLink(redirectTo)}`,
+      });
+    }
+    case 'failed': {
+      const { connection, problem, stillConnected, startedBy, redirectTo } = outcome;
+      return page(400, {
+        title: 'Not connected',
+        mark: { symbol: '!', tone: 'bad' },
+        body: `<p>${escapeHtml(problems[problem])}</p>
+${stillConnected ? '<p>The access that was granted before goes on.</p>' : ''}
+<dl><dt>Connection</dt><dd>${escapeHtml(connection.name)}</dd><dt>Problem</dt><dd><code>${problem}</code></dd><dt>Started by</dt><dd>${escapeHtml(startedBy)}</dd></dl>${backLink(redirectTo)}`,
+      });
+    }
+    case 'superseded':
+      return page(409, {
+        title: 'Overtaken',
+        mark: { symbol: '!', tone: 'bad' },
+        body: '<p>Since this authorization began, the connection was authorised again, disconnected or changed. This answer was not used.</p><p class="soft"><code>FLOW_SUPERSEDED</code></p>',
+      });
+    case 'refused':
+      return page(400, {
+        title: 'Not accepted',
+        mark: { symbol: '!', tone: 'bad' },
+        body: `<p>${refusals[outcome.reason]}</p><p>Nothing was changed. Ask for a new link with <code>connectConnection</code>.</p><p class="soft"><code>${outcome.reason}</code></p>`,
+      });
+  }
+}
+
+function backLink(redirectTo: string | null): string {
+  return redirectTo === null ? '' : `<a class="button" href="${escapeHtml(redirectTo)}" rel="noreferrer">Back</a>`;
+}

@@ -1,0 +1,137 @@
+import { GraphQLError, Kind, type DocumentNode, type FragmentDefinitionNode, type SelectionSetNode } from 'graphql';
+
+/**
+ * What one document may contain. Checked right after parsing and before validation, because validation is what a
+ * hostile document makes expensive. Fragments count as often as they are spread; each is measured only once, so a
+ * fragment bomb costs us no more than its own length.
+ */
+export const documentLimits = {
+  /** Lexer tokens; the parser stops there. */
+  tokens: 10_000,
+  fields: 300,
+  /** Aliased fields. An aliased `__typename` counts, the plain one that clients add does not. */
+  aliases: 30,
+  directives: 8,
+  depth: 12,
+  /** Under `__schema` and `__type`: the standard introspection query is deeper than data ever needs to be. */
+  introspectionDepth: 16,
+} as const;
+
+interface Measure {
+  fields: number;
+  aliases: number;
+  directives: number;
+  depth: number;
+  introspectionDepth: number;
+}
+
+const checked = new WeakMap<DocumentNode, GraphQLError | null>();
+
+/** @returns what is wrong with the document, or null. The answer is remembered per parsed document. */
+export function checkDocument(document: DocumentNode): GraphQLError | null {
+  let fault = checked.get(document);
+  if (fault === undefined) {
+    fault = measureDocument(document);
+    checked.set(document, fault);
+  }
+  return fault;
+}
+
+function measureDocument(document: DocumentNode): GraphQLError | null {
+  const fragments = new Map<string, FragmentDefinitionNode>();
+  for (const definition of document.definitions) {
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
+  }
+  const measured = new Map<string, Measure>();
+  const total: Measure = { fields: 0, aliases: 0, directives: 0, depth: 0, introspectionDepth: 0 };
+  for (const definition of document.definitions) {
+    if (definition.kind !== Kind.OPERATION_DEFINITION) continue;
+    const measure = measureSelections(definition.selectionSet, fragments, measured, new Set());
+    measure.directives += definition.directives?.length ?? 0;
+    for (const variable of definition.variableDefinitions ?? []) measure.directives += variable.directives?.length ?? 0;
+    add(total, measure);
+    total.depth = Math.max(total.depth, measure.depth);
+    total.introspectionDepth = Math.max(total.introspectionDepth, measure.introspectionDepth);
+  }
+  // Fragments that nothing spreads are refused by validation, but validating them costs as much as any.
+  for (const [name, fragment] of fragments) {
+    if (!measured.has(name)) add(total, measureSelections(fragment.selectionSet, fragments, measured, new Set([name])));
+  }
+  return faultOf(total);
+}
+
+function measureSelections(
+  selections: SelectionSetNode,
+  fragments: Map<string, FragmentDefinitionNode>,
+  measured: Map<string, Measure>,
+  within: Set<string>,
+): Measure {
+  const sum: Measure = { fields: 0, aliases: 0, directives: 0, depth: 0, introspectionDepth: 0 };
+  for (const selection of selections.selections) {
+    sum.directives += selection.directives?.length ?? 0;
+    if (selection.kind === Kind.FIELD) {
+      const name = selection.name.value;
+      if (selection.alias) sum.aliases += 1;
+      else if (name === '__typename') continue;
+      sum.fields += 1;
+      const below = selection.selectionSet && measureSelections(selection.selectionSet, fragments, measured, within);
+      if (below) add(sum, below);
+      const isIntrospection = name === '__schema' || name === '__type';
+      const depth = 1 + (below?.depth ?? 0);
+      // Below __schema everything is introspection, counted on its own and not against the depth of data. Its fields
+      // are bounded by the depth and by the token limit alone, so that every tool's introspection query passes.
+      if (isIntrospection) {
+        sum.introspectionDepth = Math.max(sum.introspectionDepth, depth);
+        sum.depth = Math.max(sum.depth, 1);
+      } else {
+        sum.depth = Math.max(sum.depth, depth);
+        sum.introspectionDepth = Math.max(sum.introspectionDepth, below?.introspectionDepth ?? 0);
+      }
+    } else {
+      const below =
+        selection.kind === Kind.INLINE_FRAGMENT
+          ? measureSelections(selection.selectionSet, fragments, measured, within)
+          : measureFragment(selection.name.value, fragments, measured, within);
+      if (!below) continue;
+      add(sum, below);
+      sum.depth = Math.max(sum.depth, below.depth);
+      sum.introspectionDepth = Math.max(sum.introspectionDepth, below.introspectionDepth);
+    }
+  }
+  return sum;
+}
+
+/** @returns null for an unknown fragment or a cycle; validation names both. */
+function measureFragment(name: string, fragments: Map<string, FragmentDefinitionNode>, measured: Map<string, Measure>, within: Set<string>): Measure | null {
+  const known = measured.get(name);
+  if (known) return known;
+  const fragment = fragments.get(name);
+  if (!fragment || within.has(name)) return null;
+  within.add(name);
+  const measure = measureSelections(fragment.selectionSet, fragments, measured, within);
+  measure.directives += fragment.directives?.length ?? 0;
+  within.delete(name);
+  measured.set(name, measure);
+  return measure;
+}
+
+function add(sum: Measure, part: Measure): void {
+  sum.fields += part.fields;
+  sum.aliases += part.aliases;
+  sum.directives += part.directives;
+}
+
+function faultOf(total: Measure): GraphQLError | null {
+  if (total.depth > documentLimits.depth) return tooComplex(`nests fields deeper than ${documentLimits.depth} levels`, 'depth');
+  if (total.introspectionDepth > documentLimits.introspectionDepth) return tooComplex(`nests introspection deeper than ${documentLimits.introspectionDepth} levels`, 'introspectionDepth');
+  if (total.aliases > documentLimits.aliases) return tooComplex(`has more than ${documentLimits.aliases} aliases`, 'aliases');
+  if (total.directives > documentLimits.directives) return tooComplex(`has more than ${documentLimits.directives} directives`, 'directives');
+  if (total.fields > documentLimits.fields) return tooComplex(`selects more than ${documentLimits.fields} fields`, 'fields');
+  return null;
+}
+
+function tooComplex(what: string, limit: keyof typeof documentLimits): GraphQLError {
+  return new GraphQLError(`The document ${what}. Split it into several operations.`, {
+    extensions: { code: 'DOCUMENT_TOO_COMPLEX', limit, maximum: documentLimits[limit], http: { status: 400 } },
+  });
+}

@@ -1,0 +1,139 @@
+import { useCSRFPrevention } from '@graphql-yoga/plugin-csrf-prevention';
+import { getOperationAST, GraphQLError, Kind, OperationTypeNode, type DocumentNode, type GraphQLSchema } from 'graphql';
+import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
+import type { Caller } from '../access/caller.ts';
+import type { App } from '../app.ts';
+import { AppError } from '../errors.ts';
+import type { GraphQLContext } from './context.ts';
+import { checkDocument, documentLimits } from './document-limits.ts';
+import { maskError } from './error-masking.ts';
+import { allowTimeForWrites, createOperation, readWishes, upstreamCost } from './operation-context.ts';
+import { subscribeWithFreshOperations } from './subscribe.ts';
+
+/** Longest document, in characters. Bounds what parsing and the caches of parsed documents can cost. */
+const maxDocumentLength = 100_000;
+
+/** What the server knows of a request before Yoga sees it. */
+export interface ServerContext {
+  requestId: string;
+  signal: AbortSignal | undefined;
+  /** Set by authentication; over WebSocket, by the connection. */
+  caller?: Caller;
+}
+
+export type Yoga = YogaServerInstance<ServerContext, GraphQLContext>;
+
+/** The one pipeline of all operations, whether they come by HTTP, as server-sent events or over a WebSocket. */
+export function createGraphQLYoga(app: App, schema: GraphQLSchema): Yoga {
+  const ownOrigin = new URL(app.config.publicUrl).origin;
+  const origins = new Set([ownOrigin, ...app.config.allowedOrigins]);
+  return createYoga<ServerContext, GraphQLContext>({
+    schema,
+    logging: false,
+    graphiql: false,
+    landingPage: false,
+    healthCheckEndpoint: '/health/live',
+    multipart: false,
+    batching: false,
+    // The raw request is bounded before Yoga sees it; its own limit would pipe every body through streams.
+    maxRequestBodySize: false,
+    maskedErrors: { maskError: (error) => maskError(error, app.logger) },
+    cors: (request) => {
+      const origin = request.headers.get('origin');
+      return origin !== null && origins.has(origin)
+        ? { origin, credentials: false, methods: ['GET', 'POST', 'OPTIONS'], exposedHeaders: ['X-Request-Id', 'Retry-After'], maxAge: 600 }
+        : false;
+    },
+    context: (initial) => {
+      const { caller, requestId, signal, request } = initial;
+      if (!caller) throw new AppError('UNAUTHENTICATED', 'This server needs an API key.');
+      const wishes = readWishes((name) => request?.headers.get(name));
+      return { app, caller, requestId, wishes, operation: createOperation(app, caller, wishes, signal) };
+    },
+    plugins: [
+      useAuthentication(app),
+      useCSRFPrevention({ requestHeaders: ['authorization', 'x-graphql-yoga-csrf', 'apollo-require-preflight'] }),
+      useDocumentLimits(),
+      useFreshOperations(),
+      useAnswerExtensions(),
+    ],
+  });
+}
+
+/** Nobody gets further than this without a key. It runs inside Yoga so that browsers may read the refusal (CORS). */
+function useAuthentication(app: App): Plugin<object, ServerContext> {
+  return {
+    async onRequest({ request, serverContext, endResponse, fetchAPI }) {
+      if (request.method === 'OPTIONS') return;
+      try {
+        serverContext.caller = await app.keys.authenticate(bearer(request.headers.get('authorization')));
+      } catch (error) {
+        const { message, extensions } = maskError(error, app.logger);
+        const { http, ...shown } = extensions as { http?: { status: number } };
+        endResponse(
+          fetchAPI.Response.json(
+            { errors: [{ message, extensions: { ...shown, requestId: serverContext.requestId } }] },
+            { status: http?.status ?? 500, headers: http?.status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {} },
+          ),
+        );
+      }
+    },
+  };
+}
+
+export function bearer(header: string | null | undefined): string | null {
+  return /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1] ?? null;
+}
+
+function useDocumentLimits(): Plugin {
+  return {
+    onParse({ params, setParseFn, parseFn }) {
+      const text = typeof params.source === 'string' ? params.source : params.source.body;
+      if (text.length > maxDocumentLength) {
+        throw new GraphQLError(`The document is longer than ${maxDocumentLength} characters.`, { extensions: { code: 'DOCUMENT_TOO_COMPLEX', http: { status: 400 } } });
+      }
+      setParseFn((source, options) => parseFn(source, { ...options, maxTokens: documentLimits.tokens }) as DocumentNode);
+      return ({ result }) => {
+        if (!isDocument(result)) return;
+        const fault = checkDocument(result);
+        if (fault) throw fault;
+      };
+    },
+  };
+}
+
+/** Each event of a subscription is an operation of its own: own loaders, own deadline, own count of calls. */
+function useFreshOperations(): Plugin<GraphQLContext> {
+  return {
+    onSubscribe({ setSubscribeFn }) {
+      setSubscribeFn(subscribeWithFreshOperations);
+    },
+  };
+}
+
+/** Says in each answer what it cost, and in each error under which request id it is in the logs. */
+function useAnswerExtensions(): Plugin<GraphQLContext> {
+  return {
+    onExecute({ args }) {
+      const operation = getOperationAST(args.document, args.operationName);
+      if (operation?.operation === OperationTypeNode.MUTATION) allowTimeForWrites(args.contextValue);
+      return {
+        onExecuteDone({ result, setResult }) {
+          if (!('data' in result) && !('errors' in result)) return;
+          setResult({ ...result, extensions: { ...result.extensions, upstream: upstreamCost(args.contextValue) } });
+        },
+      };
+    },
+    onResultProcess({ result, serverContext }) {
+      if (Symbol.asyncIterator in result) return;
+      const { requestId } = serverContext as unknown as ServerContext;
+      for (const single of Array.isArray(result) ? result : [result]) {
+        for (const error of single.errors ?? []) Object.assign(error.extensions, { requestId });
+      }
+    },
+  };
+}
+
+function isDocument(value: unknown): value is DocumentNode {
+  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === Kind.DOCUMENT;
+}

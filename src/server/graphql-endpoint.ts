@@ -1,0 +1,80 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Yoga } from '../graphql/yoga.ts';
+import { readBody } from './body.ts';
+import { send } from './reply.ts';
+import { isExplorerRequest, type ExplorerPage } from './explorer-page.ts';
+
+export type GraphQLEndpoint = (request: IncomingMessage, response: ServerResponse, requestId: string) => Promise<void>;
+
+/** Longest body of a GraphQL request: a thousand records with long cells fit. */
+const maxBodyBytes = 1_000_000;
+
+/**
+ * Carries a request into the GraphQL pipeline and its answer out. The body is read here, whole and bounded, and handed
+ * over as text: letting the pipeline stream it costs a multiple.
+ */
+export function createGraphQLEndpoint(yoga: Yoga, explorer: ExplorerPage, origin: string): GraphQLEndpoint {
+  return async function graphql(request, response, requestId) {
+    if (isExplorerRequest(request)) {
+      send(response, await explorer.reply(request));
+      return;
+    }
+    const hasBody = request.method !== 'GET' && request.method !== 'HEAD';
+    const body = hasBody ? (await readBody(request, maxBodyBytes)).toString('utf8') : undefined;
+    const gone = new AbortController();
+    response.once('close', () => {
+      if (!response.writableFinished) gone.abort();
+    });
+    const fetchRequest = new yoga.fetchAPI.Request(`${origin}${request.url ?? '/graphql'}`, {
+      method: request.method ?? 'GET',
+      headers: headersOf(request),
+      ...(body === undefined ? {} : { body }),
+      signal: gone.signal,
+    });
+    const answer = await yoga.fetch(fetchRequest, { requestId, signal: gone.signal });
+    await sendAnswer(answer, request, response);
+  };
+}
+
+function headersOf(request: IncomingMessage): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value;
+  }
+  return headers;
+}
+
+async function sendAnswer(answer: Response, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const headers = { 'X-Content-Type-Options': 'nosniff', ...Object.fromEntries(answer.headers) };
+  const isStream = /text\/event-stream|multipart\/mixed/.test(answer.headers.get('content-type') ?? '');
+  if (!isStream || !answer.body) {
+    const body = request.method === 'HEAD' ? '' : await answer.text();
+    send(response, { status: answer.status, headers, body });
+    return;
+  }
+  response.writeHead(answer.status, { ...headers, 'X-Accel-Buffering': 'no' });
+  response.flushHeaders();
+  const reader = answer.body.getReader() as ReadableStreamDefaultReader<Uint8Array | string>;
+  response.once('close', () => void reader.cancel().catch(() => undefined));
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      // The next event is only asked for when this one has left: the feed, not the socket, does the buffering.
+      if (!response.write(part.value)) await drained(response);
+      if (response.destroyed) break;
+    }
+  } finally {
+    response.end();
+  }
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.once('drain', done);
+    response.once('close', done);
+  });
+}

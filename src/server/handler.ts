@@ -1,0 +1,41 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { App } from '../app.ts';
+import { AppError } from '../errors.ts';
+import { errorReply, requestIdOf, send, type Route } from './reply.ts';
+import type { GraphQLEndpoint } from './graphql-endpoint.ts';
+
+export interface Routes {
+  graphql: GraphQLEndpoint;
+  /** By method and path; a path ending in `/*` takes one more segment. */
+  others: Map<string, Route>;
+}
+
+/** Takes every HTTP request to its room. */
+export function createHandler(app: App, routes: Routes) {
+  return async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const requestId = requestIdOf(request);
+    response.setHeader('X-Request-Id', requestId);
+    try {
+      const url = new URL(request.url ?? '/', 'http://localhost');
+      if (url.pathname === '/graphql') {
+        await routes.graphql(request, response, requestId);
+        return;
+      }
+      const route = findRoute(routes.others, request.method ?? 'GET', url.pathname);
+      send(response, await route(request, url, requestId));
+    } catch (error) {
+      // What is left of a body that we won't read would be taken for the next request on this connection.
+      if (!request.complete) response.setHeader('Connection', 'close');
+      send(response, errorReply(error, requestId, app.logger));
+    }
+  };
+}
+
+function findRoute(routes: Map<string, Route>, method: string, path: string): Route {
+  const asked = method === 'HEAD' ? 'GET' : method;
+  const route = routes.get(`${asked} ${path}`) ?? routes.get(`${asked} ${path.replace(/[^/]+$/, '*')}`);
+  if (route) return route;
+  return () => {
+    throw new AppError('NOT_FOUND', `There is nothing at ${method} ${path.slice(0, 100)}. The API is at /graphql, and / says what else is here.`);
+  };
+}

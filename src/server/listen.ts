@@ -1,0 +1,79 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { App } from '../app.ts';
+import { oauthRoutes } from '../connections/routes.ts';
+import { AppError } from '../errors.ts';
+import { schema } from '../graphql/schema.ts';
+import { createGraphQLYoga } from '../graphql/yoga.ts';
+// W import { webhookRoutes } from '../webhooks/routes.ts';
+import { readBody } from './body.ts';
+import { ExplorerPage } from './explorer-page.ts';
+import { createGraphQLEndpoint } from './graphql-endpoint.ts';
+import { createHandler } from './handler.ts';
+import { live, ready } from './health.ts';
+import { metrics } from './metrics.ts';
+import { json, type Route } from './reply.ts';
+import { startPage } from './start-page.ts';
+import { createWebSockets } from './websocket.ts';
+
+/** A client that has not sent its headers, or its whole request, by then is dropped. */
+const headersTimeoutMs = 10_000;
+const requestTimeoutMs = 60_000;
+/** How long calls in flight may take to finish when the server closes. */
+const closeTimeoutMs = 10_000;
+const maxExplorerBodyBytes = 1_000;
+
+export interface Server {
+  url: string;
+  port: number;
+  /** Takes no new requests, lets the ones in flight finish, closes sockets with 1012. */
+  close(): Promise<void>;
+}
+
+/** Opens the doors of an app: HTTP, server-sent events and WebSocket on one port. */
+export async function listen(app: App, at: { host: string; port: number }): Promise<Server> {
+  const yoga = createGraphQLYoga(app, schema);
+  const sockets = createWebSockets(app, yoga);
+  const graphql = createGraphQLEndpoint(yoga, new ExplorerPage(), app.config.publicUrl);
+  const others = new Map<string, Route>([
+    ['GET /', startPage],
+    ['GET /health/live', live],
+    ['GET /health/ready', ready(app)],
+    ['GET /metrics', metrics(app)],
+    ['POST /explorer/key', explorerKey(app)],
+    ...oauthRoutes(app.flows, app.config.publicUrl),
+    // W ...webhookRoutes(app.webhooks, app.logger),
+  ]);
+  const handle = createHandler(app, { graphql, others });
+  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, keepAliveTimeout: 65_000 }, (request, response) => void handle(request, response));
+  server.on('upgrade', (request, socket, head) => sockets.upgrade(request, socket, head));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(at.port, at.host, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://${at.host.includes(':') ? `[${at.host}]` : at.host}:${port}`,
+    port,
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      await sockets.close();
+      server.closeIdleConnections();
+      const force = setTimeout(() => server.closeAllConnections(), closeTimeoutMs);
+      await closed;
+      clearTimeout(force);
+    },
+  };
+}
+
+/** Exchanges the one-use code of a GraphiQL link for a key. Only our own page may ask. */
+function explorerKey(app: App): Route {
+  return async (request) => {
+    const { origin } = request.headers;
+    if (origin !== undefined && new URL(origin).host !== request.headers.host) throw new AppError('FORBIDDEN', 'Only the GraphiQL page of this server may exchange a code.');
+    const body = (await readBody(request, maxExplorerBodyBytes)).toString('utf8');
+    const code = /^\{"code":"([A-Za-z0-9_-]{1,100})"\}$/.exec(body)?.[1];
+    if (!code) throw new AppError('BAD_REQUEST', 'The body must be {"code":"…"} with the code of the printed link.');
+    return { ...json(200, { key: await app.keys.redeemExplorerCode(code) }), headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' } };
+  };
+}

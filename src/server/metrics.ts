@@ -1,0 +1,25 @@
+import type { IncomingMessage } from 'node:http';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import type { App } from '../app.ts';
+import { AppError } from '../errors.ts';
+import { bearer } from '../graphql/yoga.ts';
+import type { Route } from './reply.ts';
+
+/** Prometheus text for a scraper on the same machine, or for an admin. */
+export function metrics(app: App): Route {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  return async (request) => {
+    if (!isLoopback(request)) {
+      const caller = await app.keys.authenticate(bearer(request.headers.authorization));
+      if (!caller.may('admin')) throw new AppError('FORBIDDEN', 'Metrics are for admins, or for a scraper on the same machine.');
+    }
+    return { status: 200, headers: { 'Content-Type': registry.contentType }, body: await registry.metrics() };
+  };
+}
+
+/** A proxy on this machine forwards for others, so whoever was forwarded is not local. */
+function isLoopback(request: IncomingMessage): boolean {
+  const address = request.socket.remoteAddress ?? '';
+  return /^(127\.|::1$|::ffff:127\.)/.test(address) && request.headers['x-forwarded-for'] === undefined && request.headers.forwarded === undefined;
+}

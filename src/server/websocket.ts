@@ -1,0 +1,117 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { GraphQLError } from 'graphql';
+import { useServer } from 'graphql-ws/use/ws';
+import { WebSocketServer } from 'ws';
+import type { Caller } from '../access/caller.ts';
+import type { App } from '../app.ts';
+import { AppError } from '../errors.ts';
+import type { GraphQLContext } from '../graphql/context.ts';
+import { maskError } from '../graphql/error-masking.ts';
+import { bearer, type ServerContext, type Yoga } from '../graphql/yoga.ts';
+import { requestIdOf } from './reply.ts';
+
+/** Longest message from a client, in bytes. */
+const maxMessageBytes = 1_000_000;
+/** A client that has not said hello by then is closed with 4408. */
+const initTimeoutMs = 10_000;
+/** How often each socket is pinged; one that does not answer until the next ping is closed. */
+const keepAliveMs = 12_000;
+/** Operations that one socket may run at a time. */
+const maxOperationsPerSocket = 100;
+/** Sockets of this process; more are refused with 503. */
+const maxSockets = 20_000;
+
+interface Extra extends Record<PropertyKey, unknown> {
+  caller?: Caller;
+  running?: number;
+}
+
+/** graphql-ws on the same path and through the same pipeline as HTTP. */
+export function createWebSockets(app: App, yoga: Yoga) {
+  const server = new WebSocketServer({ noServer: true, maxPayload: maxMessageBytes, perMessageDeflate: false });
+  const origins = new Set([new URL(app.config.publicUrl).origin, ...app.config.allowedOrigins]);
+
+  const protocol = useServer<Record<string, unknown>, Extra>(
+    {
+      connectionInitWaitTimeout: initTimeoutMs,
+      async onConnect({ connectionParams, extra }) {
+        const given = connectionParams?.authorization ?? connectionParams?.Authorization;
+        try {
+          extra.caller = await app.keys.authenticate(bearer(typeof given === 'string' ? given : null) ?? (typeof given === 'string' ? given : null));
+          return true;
+        } catch (error) {
+          if (error instanceof AppError) return false; // Closes with 4403.
+          throw error;
+        }
+      },
+      async onSubscribe({ extra }, _id, payload) {
+        if ((extra.running ?? 0) >= maxOperationsPerSocket) {
+          return [new GraphQLError(`One socket may run ${maxOperationsPerSocket} operations at a time.`, { extensions: { code: 'SUBSCRIPTION_LIMIT' } })];
+        }
+        const serverContext: ServerContext = { requestId: requestIdOf(extra.request), signal: undefined, caller: extra.caller };
+        const enveloped = yoga.getEnveloped({ ...serverContext, request: undefined, params: payload });
+        const { schema, execute, subscribe, contextFactory, parse, validate } = enveloped;
+        try {
+          const document = parse(payload.query);
+          const faults = validate(schema, document);
+          if (faults.length > 0) return faults.map((fault: GraphQLError) => maskError(fault, app.logger));
+          return {
+            schema,
+            document,
+            operationName: payload.operationName,
+            variableValues: payload.variables,
+            contextValue: (await contextFactory()) as GraphQLContext,
+            rootValue: { execute, subscribe },
+          };
+        } catch (error) {
+          return [maskError(error, app.logger)];
+        }
+      },
+      execute: (args) => (args.rootValue as { execute: (a: unknown) => never }).execute({ ...args, rootValue: undefined }),
+      subscribe: (args) => (args.rootValue as { subscribe: (a: unknown) => never }).subscribe({ ...args, rootValue: undefined }),
+      onOperation({ extra }) {
+        extra.running = (extra.running ?? 0) + 1;
+      },
+      onNext(_context, _id, _payload, args, result) {
+        if (!result.errors) return;
+        const { requestId } = args.contextValue as GraphQLContext;
+        return { ...result, errors: result.errors.map((error) => identified(maskError(error, app.logger), requestId)) };
+      },
+      onError(_context, _id, _payload, errors) {
+        return errors.map((error) => maskError(error, app.logger));
+      },
+      onComplete({ extra }) {
+        extra.running = (extra.running ?? 1) - 1;
+      },
+    },
+    server,
+    keepAliveMs,
+  );
+
+  return {
+    upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+      const path = (request.url ?? '').split('?')[0];
+      const origin = request.headers.origin;
+      if (path !== '/graphql') return refuse(socket, '404 Not Found');
+      // Browsers always send their origin; other clients have none.
+      if (origin !== undefined && !origins.has(origin)) return refuse(socket, '403 Forbidden');
+      if (server.clients.size >= maxSockets) return refuse(socket, '503 Service Unavailable');
+      server.handleUpgrade(request, socket, head, (client) => server.emit('connection', client, request));
+    },
+    /** Sockets close with 1012, which clients take as "come back to another instance". */
+    async close(): Promise<void> {
+      for (const client of server.clients) client.close(1012, 'Restarting');
+      await protocol.dispose();
+    },
+  };
+}
+
+function identified(error: GraphQLError, requestId: string): GraphQLError {
+  Object.assign(error.extensions, { requestId });
+  return error;
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
