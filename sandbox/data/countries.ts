@@ -10,7 +10,7 @@ const SEED = 19_580_101;
 const BASE_ID = 'appWorldCountries';
 const CREATED = '2025-01-01T00:00:00.000Z';
 
-/** Real data, public domain in all but name: countries with languages, currencies, regions and neighbours. */
+/** Real data: countries with languages, currencies, regions and neighbours. */
 export function countriesBase(): SeedBase {
   const ids = new Ids(SEED);
   const tables = countryTables(ids);
@@ -24,13 +24,7 @@ export function countriesBase(): SeedBase {
   };
 }
 
-interface CountryTables {
-  countries: SeedTable;
-  languages: SeedTable;
-  currencies: SeedTable;
-  regions: SeedTable;
-  subregions: SeedTable;
-}
+type CountryTables = Record<'countries' | 'languages' | 'currencies' | 'regions' | 'subregions', SeedTable>;
 
 function countryTables(ids: Ids): CountryTables {
   const table = (name: string, description: string) => new SeedTable(ids, BASE_ID, name, description);

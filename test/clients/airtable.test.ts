@@ -141,13 +141,15 @@ describe('select', () => {
       list(
         limit: number,
         offset: string | null,
-        done: (error: unknown, records: { id: string }[], offset?: string) => void,
+        done: (error: Error | null, records: { id: string }[], offset?: string) => void,
       ): void;
     };
     const page = (offset: string | null) =>
       new Promise<{ ids: string[]; offset: string | undefined }>((resolve, reject) => {
         table.list(3, offset, (error, records, next) =>
-          error ? reject(error as Error) : resolve({ ids: records.map(({ id }) => id), offset: next }),
+          error
+            ? reject(new Error('The list failed', { cause: error }))
+            : resolve({ ids: records.map(({ id }) => id), offset: next }),
         );
       });
     const first = await page(null);

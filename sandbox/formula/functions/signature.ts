@@ -10,16 +10,16 @@ interface Arity {
 /** `strict` functions get values, and never run when one is a failure; `lazy` ones run their arguments themselves. */
 export type FormulaFunction = Arity &
   (
-    | { kind: 'strict'; run(values: readonly FormulaValue[], record: FormulaRecord): FormulaValue }
+    | { kind: 'strict'; run: (values: readonly FormulaValue[], record: FormulaRecord) => FormulaValue }
     | {
         kind: 'lazy';
         /** The arguments name fields rather than give values. */
         namesFields: boolean;
-        run(args: readonly Run[], record: FormulaRecord, fieldNames: readonly string[]): FormulaValue;
+        run: (args: readonly Run[], record: FormulaRecord, fieldNames: readonly string[]) => FormulaValue;
       }
   );
 
-/** With one number the arity is exact; `Infinity` as the second means any number from the first on. */
+/** `maxArgs` may be `Infinity`. */
 export function strict(
   minArgs: number,
   maxArgs: number,

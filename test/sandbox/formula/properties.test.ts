@@ -43,7 +43,7 @@ test('no text makes the parser throw anything but a FormulaError, or the evaluat
 });
 
 const anyValue = fc.constantFrom(
-  ...['{Name}', '{When}', '{Empty}', '{Links}', '{Numbers}', '{Digits}', "''", "'month'", "'YYYY'"],
+  ...['{Name}', '{When}', '{Empty}', '{Links}', '{Numbers}', '{Digits}', "''", "'month'", "'YYYY'", "'('"],
   ...['-1', '0', '2.5', '1/0', '0/0', '1000000000000', 'ERROR()', 'NOW()'],
 );
 
@@ -61,9 +61,18 @@ test('every function takes any values without throwing', () => {
   );
 });
 
+/** Any text, but with many of the characters that escaping is about. */
+const quotableText = fc.string({
+  unit: fc.oneof(
+    fc.constantFrom(...'\\\'"nt\n{}'),
+    fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+  ),
+  maxLength: 40,
+});
+
 test.each([`'`, `"`])('text escaped by the documented rule comes back as it was, in %s', (quote) => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (text) => {
+    fc.property(quotableText, (text) => {
       const literal = quote + text.replaceAll('\\', '\\\\').replaceAll(quote, `\\${quote}`) + quote;
       expect(run(literal)).toBe(text);
       expect(run(literal, { controlEscapesInStrings: false })).toBe(text);
