@@ -18,6 +18,7 @@ const ERROR_CELL = { error: '#ERROR!' };
 /** Reads cells in the form of the REST API ("V1"), computing those that are not stored. Empty cells are undefined. */
 export class Cells {
   private chain = 0;
+  private readonly readForFormula = this.formulaValue.bind(this);
 
   constructor(
     private readonly bases: Bases,
@@ -66,9 +67,7 @@ export class Cells {
 
   /** A view on the record for `evaluate`, to be moved along with `turnTo`. */
   formulaView(table: TableDoc, record: RecordDoc): FormulaView {
-    const read = (ofTable: TableDoc, ofRecord: RecordDoc, field: FieldDoc) =>
-      this.formulaValue(ofTable, ofRecord, field);
-    return new FormulaView(table, record, read, this.formulas.readings(), this.clock.now());
+    return new FormulaView(table, record, this.readForFormula, this.formulas.readings(), this.clock.now());
   }
 
   /** The record's name: its primary cell as text. */

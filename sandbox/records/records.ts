@@ -5,13 +5,21 @@ import type { State } from '../state/state.ts';
 
 /** The stored records, one collection per table, in order of creation. */
 export class Records {
+  /** Read for every linked record, so the name of the collection is put together only once. */
+  private readonly collections = new Map<string, Collection<RecordDoc>>();
+
   constructor(
     private readonly state: State,
     private readonly bases: Bases,
   ) {}
 
   of(tableId: string): Collection<RecordDoc> {
-    return this.state.collection<RecordDoc>(`records/${tableId}`);
+    let collection = this.collections.get(tableId);
+    if (collection === undefined) {
+      collection = this.state.collection<RecordDoc>(`records/${tableId}`);
+      this.collections.set(tableId, collection);
+    }
+    return collection;
   }
 
   find(tableId: string, recordId: string): RecordDoc | undefined {
