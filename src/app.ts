@@ -1,6 +1,9 @@
 import type { DataSource } from 'typeorm';
 import { ApiKeys } from './access/api-keys.ts';
 import { BaseSchemas } from './bases/base-schemas.ts';
+import { ChangeFeeds } from './changes/change-feeds.ts';
+import { ChangeLog } from './changes/change-log.ts';
+import { ConnectionWatch } from './changes/connection-watch.ts';
 import { CallMeter } from './calendly/operation.ts';
 import { Permits } from './calendly/permits.ts';
 import { RateLimiter } from './calendly/rate-limit.ts';
@@ -17,6 +20,8 @@ import { SecretCipher } from './connections/secret-cipher.ts';
 import { Upstream } from './connections/upstream.ts';
 import { createDataSource, migrate } from './database/data-source.ts';
 import type { Logger } from './logger.ts';
+import { RecordReads } from './records/record-reads.ts';
+import { Webhooks } from './webhooks/webhooks.ts';
 
 /** The configuration once everything that may be left out has been settled. */
 export type ResolvedConfig = Config & {
@@ -35,7 +40,12 @@ export interface App {
   connections: Connections;
   flows: AuthorizationFlows;
   upstream: Upstream;
-  schemas: BaseSchemas;
+  baseSchemas: BaseSchemas;
+  recordReads: RecordReads;
+  changeLog: ChangeLog;
+  changeFeeds: ChangeFeeds;
+  connectionWatch: ConnectionWatch;
+  webhooks: Webhooks;
   /** Ends a connection's grant. */
   disconnect(connectionId: number): Promise<DisconnectReport>;
   isClosing(): boolean;
@@ -78,6 +88,7 @@ export async function createApp(config: ResolvedConfig, { logger, clock }: { log
     clock,
     logger,
     afterConnecting: async (connectionId) => {
+      await webhooks.connectionReady(connectionId);
       const api = await upstream.api(connectionId, {
         callerId: 'server',
         priority: 'person',
@@ -89,7 +100,28 @@ export async function createApp(config: ResolvedConfig, { logger, clock }: { log
     },
   });
 
-  const schemas = new BaseSchemas({ upstream, clock });
+  const baseSchemas = new BaseSchemas({ upstream, clock });
+  const recordReads = new RecordReads({ clock });
+
+  const changeLog = new ChangeLog(database);
+  const changeFeeds = new ChangeFeeds({ database, databaseUrl: config.databaseUrl, log: changeLog, logger });
+  const connectionWatch = new ConnectionWatch({ database, logger });
+  const webhooks = new Webhooks({
+    database,
+    connections,
+    upstream,
+    schemas: baseSchemas,
+    cipher,
+    log: changeLog,
+    feeds: changeFeeds,
+    publicUrl: config.publicUrl,
+    apiUrl: config.upstream.apiUrl,
+    retentionDays: config.changesRetentionDays,
+    clock,
+    logger,
+  });
+  changeFeeds.start();
+  if (config.role !== 'web') webhooks.start();
 
   let closing = false;
   return {
@@ -101,12 +133,21 @@ export async function createApp(config: ResolvedConfig, { logger, clock }: { log
     connections,
     flows,
     upstream,
-    schemas,
-    disconnect: (connectionId) => disconnect(connectionId, { database, secrets, oauth, logger, releaseWebhooks: () => Promise.resolve({ deleted: [], failed: [] }) }),
+    baseSchemas,
+    recordReads,
+    changeLog,
+    changeFeeds,
+    connectionWatch,
+    webhooks,
+    disconnect: (connectionId) =>
+      disconnect(connectionId, { database, secrets, oauth, logger, releaseWebhooks: (id) => webhooks.releaseConnection(id) }),
     isClosing: () => closing,
     async close() {
       closing = true;
-      await rateLimit.close();
+      await webhooks.close();
+      connectionWatch.close();
+      await changeFeeds.close();
+      rateLimit.close();
       await transport.close();
       await database.destroy();
     },

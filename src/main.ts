@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { systemClock } from './clock.ts';
@@ -72,7 +73,7 @@ async function start(
     process.stdout.write(
       renderSummary({
         url,
-        explorerUrl: `${url}/graphql#code=${await app.access.issueExplorerCode()}`,
+        explorerUrl: `${url}/graphql#code=${await app.keys.issueExplorerCode()}`,
         sandboxUrl: local.sandboxUrl,
         upstreamUrl: local.config.upstream.apiUrl,
         data: local.hold
@@ -147,6 +148,8 @@ function report(error: unknown, logger: Logger | null): void {
 async function main(): Promise<number> {
   const answered = await answerArguments(process.argv.slice(2));
   if (answered !== null) return answered;
+  // What the environment sets already stays as it is.
+  if (existsSync('.env')) process.loadEnvFile('.env');
   let config: Config;
   try {
     config = readConfig(process.env);

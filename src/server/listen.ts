@@ -5,7 +5,7 @@ import { oauthRoutes } from '../connections/routes.ts';
 import { AppError } from '../errors.ts';
 import { schema } from '../graphql/schema.ts';
 import { createGraphQLYoga } from '../graphql/yoga.ts';
-// W import { webhookRoutes } from '../webhooks/routes.ts';
+import { webhookRoutes } from '../webhooks/routes.ts';
 import { readBody } from './body.ts';
 import { ExplorerPage } from './explorer-page.ts';
 import { createGraphQLEndpoint } from './graphql-endpoint.ts';
@@ -42,7 +42,7 @@ export async function listen(app: App, at: { host: string; port: number }): Prom
     ['GET /metrics', metrics(app)],
     ['POST /explorer/key', explorerKey(app)],
     ...oauthRoutes(app.flows, app.config.publicUrl),
-    // W ...webhookRoutes(app.webhooks, app.logger),
+    ...webhookRoutes(app.webhooks, app.logger),
   ]);
   const handle = createHandler(app, { graphql, others });
   const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, keepAliveTimeout: 65_000 }, (request, response) => void handle(request, response));
