@@ -3,6 +3,7 @@ import { builder } from '../graphql/builder.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
 import { ConnectionNotConnected, ConnectionNotFound, NameTaken, withTypedErrors } from '../graphql/error-types.ts';
 import { InvalidInput } from '../graphql/invalid-input.ts';
+import { beforeLookups } from '../graphql/pending-work.ts';
 import { validatedBy } from '../graphql/validated-by.ts';
 import { connectionNotFound } from '../access/caller.ts';
 import { AppError } from '../errors.ts';
@@ -128,14 +129,14 @@ builder.queryFields((t) => ({
     type: [ConnectionRef],
     args: { state: t.arg({ type: ConnectionStateEnum, description: 'Only connections in this state.' }) },
     description: 'All connections that your key may see, oldest first; a server holds 1,000 at most.',
-    resolve: (_root, { state }, { app, caller }) => app.connections.list(caller, state ?? undefined),
+    resolve: (_root, { state }, context) => beforeLookups(context, context.app.connections.list(context.caller, state ?? undefined)),
   }),
   connection: t.field({
     type: ConnectionRef,
     nullable: true,
     args: { id: t.arg.int({ required: true, description: 'The number of the connection.', validate: { schema: connectionId } }) },
     description: 'One connection by its number; null when there is none that your key may see.',
-    resolve: async (_root, { id }, { app, caller }) => (caller.sees(id) ? app.connections.find(id) : null),
+    resolve: (_root, { id }, context) => (context.caller.sees(id) ? beforeLookups(context, context.app.connections.find(id)) : null),
   }),
 }));
 

@@ -1,6 +1,6 @@
 import type { TableSchema } from '../bases/table-schema.ts';
 import { maxRecordsPerWrite, type CalendlyApi } from '../calendly/api.ts';
-import { isUpstreamId } from '../calendly/ids.ts';
+import { requireId } from '../calendly/ids.ts';
 import type { WireRecord } from '../calendly/wire.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import { chunksOf } from './record-planner.ts';
@@ -8,7 +8,7 @@ import { chunksOf } from './record-planner.ts';
 export const writeStatuses = {
   WRITTEN: 'The service confirmed it.',
   FAILED:
-    'It was refused and had no effect. `error` says why. A refusal concerns the whole ten that was sent together.',
+    'It had no effect. `error` says why. What the service refuses, it refuses for the whole ten that was sent together.',
   NOT_SENT: 'It was not sent at all. `error` says why; sending it again is safe.',
   OUTCOME_UNKNOWN:
     'It was sent and the answer was lost, so nobody knows whether it took effect. Look before you send it again.',
@@ -160,15 +160,8 @@ function checkIds<Item>(entries: readonly Checked<Item>[], idOf: (item: Item) =>
   return entries.map(({ item, error }) => {
     const id = idOf(item);
     if (error) return { item, error };
-    if (!isUpstreamId('rec', id)) {
-      return {
-        item,
-        error: new AppError(
-          'INVALID_INPUT',
-          `${JSON.stringify(id.slice(0, 60))} is not a record id; those look like rec0123456789AbCd.`,
-        ),
-      };
-    }
+    const malformed = faultOfId(id);
+    if (malformed) return { item, error: malformed };
     if (seen.has(id)) {
       return {
         item,
@@ -178,6 +171,16 @@ function checkIds<Item>(entries: readonly Checked<Item>[], idOf: (item: Item) =>
     seen.add(id);
     return { item, error: null };
   });
+}
+
+function faultOfId(id: string): AppError | null {
+  try {
+    requireId('rec', id);
+    return null;
+  } catch (error) {
+    if (error instanceof AppError) return error;
+    throw error;
+  }
 }
 
 /**

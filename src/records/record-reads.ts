@@ -1,0 +1,18 @@
+import { SharedReads } from '../bases/shared-reads.ts';
+import type { WireRecord } from '../calendly/wire.ts';
+import type { Clock } from '../clock.ts';
+import type { WirePage } from './record-listing.ts';
+
+/** Reads on their way in one process that others may join; each lasts for seconds at most. */
+const maxReads = 5_000;
+
+/** Lets operations that ask for the same at the same time share one answer. Nothing is kept once it has arrived. */
+export class RecordReads {
+  readonly lookups: SharedReads<WireRecord[]>;
+  readonly pages: SharedReads<WirePage>;
+
+  constructor({ clock }: { clock: Clock }) {
+    this.lookups = new SharedReads({ clock, maxAgeMs: 0, maxEntries: maxReads });
+    this.pages = new SharedReads({ clock, maxAgeMs: 0, maxEntries: maxReads });
+  }
+}
