@@ -128,7 +128,7 @@ export class CalendlyApi {
    * The records of one table among at most 100 ids, in any order; what does not exist there is missing from the answer.
    * One call, unless the upstream hands out shorter pages. `fields` are ids or names; all cells by default.
    */
-  recordsByIds(
+  async recordsByIds(
     baseId: string,
     tableId: string,
     ids: readonly string[],
@@ -136,7 +136,7 @@ export class CalendlyApi {
   ): Promise<WireRecord[]> {
     const wanted = [...new Set(ids)];
     requireCount(wanted.length, 0, maxRecordsPerPage, 'record ids in one lookup');
-    if (wanted.length === 0) return Promise.resolve([]);
+    if (wanted.length === 0) return [];
     const filterByFormula = recordIdsFormula(wanted);
     return readAllPages({
       keyOf: (record) => record.id,
@@ -227,7 +227,7 @@ export class CalendlyApi {
   }
 
   /** Without `notificationUrl` its payloads can only be pulled. The answer's MAC secret is never shown again. */
-  createWebhook(
+  async createWebhook(
     baseId: string,
     body: { notificationUrl?: string; specification: WebhookSpecification },
   ): Promise<CreatedWebhook> {
@@ -269,7 +269,7 @@ export class CalendlyApi {
   }
 
   /** At most 50 payloads from number `cursor` on (the first is 1), and the number after the last. Extends the webhook. */
-  listPayloads(baseId: string, webhookId: string, cursor: number): Promise<PayloadPage> {
+  async listPayloads(baseId: string, webhookId: string, cursor: number): Promise<PayloadPage> {
     return this.#send({
       ...this.#webhookCall(
         'list payloads',
@@ -301,7 +301,7 @@ export class CalendlyApi {
     };
   }
 
-  #write(
+  async #write(
     name: string,
     method: 'POST' | 'PATCH' | 'PUT',
     effect: Effect,

@@ -8,10 +8,10 @@ import type { Effect } from './upstream-call.ts';
 export type FailureKind = 'limited' | 'unsent' | 'lost' | 'unavailable' | 'final';
 
 /** Attempts of one call in all. The deadline ends most calls before. */
-export const maxAttempts = 20;
-/** Back-off: full jitter under a ceiling that doubles from the first to the second value. */
+export const maxAttempts = 60;
+/** Back-off: full jitter under a ceiling that doubles from the first to the second value; a dead upstream is spared by the lane. */
 const firstCeilingMs = 200;
-const lastCeilingMs = 2_000;
+const lastCeilingMs = 1_000;
 /** A longer `Retry-After` is cut to this. */
 export const maxRetryAfterMs = 600_000;
 

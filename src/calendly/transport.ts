@@ -48,6 +48,7 @@ export class Transport {
   readonly #prefix: string;
   readonly #agent: Agent;
   readonly #closing = new AbortController();
+  #closed: Promise<void> | null = null;
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -85,8 +86,13 @@ export class Transport {
     }
   }
 
-  /** Lets calls in flight end for ten seconds, then cuts them off. Waiting ones are turned away. */
-  async close(): Promise<void> {
+  /** Lets calls in flight end for ten seconds, then cuts them off. Waiting ones are turned away. May be repeated. */
+  close(): Promise<void> {
+    this.#closed ??= this.#closeOnce();
+    return this.#closed;
+  }
+
+  async #closeOnce(): Promise<void> {
     this.#closing.abort();
     const cutOff = setTimeout(() => void this.#agent.destroy(), closeGraceMs);
     await this.#agent.close().finally(() => clearTimeout(cutOff));

@@ -66,9 +66,9 @@ describe('retry timing', () => {
   test.each([
     [1, 100],
     [2, 200],
-    [4, 800],
-    [5, 1_000],
-    [19, 1_000],
+    [3, 400],
+    [4, 500],
+    [59, 500],
   ])('after attempt %i, half of the full jitter is %i ms', (attempts, delayMs) => {
     const failed = { kind: 'lost', effect: 'read', retryAfterMs: null, leftMs: 60_000, random: 0.5 } as const;
     expect(retryDelayMs({ ...failed, attempts })).toBe(delayMs);
