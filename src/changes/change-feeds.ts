@@ -56,7 +56,8 @@ export class ChangeFeeds {
     followed.followers += 1;
     const stop = (): void => {
       followed.followers -= 1;
-      if (followed.followers === 0 && this.#followed.get(feed.id) === followed) this.#followed.delete(feed.id);
+      if (followed.followers === 0 && this.#followed.get(feed.id) === followed)
+        this.#followed.delete(feed.id);
     };
     try {
       const reader = await followed.reader;
@@ -72,11 +73,15 @@ export class ChangeFeeds {
   async close(): Promise<void> {
     clearInterval(this.#poll);
     await this.#doorbell.close();
-    await Promise.all([...this.#followed.values()].map(async ({ reader }) => (await reader.catch(() => null))?.catchUp()));
+    await Promise.all(
+      [...this.#followed.values()].map(async ({ reader }) => (await reader.catch(() => null))?.catchUp()),
+    );
   }
 
   #open(feed: Feed): Followed {
-    const reader = this.#log.head(feed.id).then((head) => new FeedReader(feed, head, { log: this.#log, logger: this.#logger }));
+    const reader = this.#log
+      .head(feed.id)
+      .then((head) => new FeedReader(feed, head, { log: this.#log, logger: this.#logger }));
     const followed = { reader, followers: 0 };
     this.#followed.set(feed.id, followed);
     return followed;
@@ -84,7 +89,10 @@ export class ChangeFeeds {
 
   #wake(feedId: number): void {
     // A reader that could not be opened has told its followers already.
-    this.#followed.get(feedId)?.reader.then((reader) => reader.catchUp()).catch(() => undefined);
+    this.#followed
+      .get(feedId)
+      ?.reader.then((reader) => reader.catchUp())
+      .catch(() => undefined);
   }
 
   #wakeAll(): void {

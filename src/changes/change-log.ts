@@ -21,6 +21,8 @@ export interface LogPage {
 export interface EntryFilter {
   tableId?: string | null;
   recordId?: string | null;
+  /** Leaves schema changes out. Losses are never left out. */
+  recordsOnly?: boolean;
 }
 
 /**
@@ -76,11 +78,21 @@ export class ChangeLog {
          SELECT * FROM changes
          WHERE feed_id = feed.id AND (generation, payload, ordinal) > ($2, $3, $4)
            AND ($6::text IS NULL OR table_id = $6 OR kind = 'lost') AND ($7::text IS NULL OR record_id = $7 OR kind = 'lost')
+           AND ($8 = false OR kind <> 'schema')
          ORDER BY generation, payload, ordinal LIMIT $5
        ) AS entry ON true
        WHERE feed.id = $1
        ORDER BY entry.generation, entry.payload, entry.ordinal`,
-      [feedId, after.generation, after.payload, after.ordinal, limit, filter.tableId ?? null, filter.recordId ?? null],
+      [
+        feedId,
+        after.generation,
+        after.payload,
+        after.ordinal,
+        limit,
+        filter.tableId ?? null,
+        filter.recordId ?? null,
+        filter.recordsOnly ?? false,
+      ],
     );
     const [first] = rows;
     if (!first) throw new Error(`There is no feed ${feedId}.`);
@@ -135,12 +147,10 @@ export class ChangeLog {
       );
       if (!bound) return 0;
       const { generation, payload, ordinal, until, count } = bound;
-      await sql.query('DELETE FROM changes WHERE feed_id = $1 AND (generation, payload, ordinal) <= ($2, $3, $4)', [
-        feedId,
-        generation,
-        payload,
-        ordinal,
-      ]);
+      await sql.query(
+        'DELETE FROM changes WHERE feed_id = $1 AND (generation, payload, ordinal) <= ($2, $3, $4)',
+        [feedId, generation, payload, ordinal],
+      );
       await sql.query(
         `UPDATE change_feeds SET pruned_generation = $2, pruned_payload = $3, pruned_ordinal = $4,
                 pruned_until = greatest(pruned_until, $5) WHERE id = $1`,
@@ -183,7 +193,11 @@ function entryFromRow(row: EntryRow): LogEntry {
   };
   switch (row.kind) {
     case 'schema':
-      return { ...common, kind: 'schema', changes: (row.detail as { changes: LoggedSchemaChange[] }).changes };
+      return {
+        ...common,
+        kind: 'schema',
+        changes: (row.detail as { changes: LoggedSchemaChange[] }).changes,
+      };
     case 'lost':
       return { ...common, kind: 'lost', loss: row.detail as Loss };
     default:
@@ -203,7 +217,8 @@ type Column = string | number | Date | null;
 
 function rowOf(entry: LogEntry): Column[] {
   const change = entry.kind === 'schema' || entry.kind === 'lost' ? null : entry;
-  const detail = entry.kind === 'schema' ? { changes: entry.changes } : entry.kind === 'lost' ? entry.loss : null;
+  const detail =
+    entry.kind === 'schema' ? { changes: entry.changes } : entry.kind === 'lost' ? entry.loss : null;
   const { generation, payload, ordinal } = entry.position;
   return [
     generation,

@@ -34,7 +34,8 @@ export class ConnectionWatch {
     this.#schedule();
     return () => {
       watched.watchers.delete(onEnded);
-      if (watched.watchers.size === 0 && this.#watched.get(connectionId) === watched) this.#watched.delete(connectionId);
+      if (watched.watchers.size === 0 && this.#watched.get(connectionId) === watched)
+        this.#watched.delete(connectionId);
     };
   }
 

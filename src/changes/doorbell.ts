@@ -62,7 +62,10 @@ export class Doorbell {
       return;
     }
     if (this.#closed) return;
-    this.#pending.set(feedId, { position: null, timer: setTimeout(() => this.#ringAgain(feedId), minRingIntervalMs) });
+    this.#pending.set(feedId, {
+      position: null,
+      timer: setTimeout(() => this.#ringAgain(feedId), minRingIntervalMs),
+    });
     this.#send(feedId, position);
   }
 
@@ -129,7 +132,8 @@ export class Doorbell {
 
   #heard(message: string): void {
     const [feedId, generation, payload, ordinal] = message.split(' ').map(Number);
-    if (feedId === undefined || generation === undefined || payload === undefined || ordinal === undefined) return;
+    if (feedId === undefined || generation === undefined || payload === undefined || ordinal === undefined)
+      return;
     this.#onRing(feedId, { generation, payload, ordinal });
   }
 }

@@ -39,10 +39,15 @@ export class FeedReader {
 
   /** At most one page of what lies after a position, oldest first; empty at the head. */
   async read(after: Position): Promise<LogPage> {
-    if (comparePositions(after, this.#keptAfter) < 0) return this.#log.read(this.feed.id, after, maxEntriesPerRead);
+    if (comparePositions(after, this.#keptAfter) < 0)
+      return this.#log.read(this.feed.id, after, maxEntriesPerRead);
     const start = firstAfter(this.#kept, after);
     // Retention may have overtaken what lies in memory; nobody who reads it here has lost anything.
-    return { entries: this.#kept.slice(start, start + maxEntriesPerRead), pruned: this.#keptAfter, prunedUntil: null };
+    return {
+      entries: this.#kept.slice(start, start + maxEntriesPerRead),
+      pruned: this.#keptAfter,
+      prunedUntil: null,
+    };
   }
 
   /** Waits until there is something after a position, the time is over or the signal is given. Never fails. */

@@ -41,11 +41,16 @@ export function feedFromRow(row: FeedRow): Feed {
   };
 }
 
-export function prunedPosition(row: Pick<FeedRow, 'pruned_generation' | 'pruned_payload' | 'pruned_ordinal'>): Position {
+export function prunedPosition(
+  row: Pick<FeedRow, 'pruned_generation' | 'pruned_payload' | 'pruned_ordinal'>,
+): Position {
   return { generation: row.pruned_generation, payload: row.pruned_payload, ordinal: row.pruned_ordinal };
 }
 
 export async function findFeed(sql: Sql, clientId: string, baseId: string): Promise<Feed | null> {
-  const [row] = await sql.query<FeedRow[]>('SELECT * FROM change_feeds WHERE client_id = $1 AND base_id = $2', [clientId, baseId]);
+  const [row] = await sql.query<FeedRow[]>(
+    'SELECT * FROM change_feeds WHERE client_id = $1 AND base_id = $2',
+    [clientId, baseId],
+  );
   return row ? feedFromRow(row) : null;
 }

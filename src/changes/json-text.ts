@@ -6,5 +6,7 @@ const unstorable = /\\(\\|u0000|ud[89a-f][0-9a-f]{2})/g;
  * otherwise stop a whole feed.
  */
 export function jsonText(value: unknown): string {
-  return JSON.stringify(value).replace(unstorable, (found, rest: string) => (rest === '\\' ? found : '\\ufffd'));
+  return JSON.stringify(value).replace(unstorable, (found, rest: string) =>
+    rest === '\\' ? found : '\\ufffd',
+  );
 }

@@ -4,7 +4,12 @@ export const changeKinds = ['created', 'updated', 'deleted'] as const;
 export type ChangeKind = (typeof changeKinds)[number];
 
 /** Why changes may be missing from the log. */
-export const lossReasons = ['webhook_gone', 'payloads_missing', 'payload_unreadable', 'cursor_pruned'] as const;
+export const lossReasons = [
+  'webhook_gone',
+  'payloads_missing',
+  'payload_unreadable',
+  'cursor_pruned',
+] as const;
 export type LossReason = (typeof lossReasons)[number];
 
 export interface LoggedField {

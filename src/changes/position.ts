@@ -54,14 +54,28 @@ const maxNumber = 2 ** 31 - 1;
 export function decodeCursor(key: string, cursor: string): Position {
   const bytes = Buffer.from(cursor, 'base64url');
   if (bytes.length !== cursorBytes || bytes.toString('base64url') !== cursor || bytes[0] !== cursorVersion) {
-    throw new AppError('CURSOR_INVALID', 'The cursor is not one that this server gave out. Pass it back exactly as it came, or leave it out.');
+    throw new AppError(
+      'CURSOR_INVALID',
+      'The cursor is not one that this server gave out. Pass it back exactly as it came, or leave it out.',
+    );
   }
   if (bytes.subarray(1, 1 + keyBytes).toString('base64url') !== key) {
-    throw new AppError('CURSOR_INVALID', 'The cursor belongs to another base, or to a connection of another OAuth client. Leave it out to start from now.');
+    throw new AppError(
+      'CURSOR_INVALID',
+      'The cursor belongs to another base, or to a connection of another OAuth client. Leave it out to start from now.',
+    );
   }
   const [generation, payload, ordinal] = [0, 4, 8].map((offset) => bytes.readUInt32BE(1 + keyBytes + offset));
-  if (generation === undefined || payload === undefined || ordinal === undefined || Math.max(generation, payload, ordinal) > maxNumber) {
-    throw new AppError('CURSOR_INVALID', 'The cursor is not one that this server gave out. Pass it back exactly as it came, or leave it out.');
+  if (
+    generation === undefined ||
+    payload === undefined ||
+    ordinal === undefined ||
+    Math.max(generation, payload, ordinal) > maxNumber
+  ) {
+    throw new AppError(
+      'CURSOR_INVALID',
+      'The cursor is not one that this server gave out. Pass it back exactly as it came, or leave it out.',
+    );
   }
   return { generation, payload, ordinal };
 }

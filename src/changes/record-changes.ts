@@ -47,7 +47,10 @@ export async function* streamRecordChanges(
 
   while (!signal.aborted) {
     const page = await reader.read(position).catch((error: unknown) => {
-      options.logger.warn({ err: error, feedId: reader.feed.id }, 'the change log could not be read; trying again');
+      options.logger.warn(
+        { err: error, feedId: reader.feed.id },
+        'the change log could not be read; trying again',
+      );
       return null;
     });
     if (!page) {
@@ -74,7 +77,8 @@ export async function* streamRecordChanges(
       filteredOut = 0;
       yield { type: 'position', position, at: new Date(toldAt) };
     }
-    if (page.entries.length === 0) await reader.grown(position, Math.max(0, toldAt + positionIntervalMs - Date.now()), signal);
+    if (page.entries.length === 0)
+      await reader.grown(position, Math.max(0, toldAt + positionIntervalMs - Date.now()), signal);
   }
 }
 

@@ -30,7 +30,8 @@ export class BaseReaders {
     const key = `${connection.id}/${connection.epoch}/${baseId}`;
     const provenAt = this.#provenAt.get(key);
     if (provenAt !== undefined && this.#clock.now() - provenAt < trustMs) return;
-    if (connection.grantedScopes.includes('schema.bases:read')) await this.#schemas.get(connection.id, baseId, operation);
+    if (connection.grantedScopes.includes('schema.bases:read'))
+      await this.#schemas.get(connection.id, baseId, operation);
     else await (await this.#upstream.api(connection.id, operation, ['webhook:manage'])).listWebhooks(baseId);
     this.#provenAt.delete(key);
     this.#provenAt.set(key, this.#clock.now());

@@ -117,7 +117,10 @@ export class Drains {
   async #pull(webhook: Webhook, holder: string): Promise<void> {
     const { upstream, clock } = this.#deps;
     if (webhook.connectionId === null || webhook.upstreamId === null) {
-      throw new AppError('CONNECTION_NOT_CONNECTED', `The webhook of base ${webhook.baseId} has no connection to be read through.`);
+      throw new AppError(
+        'CONNECTION_NOT_CONNECTED',
+        `The webhook of base ${webhook.baseId} has no connection to be read through.`,
+      );
     }
     let next = webhook.nextPayload;
     for (;;) {
@@ -125,17 +128,27 @@ export class Drains {
       const api: CalendlyApi = await upstream.api(webhook.connectionId, operation);
       const page = await api.listPayloads(webhook.baseId, webhook.upstreamId, next);
       if (page.cursor - page.payloads.length < next) {
-        throw new AppError('UPSTREAM_UNREADABLE', `The upstream numbered payloads below ${next}, the first that was asked for.`, {
-          details: { baseId: webhook.baseId },
-        });
+        throw new AppError(
+          'UPSTREAM_UNREADABLE',
+          `The upstream numbered payloads below ${next}, the first that was asked for.`,
+          {
+            details: { baseId: webhook.baseId },
+          },
+        );
       }
-      if (page.cursor > next) await this.#append(webhook, holder, next, page, await this.#entries(webhook, next, page, operation));
+      if (page.cursor > next)
+        await this.#append(webhook, holder, next, page, await this.#entries(webhook, next, page, operation));
       next = page.cursor;
       if (!page.mightHaveMore || page.payloads.length === 0) return;
     }
   }
 
-  async #entries(webhook: Webhook, wanted: number, page: PayloadPage, operation: Operation): Promise<LogEntry[]> {
+  async #entries(
+    webhook: Webhook,
+    wanted: number,
+    page: PayloadPage,
+    operation: Operation,
+  ): Promise<LogEntry[]> {
     const now = new Date(this.#deps.clock.now());
     const payloads = numberPayloads(page);
     const changed = payloads.flatMap(({ decoded }) => decoded.schemaChanges);
@@ -145,7 +158,10 @@ export class Drains {
     const entries = payloads.flatMap((payload) => entriesOf(payload, webhook.generation, fieldName, now));
     const first = page.cursor - page.payloads.length;
     if (first === wanted) return entries;
-    return [missingPayloads(webhook.generation, first, webhook.lastDrainedAt, entries[0]?.occurredAt ?? now), ...entries];
+    return [
+      missingPayloads(webhook.generation, first, webhook.lastDrainedAt, entries[0]?.occurredAt ?? now),
+      ...entries,
+    ];
   }
 
   /** Names are a courtesy: without the scope, or when the schema can't be had now, changes carry ids alone. */
@@ -154,12 +170,21 @@ export class Drains {
       const schema = await this.#deps.schemas.get(webhook.connectionId ?? 0, webhook.baseId, operation);
       return (tableId, fieldId) => schema.findTable(tableId)?.findField(fieldId)?.name ?? null;
     } catch (error) {
-      this.#deps.logger.debug({ err: error, baseId: webhook.baseId }, 'changes are logged without field names');
+      this.#deps.logger.debug(
+        { err: error, baseId: webhook.baseId },
+        'changes are logged without field names',
+      );
       return () => null;
     }
   }
 
-  async #append(webhook: Webhook, holder: string, next: number, page: PayloadPage, entries: LogEntry[]): Promise<void> {
+  async #append(
+    webhook: Webhook,
+    holder: string,
+    next: number,
+    page: PayloadPage,
+    entries: LogEntry[],
+  ): Promise<void> {
     const { database, log, feeds } = this.#deps;
     await database.transaction(async (sql) => {
       const [, fenced] = await sql.query<[unknown[], number]>(
@@ -188,12 +213,13 @@ export class Drains {
 
   async #renewLease(webhookId: string, holder: string): Promise<void> {
     await this.#deps.database
-      .query(`UPDATE webhooks SET drain_lease_until = clock_timestamp() + make_interval(secs => $3) WHERE id = $1 AND drain_holder = $2`, [
-        webhookId,
-        holder,
-        leaseSeconds,
-      ])
-      .catch((error: unknown) => this.#deps.logger.debug({ err: error, webhook: webhookId }, 'a lease could not be renewed'));
+      .query(
+        `UPDATE webhooks SET drain_lease_until = clock_timestamp() + make_interval(secs => $3) WHERE id = $1 AND drain_holder = $2`,
+        [webhookId, holder, leaseSeconds],
+      )
+      .catch((error: unknown) =>
+        this.#deps.logger.debug({ err: error, webhook: webhookId }, 'a lease could not be renewed'),
+      );
   }
 
   async #giveBack(webhookId: string, holder: string, startedAt: Date): Promise<boolean> {
@@ -215,13 +241,25 @@ export class Drains {
                 drain_failures = drain_failures + $3, problem = coalesce($4, problem),
                 drain_not_before = clock_timestamp() + $3 * make_interval(secs => least($6, $5 * power(2, least(drain_failures, 10))) * (0.5 + random() / 2))
          WHERE id = $1 AND drain_holder = $2`,
-        [webhookId, holder, closing ? 0 : 1, error instanceof AppError && !closing ? error.message : null, firstRetrySeconds, maxRetrySeconds],
+        [
+          webhookId,
+          holder,
+          closing ? 0 : 1,
+          error instanceof AppError && !closing ? error.message : null,
+          firstRetrySeconds,
+          maxRetrySeconds,
+        ],
       )
       .catch(() => undefined);
   }
 }
 
-const refusals: readonly ErrorCode[] = ['WEBHOOK_NOT_FOUND', 'UPSTREAM_FORBIDDEN', 'UPSTREAM_REJECTED', 'CONNECTION_NOT_CONNECTED'];
+const refusals: readonly ErrorCode[] = [
+  'WEBHOOK_NOT_FOUND',
+  'UPSTREAM_FORBIDDEN',
+  'UPSTREAM_REJECTED',
+  'CONNECTION_NOT_CONNECTED',
+];
 
 function isRefusal(error: unknown): boolean {
   return error instanceof AppError && refusals.includes(error.code);

@@ -24,7 +24,8 @@ export function notificationUrlPrefix(publicUrl: string): string {
 
 const loopback = /^(localhost|.+\.localhost|127(\.\d+){3}|::1|0\.0\.0\.0|::)$/;
 const privateName = /^[^.]+$|\.(local|internal|lan|home\.arpa|test)$/;
-const privateAddress = /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:)/;
+const privateAddress =
+  /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:)/;
 
 function reachOf(url: string): Reach {
   const host = new URL(url).hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();

@@ -25,7 +25,9 @@ export class Owners {
   /** The connection that has it if that one works, or else another that can, who then gets it; null when there is none. */
   async ownerOf(webhook: Webhook, operation: Operation): Promise<ConnectionEntity | null> {
     const owner =
-      webhook.connectionId === null ? null : await this.#database.getRepository(ConnectionEntity).findOneBy({ id: webhook.connectionId });
+      webhook.connectionId === null
+        ? null
+        : await this.#database.getRepository(ConnectionEntity).findOneBy({ id: webhook.connectionId });
     if (owner?.state === 'connected' && owner.clientId === webhook.clientId) return owner;
     return this.handOver(webhook, operation);
   }
@@ -46,7 +48,10 @@ export class Owners {
       .getMany();
     for (const candidate of candidates) {
       if (!(await this.#mayRead(candidate.id, webhook.baseId, operation))) continue;
-      await this.#database.query('UPDATE webhooks SET connection_id = $2, drain_not_before = NULL WHERE id = $1', [webhook.id, candidate.id]);
+      await this.#database.query(
+        'UPDATE webhooks SET connection_id = $2, drain_not_before = NULL WHERE id = $1',
+        [webhook.id, candidate.id],
+      );
       return candidate;
     }
     return null;

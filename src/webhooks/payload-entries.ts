@@ -10,7 +10,10 @@ export interface NumberedPayload {
 }
 
 /** Gives decoded payloads the numbers that the upstream counts them by: the answer's cursor is the one after the last. */
-export function numberPayloads(page: { cursor: number; payloads: Parameters<typeof decodePayload>[0][] }): NumberedPayload[] {
+export function numberPayloads(page: {
+  cursor: number;
+  payloads: Parameters<typeof decodePayload>[0][];
+}): NumberedPayload[] {
   const first = page.cursor - page.payloads.length;
   return page.payloads.map((payload, index) => ({ number: first + index, decoded: decodePayload(payload) }));
 }
@@ -19,7 +22,12 @@ export function numberPayloads(page: { cursor: number; payloads: Parameters<type
  * The log entries of one payload. Their ordinals depend on the payload alone, so reading it again gives the same
  * positions: first what changed in the schema, as one entry, then record by record.
  */
-export function entriesOf({ number, decoded }: NumberedPayload, generation: number, fieldName: FieldName, fallbackTime: Date): LogEntry[] {
+export function entriesOf(
+  { number, decoded }: NumberedPayload,
+  generation: number,
+  fieldName: FieldName,
+  fallbackTime: Date,
+): LogEntry[] {
   const common = {
     occurredAt: timeOf(decoded.timestamp) ?? fallbackTime,
     source: decoded.source,
@@ -29,18 +37,36 @@ export function entriesOf({ number, decoded }: NumberedPayload, generation: numb
   const at = (ordinal: number) => ({ generation, payload: number, ordinal });
   if (decoded.error !== null) {
     const until = common.occurredAt.toISOString();
-    return [{ ...common, kind: 'lost', position: at(0), loss: { reason: 'payload_unreadable', since: until, until } }];
+    return [
+      {
+        ...common,
+        kind: 'lost',
+        position: at(0),
+        loss: { reason: 'payload_unreadable', since: until, until },
+      },
+    ];
   }
   const schema: LogEntry[] =
-    decoded.schemaChanges.length > 0 ? [{ ...common, kind: 'schema', position: at(0), changes: decoded.schemaChanges }] : [];
+    decoded.schemaChanges.length > 0
+      ? [{ ...common, kind: 'schema', position: at(0), changes: decoded.schemaChanges }]
+      : [];
   return [
     ...schema,
-    ...decoded.changes.map((change, index) => ({ ...common, ...changeOf(change, fieldName), position: at(schema.length + index) })),
+    ...decoded.changes.map((change, index) => ({
+      ...common,
+      ...changeOf(change, fieldName),
+      position: at(schema.length + index),
+    })),
   ];
 }
 
 /** What lies between the payload that was wanted and the first one that is still there. */
-export function missingPayloads(generation: number, first: number, since: Date | null, until: Date): LogEntry {
+export function missingPayloads(
+  generation: number,
+  first: number,
+  since: Date | null,
+  until: Date,
+): LogEntry {
   return {
     kind: 'lost',
     // The last missing number: what follows it is there.
@@ -53,7 +79,10 @@ export function missingPayloads(generation: number, first: number, since: Date |
   };
 }
 
-function changeOf(change: DecodedChange, fieldName: FieldName): Pick<ChangeEntry, 'kind' | 'tableId' | 'recordId' | 'recordCreatedAt' | 'fields' | 'cells'> {
+function changeOf(
+  change: DecodedChange,
+  fieldName: FieldName,
+): Pick<ChangeEntry, 'kind' | 'tableId' | 'recordId' | 'recordCreatedAt' | 'fields' | 'cells'> {
   const { kind, tableId, recordId, current, previous, unchanged } = change;
   return {
     kind,
@@ -71,7 +100,9 @@ function changeOf(change: DecodedChange, fieldName: FieldName): Pick<ChangeEntry
 }
 
 function filled(cells: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(cells).filter(([, value]) => value !== null && value !== undefined));
+  return Object.fromEntries(
+    Object.entries(cells).filter(([, value]) => value !== null && value !== undefined),
+  );
 }
 
 function timeOf(text: string | null): Date | null {

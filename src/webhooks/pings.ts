@@ -28,9 +28,16 @@ export class Pings {
     );
     if (webhook?.state === 'creating') return 503;
     if (webhook?.state !== 'active' || webhook.envelope === null) return 404;
-    const secret = this.#cipher.open(webhook.envelope, { table: 'webhooks', column: 'mac_secret_envelope', row: routeId });
+    const secret = this.#cipher.open(webhook.envelope, {
+      table: 'webhooks',
+      column: 'mac_secret_envelope',
+      row: routeId,
+    });
     if (!verifyMac(rawBody, macHeader, Buffer.from(secret, 'base64'))) return 401;
-    await this.#database.query('UPDATE webhooks SET drain_wanted_at = clock_timestamp(), last_ping_at = clock_timestamp() WHERE id = $1', [routeId]);
+    await this.#database.query(
+      'UPDATE webhooks SET drain_wanted_at = clock_timestamp(), last_ping_at = clock_timestamp() WHERE id = $1',
+      [routeId],
+    );
     this.#drains.kick(routeId);
     return 204;
   }

@@ -15,7 +15,11 @@ export function webhookRoutes(webhooks: { pings: Pings }, logger: Logger): Map<s
     const rawBody = await readBody(request, maxPingBytes);
     const header = request.headers[macHeader];
     try {
-      const status = await webhooks.pings.receive(routeId, rawBody, typeof header === 'string' ? header : undefined);
+      const status = await webhooks.pings.receive(
+        routeId,
+        rawBody,
+        typeof header === 'string' ? header : undefined,
+      );
       if (status === 401) logger.warn({ webhook: routeId, requestId }, 'a forged ping was refused');
       return { status };
     } catch (error) {

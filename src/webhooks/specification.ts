@@ -13,7 +13,9 @@ export function specificationFor(grantedScopes: readonly string[]): WebhookSpeci
   return {
     options: {
       filters: {
-        dataTypes: grantedScopes.includes(schemaScope) ? ['tableData', 'tableFields', 'tableMetadata'] : ['tableData'],
+        dataTypes: grantedScopes.includes(schemaScope)
+          ? ['tableData', 'tableFields', 'tableMetadata']
+          : ['tableData'],
       },
       includes: { includeCellValuesInFieldIds: 'all', includePreviousCellValues: true },
     },

@@ -86,7 +86,11 @@ export class Upkeep {
     if (this.#working.has(name) || this.#closing.signal.aborted) return;
     const working = run()
       .catch((error: unknown) => {
-        if (!this.#closing.signal.aborted) this.#deps.logger.warn({ err: error, webhook: name }, 'upkeep of webhooks failed; it will be tried again');
+        if (!this.#closing.signal.aborted)
+          this.#deps.logger.warn(
+            { err: error, webhook: name },
+            'upkeep of webhooks failed; it will be tried again',
+          );
       })
       .finally(() => this.#working.delete(name));
     this.#working.set(name, working);
@@ -102,7 +106,9 @@ export class Upkeep {
     for (const id of await this.#dueDrains(listened)) drains.kick(id);
     if (listened.length > 0) await this.#resurrect(listened);
     for (const { id, state } of await this.#claimChecks(listened)) {
-      this.#work(id, () => (state === 'lost' ? checks.replace(id, this.#closing.signal) : checks.check(id, this.#closing.signal)));
+      this.#work(id, () =>
+        state === 'lost' ? checks.replace(id, this.#closing.signal) : checks.check(id, this.#closing.signal),
+      );
     }
     if (Date.now() - this.#prunedAt > pruneIntervalMs) {
       this.#prunedAt = Date.now();
@@ -134,7 +140,14 @@ export class Upkeep {
                 OR checked_at < clock_timestamp() - make_interval(secs => CASE WHEN feed_id = ANY($1) THEN $3 ELSE $4 END)))
          LIMIT $6 FOR UPDATE SKIP LOCKED
        ) RETURNING id, state`,
-      [listened, this.#startedAt, checkSeconds.listened, checkSeconds.idle, checkLeaseSeconds, maxStartedPerTick],
+      [
+        listened,
+        this.#startedAt,
+        checkSeconds.listened,
+        checkSeconds.idle,
+        checkLeaseSeconds,
+        maxStartedPerTick,
+      ],
     );
     return rows;
   }

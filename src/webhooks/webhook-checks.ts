@@ -96,7 +96,10 @@ export class WebhookChecks {
 
 function notificationResult({ lastNotificationResult: result }: WireWebhook): NotificationResult | null {
   if (!result) return null;
-  const error = typeof result.error === 'object' && result.error !== null ? (result.error as Record<string, unknown>) : {};
+  const error =
+    typeof result.error === 'object' && result.error !== null
+      ? (result.error as Record<string, unknown>)
+      : {};
   return {
     success: result.success === true,
     message: typeof error.message === 'string' ? error.message.slice(0, 500) : null,

@@ -68,27 +68,37 @@ export class WebhookCreation {
       if (living?.state === 'active') return living;
       await sleep(lookAgainMs);
     }
-    throw new AppError('DEADLINE_EXCEEDED', `No webhook for base ${baseId} came to life in time; another instance may be creating it. Try again.`, {
-      details: { baseId },
-    });
+    throw new AppError(
+      'DEADLINE_EXCEEDED',
+      `No webhook for base ${baseId} came to life in time; another instance may be creating it. Try again.`,
+      {
+        details: { baseId },
+      },
+    );
   }
 
   /** @returns null when there is a living webhook, or another create is under way. */
   async #claim(connection: ConnectionEntity, baseId: string): Promise<Claim | null> {
     const { publicUrl, apiUrl } = this.#deps;
     return this.#deps.database.transaction(async (sql) => {
-      await sql.query('INSERT INTO change_feeds (client_id, base_id) VALUES ($1, $2) ON CONFLICT DO NOTHING', [connection.clientId, baseId]);
-      const [row] = await sql.query<FeedRow[]>('SELECT * FROM change_feeds WHERE client_id = $1 AND base_id = $2 FOR UPDATE', [
-        connection.clientId,
-        baseId,
-      ]);
+      await sql.query(
+        'INSERT INTO change_feeds (client_id, base_id) VALUES ($1, $2) ON CONFLICT DO NOTHING',
+        [connection.clientId, baseId],
+      );
+      const [row] = await sql.query<FeedRow[]>(
+        'SELECT * FROM change_feeds WHERE client_id = $1 AND base_id = $2 FOR UPDATE',
+        [connection.clientId, baseId],
+      );
       if (!row) return null;
       await sql.query(
         `UPDATE webhooks SET state = 'failed', problem = 'The create call did not end.'
          WHERE feed_id = $1 AND state = 'creating' AND created_at < clock_timestamp() - make_interval(secs => $2)`,
         [row.id, staleAfterSeconds],
       );
-      const living = await sql.query<unknown[]>(`SELECT 1 FROM webhooks WHERE feed_id = $1 AND state IN ('creating', 'active')`, [row.id]);
+      const living = await sql.query<unknown[]>(
+        `SELECT 1 FROM webhooks WHERE feed_id = $1 AND state IN ('creating', 'active')`,
+        [row.id],
+      );
       if (living.length > 0) return null;
       const id = randomUUID();
       const url = notificationUrl(id, publicUrl, apiUrl);
@@ -106,10 +116,19 @@ export class WebhookCreation {
     });
   }
 
-  async #createUpstream(api: CalendlyApi, connection: ConnectionEntity, baseId: string, claim: Claim): Promise<CreatedWebhook> {
-    const body = { notificationUrl: claim.url ?? undefined, specification: specificationFor(connection.grantedScopes) };
+  async #createUpstream(
+    api: CalendlyApi,
+    connection: ConnectionEntity,
+    baseId: string,
+    claim: Claim,
+  ): Promise<CreatedWebhook> {
+    const body = {
+      notificationUrl: claim.url ?? undefined,
+      specification: specificationFor(connection.grantedScopes),
+    };
     try {
-      if (claim.feed.generation > 0 || (await this.#hasFailures(claim.feed.id))) await this.#removeLeftovers(api, baseId);
+      if (claim.feed.generation > 0 || (await this.#hasFailures(claim.feed.id)))
+        await this.#removeLeftovers(api, baseId);
       try {
         return await api.createWebhook(baseId, body);
       } catch (error) {
@@ -118,20 +137,26 @@ export class WebhookCreation {
         return await api.createWebhook(baseId, body);
       }
     } catch (error) {
-      await this.#deps.database.query(`UPDATE webhooks SET state = 'failed', problem = $2 WHERE id = $1 AND state = 'creating'`, [
-        claim.id,
-        error instanceof AppError ? error.message : 'The create call failed.',
-      ]);
+      await this.#deps.database.query(
+        `UPDATE webhooks SET state = 'failed', problem = $2 WHERE id = $1 AND state = 'creating'`,
+        [claim.id, error instanceof AppError ? error.message : 'The create call failed.'],
+      );
       throw explained(error, connection.id, baseId);
     }
   }
 
   async #activate(claim: Claim, created: CreatedWebhook, api: CalendlyApi, baseId: string): Promise<void> {
     const { database, cipher, log, feeds, logger } = this.#deps;
-    const envelope = cipher.seal(created.macSecretBase64, { table: 'webhooks', column: 'mac_secret_envelope', row: claim.id });
+    const envelope = cipher.seal(created.macSecretBase64, {
+      table: 'webhooks',
+      column: 'mac_secret_envelope',
+      row: claim.id,
+    });
     const start: Position = { generation: claim.generation, payload: 0, ordinal: 0 };
     const alive = await database.transaction(async (sql) => {
-      const [feed] = await sql.query<FeedRow[]>('SELECT * FROM change_feeds WHERE id = $1 FOR UPDATE', [claim.feed.id]);
+      const [feed] = await sql.query<FeedRow[]>('SELECT * FROM change_feeds WHERE id = $1 FOR UPDATE', [
+        claim.feed.id,
+      ]);
       const [rows] = await sql.query<[{ now: Date }[], number]>(
         `UPDATE webhooks SET state = 'active', upstream_id = $2, mac_secret_envelope = $3, expires_at = $4, problem = NULL,
                 refreshed_at = clock_timestamp(), checked_at = clock_timestamp(), drain_wanted_at = clock_timestamp()
@@ -139,9 +164,13 @@ export class WebhookCreation {
         [claim.id, created.id, envelope, created.expirationTime ?? null],
       );
       if (!feed || !rows[0]) return false;
-      await (feed.generation === 0 ? beginLog(sql, start, claim.feed.id) : this.#logLoss(sql, log, feed, start, rows[0].now));
+      await (feed.generation === 0
+        ? beginLog(sql, start, claim.feed.id)
+        : this.#logLoss(sql, log, feed, start, rows[0].now));
       await sql.query('UPDATE change_feeds SET generation = $2 WHERE id = $1', [feed.id, claim.generation]);
-      await sql.query(`UPDATE webhooks SET state = 'deleted' WHERE feed_id = $1 AND state = 'lost'`, [feed.id]);
+      await sql.query(`UPDATE webhooks SET state = 'deleted' WHERE feed_id = $1 AND state = 'lost'`, [
+        feed.id,
+      ]);
       return true;
     });
     if (alive) {
@@ -150,11 +179,21 @@ export class WebhookCreation {
       return;
     }
     // Somebody took us for dead, or the connection was given up meanwhile.
-    await api.deleteWebhook(baseId, created.id).catch((error: unknown) => logger.warn({ err: error, baseId }, 'a superseded webhook could not be deleted'));
+    await api
+      .deleteWebhook(baseId, created.id)
+      .catch((error: unknown) =>
+        logger.warn({ err: error, baseId }, 'a superseded webhook could not be deleted'),
+      );
   }
 
   /** Between the last moment that the former webhook is known to have covered, and now, anything may have happened. */
-  async #logLoss(sql: EntityManager, log: ChangeLog, feed: FeedRow, position: Position, until: Date): Promise<void> {
+  async #logLoss(
+    sql: EntityManager,
+    log: ChangeLog,
+    feed: FeedRow,
+    position: Position,
+    until: Date,
+  ): Promise<void> {
     const [covered] = await sql.query<{ until: Date }[]>(
       'SELECT coalesce(least(last_drained_at, checked_at), created_at) AS until FROM webhooks WHERE feed_id = $1 AND generation = $2',
       [feed.id, feed.generation],
@@ -167,13 +206,20 @@ export class WebhookCreation {
         source: 'system',
         actor: null,
         transaction: null,
-        loss: { reason: 'webhook_gone', since: covered?.until.toISOString() ?? null, until: until.toISOString() },
+        loss: {
+          reason: 'webhook_gone',
+          since: covered?.until.toISOString() ?? null,
+          until: until.toISOString(),
+        },
       },
     ]);
   }
 
   async #hasFailures(feedId: number): Promise<boolean> {
-    const rows = await this.#deps.database.query<unknown[]>(`SELECT 1 FROM webhooks WHERE feed_id = $1 AND state = 'failed' LIMIT 1`, [feedId]);
+    const rows = await this.#deps.database.query<unknown[]>(
+      `SELECT 1 FROM webhooks WHERE feed_id = $1 AND state = 'failed' LIMIT 1`,
+      [feedId],
+    );
     return rows.length > 0;
   }
 
@@ -181,7 +227,10 @@ export class WebhookCreation {
   async #removeLeftovers(api: CalendlyApi, baseId: string): Promise<number> {
     const prefix = notificationUrlPrefix(this.#deps.publicUrl);
     const ours = (await api.listWebhooks(baseId))
-      .map(({ id, notificationUrl: url }) => ({ upstreamId: id, routeId: url?.startsWith(prefix) ? url.slice(prefix.length) : '' }))
+      .map(({ id, notificationUrl: url }) => ({
+        upstreamId: id,
+        routeId: url?.startsWith(prefix) ? url.slice(prefix.length) : '',
+      }))
       .filter(({ routeId }) => isRouteId(routeId));
     const living = await this.#deps.database.query<{ id: string }[]>(
       `SELECT id FROM webhooks WHERE id = ANY($1) AND state IN ('creating', 'active')`,
@@ -201,7 +250,11 @@ interface Claim {
 }
 
 /** The first webhook of a feed: before it there is nothing to be had, which a cursor from another life must learn. */
-async function beginLog(sql: EntityManager, { generation, payload, ordinal }: Position, feedId: number): Promise<void> {
+async function beginLog(
+  sql: EntityManager,
+  { generation, payload, ordinal }: Position,
+  feedId: number,
+): Promise<void> {
   await sql.query(
     `UPDATE change_feeds SET pruned_generation = $2, pruned_payload = $3, pruned_ordinal = $4, pruned_until = clock_timestamp() WHERE id = $1`,
     [feedId, generation, payload, ordinal],

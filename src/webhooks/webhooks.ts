@@ -57,7 +57,12 @@ export class Webhooks {
     this.#owners = new Owners(deps);
     this.#creation = new WebhookCreation(deps);
     this.#drains = new Drains({ ...deps, onRefused: (webhookId) => this.#upkeep.checkSoon(webhookId) });
-    const checks = new WebhookChecks({ ...deps, owners: this.#owners, drains: this.#drains, creation: this.#creation });
+    const checks = new WebhookChecks({
+      ...deps,
+      owners: this.#owners,
+      drains: this.#drains,
+      creation: this.#creation,
+    });
     this.#upkeep = new Upkeep({ ...deps, drains: this.#drains, checks });
     this.pings = new Pings({ ...deps, drains: this.#drains });
   }
@@ -72,7 +77,11 @@ export class Webhooks {
    * @throws AppError CONNECTION_NOT_FOUND, CONNECTION_NOT_CONNECTED, SCOPE_MISSING before anything is sent;
    *   UPSTREAM_FORBIDDEN, WEBHOOK_LIMIT and what any upstream call throws
    */
-  async ensure(connectionId: number, baseId: string, operation: Operation): Promise<{ webhook: Webhook; feed: Feed }> {
+  async ensure(
+    connectionId: number,
+    baseId: string,
+    operation: Operation,
+  ): Promise<{ webhook: Webhook; feed: Feed }> {
     const connection = await this.#readingConnection(connectionId, baseId);
     requireScopes(connection, requiredScopes);
     const living = await findLivingWebhook(this.#deps.database, connection.clientId, baseId);
@@ -112,10 +121,14 @@ export class Webhooks {
   /** Extends its life upstream to seven days from now. */
   async refresh(webhook: Webhook, operation: Operation): Promise<Webhook> {
     const { upstreamId, connectionId } = webhook;
-    if (upstreamId === null || connectionId === null || webhook.state !== 'active') throw webhookNotFound(webhook.id);
+    if (upstreamId === null || connectionId === null || webhook.state !== 'active')
+      throw webhookNotFound(webhook.id);
     const api = await this.#deps.upstream.api(connectionId, operation, ['webhook:manage']);
     const { expirationTime } = await api.refreshWebhook(webhook.baseId, upstreamId);
-    await this.#deps.database.query('UPDATE webhooks SET expires_at = $2, refreshed_at = clock_timestamp() WHERE id = $1', [webhook.id, expirationTime]);
+    await this.#deps.database.query(
+      'UPDATE webhooks SET expires_at = $2, refreshed_at = clock_timestamp() WHERE id = $1',
+      [webhook.id, expirationTime],
+    );
     return this.get(webhook.id);
   }
 
@@ -143,16 +156,21 @@ export class Webhooks {
       if (webhook.state === 'active' && (await this.#owners.handOver(webhook, operation))) continue;
       try {
         await this.delete(webhook, operation);
-        if (webhook.upstreamId !== null && webhook.state === 'active') released.deleted.push(webhook.upstreamId);
+        if (webhook.upstreamId !== null && webhook.state === 'active')
+          released.deleted.push(webhook.upstreamId);
       } catch (error) {
-        this.#deps.logger.warn({ err: error, webhook: webhook.id }, 'a webhook could not be deleted upstream');
+        this.#deps.logger.warn(
+          { err: error, webhook: webhook.id },
+          'a webhook could not be deleted upstream',
+        );
         if (webhook.upstreamId !== null) released.failed.push(webhook.upstreamId);
         await this.#end(webhook.id, 'Its deletion was not confirmed upstream.');
       }
     }
-    await this.#deps.database.query(`UPDATE webhooks SET state = 'failed', ended_at = clock_timestamp() WHERE connection_id = $1 AND state = 'creating'`, [
-      connectionId,
-    ]);
+    await this.#deps.database.query(
+      `UPDATE webhooks SET state = 'failed', ended_at = clock_timestamp() WHERE connection_id = $1 AND state = 'creating'`,
+      [connectionId],
+    );
     return released;
   }
 
@@ -182,7 +200,9 @@ export class Webhooks {
 
   async #create(connection: ConnectionEntity, baseId: string, operation: Operation): Promise<Webhook> {
     const key = `${connection.clientId}/${baseId}`;
-    const creating = this.#creating.get(key) ?? this.#creation.create(connection, baseId, operation).finally(() => this.#creating.delete(key));
+    const creating =
+      this.#creating.get(key) ??
+      this.#creation.create(connection, baseId, operation).finally(() => this.#creating.delete(key));
     this.#creating.set(key, creating);
     return creating;
   }
@@ -196,5 +216,8 @@ export class Webhooks {
 }
 
 export function webhookNotFound(id: string): AppError {
-  return new AppError('WEBHOOK_NOT_FOUND', `There is no webhook ${id.slice(0, 60)}, or it has ended. A connection's field "webhooks" lists the living ones.`);
+  return new AppError(
+    'WEBHOOK_NOT_FOUND',
+    `There is no webhook ${id.slice(0, 60)}, or it has ended. A connection's field "webhooks" lists the living ones.`,
+  );
 }

@@ -1,0 +1,77 @@
+import { AppError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { ChangeFeeds } from './change-feeds.ts';
+import type { ConnectionWatch } from './connection-watch.ts';
+import type { Feed } from './feed.ts';
+import { decodeCursor } from './position.ts';
+import { streamRecordChanges, type ChangeFilter, type FeedEvent } from './record-changes.ts';
+
+/** The last thing that a subscription tells when its connection has ended. */
+export interface SubscriptionEnded {
+  type: 'ended';
+  error: AppError;
+}
+
+/**
+ * One subscriber's stream of a feed, from a cursor or from now on. It ends by itself when the connection does, and at
+ * once when it is returned, even in the middle of a wait.
+ * @throws AppError CURSOR_INVALID
+ */
+export async function subscribeToFeed<T>(
+  feed: Feed,
+  options: {
+    /** What the subscriber gets of each event. */
+    show: (event: FeedEvent | SubscriptionEnded) => T;
+    connectionId: number;
+    after: string | null;
+    filter: ChangeFilter;
+    feeds: ChangeFeeds;
+    watch: ConnectionWatch;
+    logger: Logger;
+  },
+): Promise<AsyncGenerator<T, undefined, undefined>> {
+  const { connectionId, filter, logger, show } = options;
+  const given = options.after === null ? null : decodeCursor(feed.key, options.after);
+  const { reader, stop: unfollow } = await options.feeds.follow(feed);
+  const stopping = new AbortController();
+  let ended = false;
+  const unwatch = options.watch.watch(connectionId, () => {
+    ended = true;
+    stopping.abort();
+  });
+  const close = (): void => {
+    stopping.abort();
+    unwatch();
+    unfollow();
+  };
+  async function* run(): AsyncGenerator<T, undefined, undefined> {
+    try {
+      const stream = streamRecordChanges(reader, {
+        after: given ?? reader.head,
+        filter,
+        signal: stopping.signal,
+        logger,
+      });
+      for await (const event of stream) yield show(event);
+      if (ended) yield show({ type: 'ended', error: connectionEnded(connectionId) });
+    } finally {
+      close();
+    }
+  }
+  const events = run();
+  // A generator that waits would only hear of its return when the wait is over, and one that never ran would not at all.
+  const { return: end } = events;
+  events.return = (value) => {
+    close();
+    return end.call(events, value);
+  };
+  return events;
+}
+
+function connectionEnded(connectionId: number): AppError {
+  return new AppError(
+    'CONNECTION_NOT_CONNECTED',
+    `Connection ${connectionId} was disconnected, so its changes are no longer told. Reconnect it, then subscribe again with the last cursor.`,
+    { details: { connectionId } },
+  );
+}
