@@ -1,5 +1,5 @@
 import { createSandbox, type Sandbox } from '../../../sandbox/sandbox.ts';
-import { BASE_ID, fixtureBase } from './fixture-base.ts';
+import { BASE_ID, fixtureBase, THINGS_ID } from './fixture-base.ts';
 
 export interface Answer<Body = Record<string, unknown>> {
   status: number;
@@ -66,9 +66,9 @@ export class RecordApi implements AsyncDisposable {
     return answer.body;
   }
 
-  /** The record as it is now. */
+  /** The record as it is now, of whichever table of the fixture base. */
   async read(recordId: string): Promise<ShownRecord> {
-    const answer = await this.call<ShownRecord>('GET', `/${BASE_ID}/People/${recordId}`);
+    const answer = await this.call<ShownRecord>('GET', `/${BASE_ID}/${THINGS_ID}/${recordId}`);
     if (answer.status !== 200) throw new Error(JSON.stringify(answer.body));
     return answer.body;
   }
