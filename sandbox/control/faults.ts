@@ -93,7 +93,8 @@ export class Faults {
 }
 
 function readFault(input: unknown): Fault {
-  if (typeof input !== 'object' || input === null) throw controlError('A fault is a JSON object');
+  if (typeof input !== 'object' || input === null || Array.isArray(input))
+    throw controlError('A fault is a JSON object');
   const value = input as Record<string, unknown>;
   for (const key of Object.keys(value)) {
     if (!KNOWN_KEYS.includes(key))

@@ -24,12 +24,13 @@ export class PingDelivery {
   ): Promise<DeliveryOutcome> {
     const body = pingBody(webhook, timestamp);
     const startedAt = performance.now();
+    const timeout = AbortSignal.timeout(timeoutMs);
     let error: string | null;
     try {
       const answer = await request(url, {
         method: 'POST',
         dispatcher: this.#agent,
-        signal: AbortSignal.timeout(timeoutMs),
+        signal: timeout,
         headers: {
           'content-type': 'application/json',
           'x-airtable-content-mac': contentMac(webhook.macSecretBase64, body),
@@ -41,11 +42,10 @@ export class PingDelivery {
       error = succeeded
         ? null
         : `The HTTP request returned a ${answer.statusCode} status code instead of 200 or 204`;
-    } catch (cause) {
-      error =
-        cause instanceof Error && cause.name === 'TimeoutError'
-          ? 'The HTTP request timed out'
-          : 'The HTTP request failed: no connection, or it broke off';
+    } catch {
+      error = timeout.aborted
+        ? 'The HTTP request timed out'
+        : 'The HTTP request failed: no connection, or it broke off';
     }
     return { error, durationMs: Math.round((performance.now() - startedAt) * 10) / 10 };
   }
