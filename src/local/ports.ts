@@ -24,11 +24,13 @@ export interface PortWish {
  * @param except Ports that are promised to somebody else.
  */
 export async function portFor(wish: PortWish, host: string, except: readonly number[] = []): Promise<number> {
-  if (wish.port === 0) return getPort({ exclude: except });
+  // Another wish for any port excludes nothing.
+  const exclude = except.filter((port) => port !== 0);
+  if (wish.port === 0) return getPort({ exclude });
   if (!wish.isChosen) {
-    return getPort({ port: portNumbers(wish.port, wish.port + nearbyPorts), exclude: except });
+    return getPort({ port: portNumbers(wish.port, wish.port + nearbyPorts), exclude });
   }
-  const fault = except.includes(wish.port) ? 'EADDRINUSE' : await whyNot(wish.port, host);
+  const fault = exclude.includes(wish.port) ? 'EADDRINUSE' : await whyNot(wish.port, host);
   if (fault === null) return wish.port;
   throw new AppError(
     'INTERNAL',

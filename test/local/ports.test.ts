@@ -16,6 +16,13 @@ test('a default that is taken gives way to a free port', async () => {
   expect(port).toBeGreaterThan(0);
 });
 
+test('two wishes for any port get two different ones', async () => {
+  const first = await portFor({ port: 0, isChosen: true, variable: 'PORT' }, 'localhost', [0]);
+  expect(await portFor({ port: 0, isChosen: true, variable: 'SANDBOX_PORT' }, 'localhost', [first])).not.toBe(
+    first,
+  );
+});
+
 test('a default that is free, yet promised to somebody else, gives way too', async () => {
   const free = await portFor({ port: 0, isChosen: true, variable: 'PORT' }, 'localhost');
   const port = await portFor({ port: free, isChosen: false, variable: 'SANDBOX_PORT' }, 'localhost', [free]);
