@@ -21,12 +21,12 @@ beforeAll(async () => {
 afterAll(() => sandbox.close());
 beforeEach(() => sandbox.context.reset());
 
-interface Exchange {
+type Exchange = {
   grant_type: string;
   code: string;
   redirect_uri: string;
   code_verifier: string;
-}
+};
 
 /** Everything that a valid exchange needs. */
 async function consented(clientId = TEST_CLIENT.clientId): Promise<Exchange> {
