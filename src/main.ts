@@ -14,6 +14,9 @@ import { createLogger, type Logger } from './logger.ts';
 /** How long an ordered end may take altogether before the process leaves in any case. */
 const stopTimeoutMs = 10_000;
 
+/** Signals that come this close together are one wish. */
+const sameWishMs = 300;
+
 const help = `Usage: npm start
 
 Starts the GraphQL server, and what it needs: PostgreSQL, a sandbox of the upstream, keys.
@@ -95,10 +98,13 @@ async function start(
 /** Runs until a signal or a broken part. @returns the exit code. */
 async function run(config: Config, logger: Logger): Promise<number> {
   const stopping = new AbortController();
+  let wishedAt = 0;
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
-      // A second wish to stop is an impatient one; local parts are told to end as the process leaves.
-      if (stopping.signal.aborted) process.exit(1);
+      // A second wish to stop is an impatient one; local parts are told to end as the process leaves. One Ctrl-C may
+      // come twice, from the terminal and from the npm or tsx around us.
+      if (!stopping.signal.aborted) wishedAt = performance.now();
+      else if (performance.now() - wishedAt > sameWishMs) process.exit(1);
       stopping.abort();
     });
   }
