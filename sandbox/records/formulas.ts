@@ -7,7 +7,7 @@ import { DEFAULT_FORMULA_READINGS, type FormulaReadings } from '../formula/readi
 import type { FormulaRecord, FormulaValue } from '../formula/value.ts';
 
 /** Compiled formulas kept, oldest out. */
-const MAX_COMPILED = 500;
+const MAX_COMPILED = 200;
 
 /** Compiles each formula text once, and anew when a switch changes how formulas are read. */
 export class Formulas {
