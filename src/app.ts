@@ -57,7 +57,10 @@ export interface App {
 const accountDeadlineMs = 10_000;
 
 /** The composition root: builds every service once and hands each what it needs. Migrates the database first. */
-export async function createApp(config: ResolvedConfig, { logger, clock }: { logger: Logger; clock: Clock }): Promise<App> {
+export async function createApp(
+  config: ResolvedConfig,
+  { logger, clock }: { logger: Logger; clock: Clock },
+): Promise<App> {
   const database = createDataSource(config.databaseUrl, config.databasePoolSize);
   await database.initialize();
   await migrate(database);
@@ -140,7 +143,13 @@ export async function createApp(config: ResolvedConfig, { logger, clock }: { log
     connectionWatch,
     webhooks,
     disconnect: (connectionId) =>
-      disconnect(connectionId, { database, secrets, oauth, logger, releaseWebhooks: (id) => webhooks.releaseConnection(id) }),
+      disconnect(connectionId, {
+        database,
+        secrets,
+        oauth,
+        logger,
+        releaseWebhooks: (id) => webhooks.releaseConnection(id),
+      }),
     isClosing: () => closing,
     async close() {
       closing = true;

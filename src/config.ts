@@ -43,13 +43,19 @@ export interface Config {
 export class ConfigError extends Error {
   readonly faults: string[];
   constructor(faults: string[]) {
-    super(`The configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+    super(
+      `The configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+    );
     this.name = 'ConfigError';
     this.faults = faults;
   }
 }
 
-const port = z.coerce.number().int('must be a whole number').min(0, 'must be 0 to 65535').max(65_535, 'must be 0 to 65535');
+const port = z.coerce
+  .number()
+  .int('must be a whole number')
+  .min(0, 'must be 0 to 65535')
+  .max(65_535, 'must be 0 to 65535');
 
 const webUrl = z
   .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
@@ -57,7 +63,12 @@ const webUrl = z
 
 const origins = z
   .string()
-  .transform((list) => list.split(',').map((entry) => entry.trim()).filter((entry) => entry !== ''))
+  .transform((list) =>
+    list
+      .split(',')
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== ''),
+  )
   .refine((list) => list.every((entry) => URL.canParse(entry) && new URL(entry).origin === entry), {
     error: 'must be origins such as https://app.example.com, separated by commas',
   });
@@ -66,11 +77,18 @@ const minApiKeyLength = 32;
 
 const encryptionKeys = z.string().transform((text, context): EncryptionKey[] => {
   const keys: EncryptionKey[] = [];
-  for (const entry of text.split(',').map((part) => part.trim()).filter(Boolean)) {
+  for (const entry of text
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean)) {
     const [id = '', encoded = ''] = entry.split(':');
     const key = Buffer.from(encoded, 'base64');
     if (!/^[A-Za-z0-9_-]{1,32}$/.test(id) || key.length !== 32) {
-      context.addIssue({ code: 'custom', message: 'must be id:key pairs separated by commas, each key 32 bytes in base64 (openssl rand -base64 32)' });
+      context.addIssue({
+        code: 'custom',
+        message:
+          'must be id:key pairs separated by commas, each key 32 bytes in base64 (openssl rand -base64 32)',
+      });
       return z.NEVER;
     }
     if (keys.some((known) => known.id === id)) {
@@ -90,20 +108,51 @@ export const environment = z.object({
   PUBLIC_URL: webUrl.optional(),
   DATA_DIR: z.string().min(1).default('.data'),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }).optional(),
-  DATABASE_POOL_SIZE: z.coerce.number().int().min(4, 'must be 4 to 200').max(200, 'must be 4 to 200').default(10),
+  DATABASE_POOL_SIZE: z.coerce
+    .number()
+    .int()
+    .min(4, 'must be 4 to 200')
+    .max(200, 'must be 4 to 200')
+    .default(10),
   CALENDLY_API_URL: webUrl.refine((url) => !/\/v0$/.test(url), 'must be given without /v0').optional(),
-  CALENDLY_OAUTH_URL: webUrl.refine((url) => !/\/oauth2\/v1$/.test(url), 'must be given without /oauth2/v1').optional(),
+  CALENDLY_OAUTH_URL: webUrl
+    .refine((url) => !/\/oauth2\/v1$/.test(url), 'must be given without /oauth2/v1')
+    .optional(),
   SANDBOX_PORT: port.optional(),
   ENCRYPTION_KEYS: encryptionKeys.optional(),
-  ADMIN_API_KEY: z.string().min(minApiKeyLength, `must be at least ${minApiKeyLength} characters`).max(200).optional(),
+  ADMIN_API_KEY: z
+    .string()
+    .min(minApiKeyLength, `must be at least ${minApiKeyLength} characters`)
+    .max(200)
+    .optional(),
   ALLOWED_ORIGINS: origins.default([]),
   ALLOWED_REDIRECT_ORIGINS: origins.default([]),
   ROLE: z.enum(['all', 'web', 'worker'], { error: 'must be all, web or worker' }).default('all'),
   LOG_LEVEL: z.enum(logLevels, { error: `must be one of ${logLevels.join(', ')}` }).optional(),
-  RATE_LIMIT_CALLS: z.coerce.number().int().min(1, 'must be 1 to 1000').max(1000, 'must be 1 to 1000').default(5),
-  RATE_LIMIT_WINDOW_MS: z.coerce.number().int().min(100, 'must be 100 to 60000').max(60_000, 'must be 100 to 60000').default(1_025),
-  RATE_LIMIT_PENALTY_MS: z.coerce.number().int().min(0, 'must be 0 to 600000').max(600_000, 'must be 0 to 600000').default(30_000),
-  CHANGES_RETENTION_DAYS: z.coerce.number().int().min(1, 'must be 1 to 3650').max(3650, 'must be 1 to 3650').default(30),
+  RATE_LIMIT_CALLS: z.coerce
+    .number()
+    .int()
+    .min(1, 'must be 1 to 1000')
+    .max(1000, 'must be 1 to 1000')
+    .default(5),
+  RATE_LIMIT_WINDOW_MS: z.coerce
+    .number()
+    .int()
+    .min(100, 'must be 100 to 60000')
+    .max(60_000, 'must be 100 to 60000')
+    .default(1_025),
+  RATE_LIMIT_PENALTY_MS: z.coerce
+    .number()
+    .int()
+    .min(0, 'must be 0 to 600000')
+    .max(600_000, 'must be 0 to 600000')
+    .default(30_000),
+  CHANGES_RETENTION_DAYS: z.coerce
+    .number()
+    .int()
+    .min(1, 'must be 1 to 3650')
+    .max(3650, 'must be 1 to 3650')
+    .default(30),
 });
 
 /** What production must be told, since a default would be a trap there. */
@@ -122,14 +171,19 @@ function missingInProduction(env: z.infer<typeof environment>): string[] {
  * @throws ConfigError naming every fault; a value is never echoed, since it may be a secret.
  */
 export function readConfig(variables: NodeJS.ProcessEnv): Config {
-  const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== undefined && value !== ''));
+  const given = Object.fromEntries(
+    Object.entries(variables).filter(([, value]) => value !== undefined && value !== ''),
+  );
   const parsed = environment.safeParse(given);
-  if (!parsed.success) throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
+  if (!parsed.success)
+    throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
   const env = parsed.data;
   const production = env.NODE_ENV === 'production';
   const faults = production ? missingInProduction(env) : [];
   if (!production && Boolean(env.CALENDLY_API_URL) !== Boolean(env.CALENDLY_OAUTH_URL)) {
-    faults.push('CALENDLY_API_URL and CALENDLY_OAUTH_URL go together: set both, or neither for the bundled sandbox');
+    faults.push(
+      'CALENDLY_API_URL and CALENDLY_OAUTH_URL go together: set both, or neither for the bundled sandbox',
+    );
   }
   if (faults.length > 0) throw new ConfigError(faults);
 
@@ -154,7 +208,11 @@ export function readConfig(variables: NodeJS.ProcessEnv): Config {
     allowedRedirectOrigins: env.ALLOWED_REDIRECT_ORIGINS,
     role: env.ROLE,
     logLevel: env.LOG_LEVEL ?? (production ? 'info' : 'warn'),
-    rateLimit: { calls: env.RATE_LIMIT_CALLS, windowMs: env.RATE_LIMIT_WINDOW_MS, penaltyMs: env.RATE_LIMIT_PENALTY_MS },
+    rateLimit: {
+      calls: env.RATE_LIMIT_CALLS,
+      windowMs: env.RATE_LIMIT_WINDOW_MS,
+      penaltyMs: env.RATE_LIMIT_PENALTY_MS,
+    },
     changesRetentionDays: env.CHANGES_RETENTION_DAYS,
   };
 }

@@ -9,7 +9,16 @@ export type LogLevel = (typeof logLevels)[number];
  * Secrets are kept out of log calls in the first place; these paths are the second fence, for objects that carry
  * headers or credentials by nature.
  */
-const redactedPaths = ['authorization', 'clientSecret', 'accessToken', 'refreshToken', 'code', 'macSecret', 'apiKey', 'password']
+const redactedPaths = [
+  'authorization',
+  'clientSecret',
+  'accessToken',
+  'refreshToken',
+  'code',
+  'macSecret',
+  'apiKey',
+  'password',
+]
   .flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
   .concat(['headers.cookie', 'req.headers.cookie', 'headers["set-cookie"]']);
 

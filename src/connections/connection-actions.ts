@@ -12,12 +12,18 @@ export const connectionActions = {
 export type ConnectionAction = keyof typeof connectionActions;
 
 /** What a settings page should offer in each state. */
-export function availableActions({ state, requestedScopes, grantedScopes }: ConnectionEntity): ConnectionAction[] {
+export function availableActions({
+  state,
+  requestedScopes,
+  grantedScopes,
+}: ConnectionEntity): ConnectionAction[] {
   switch (state) {
     case 'configured':
       return ['CONNECT'];
     case 'connected':
-      return missingScopes(requestedScopes, grantedScopes).length > 0 ? ['TEST', 'DISCONNECT', 'RECONNECT'] : ['TEST', 'DISCONNECT'];
+      return missingScopes(requestedScopes, grantedScopes).length > 0
+        ? ['TEST', 'DISCONNECT', 'RECONNECT']
+        : ['TEST', 'DISCONNECT'];
     case 'disconnected':
       return ['RECONNECT'];
     case 'error':

@@ -37,7 +37,10 @@ export async function disconnect(
   try {
     const tokens = await secrets.tokens(database, connectionId);
     if (tokens) {
-      const client = deps.oauth({ clientId: connection.clientId, clientSecret: await secrets.clientSecret(database, connectionId) });
+      const client = deps.oauth({
+        clientId: connection.clientId,
+        clientSecret: await secrets.clientSecret(database, connectionId),
+      });
       tokensRevoked = await client.revoke(tokens.accessToken);
       if (tokens.refreshToken) tokensRevoked = (await client.revoke(tokens.refreshToken)) && tokensRevoked;
     }

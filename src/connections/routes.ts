@@ -13,18 +13,30 @@ const cookiePath = '/oauth/calendly';
 /** `/oauth/calendly/start/{token}` and `/oauth/calendly/callback`: the two stops of a browser in a flow. */
 export function oauthRoutes(flows: AuthorizationFlows, publicUrl: string): Map<string, Route> {
   const secure = publicUrl.startsWith('https:') ? '; Secure' : '';
-  const cookie = (value: string, maxAgeSeconds: number) => `${cookieName}=${value}; Path=${cookiePath}; HttpOnly; SameSite=Lax; Max-Age=${maxAgeSeconds}${secure}`;
+  const cookie = (value: string, maxAgeSeconds: number) =>
+    `${cookieName}=${value}; Path=${cookiePath}; HttpOnly; SameSite=Lax; Max-Age=${maxAgeSeconds}${secure}`;
 
   const start: Route = async (_request, url) => {
     try {
-      const { location, browserCookie } = await flows.open(url.pathname.slice(url.pathname.lastIndexOf('/') + 1));
+      const { location, browserCookie } = await flows.open(
+        url.pathname.slice(url.pathname.lastIndexOf('/') + 1),
+      );
       return {
         status: 303,
-        headers: { Location: location, 'Set-Cookie': cookie(browserCookie, flowLifetimeMs / 1_000), 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' },
+        headers: {
+          Location: location,
+          'Set-Cookie': cookie(browserCookie, flowLifetimeMs / 1_000),
+          'Cache-Control': 'no-store',
+          'Referrer-Policy': 'no-referrer',
+        },
       };
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      return page(error.httpStatus, { title: 'This link does not work', mark: { symbol: '!', tone: 'bad' }, body: `<p>${escapeHtml(error.message)}</p>` });
+      return page(error.httpStatus, {
+        title: 'This link does not work',
+        mark: { symbol: '!', tone: 'bad' },
+        body: `<p>${escapeHtml(error.message)}</p>`,
+      });
     }
   };
 
@@ -39,7 +51,9 @@ export function oauthRoutes(flows: AuthorizationFlows, publicUrl: string): Map<s
     });
     const reply = outcomePage(outcome);
     // Another browser's flow goes on: only the flow that ended takes its cookie along.
-    return outcome.kind === 'refused' ? reply : { ...reply, headers: { ...reply.headers, 'Set-Cookie': cookie('', 0) } };
+    return outcome.kind === 'refused'
+      ? reply
+      : { ...reply, headers: { ...reply.headers, 'Set-Cookie': cookie('', 0) } };
   };
 
   return new Map([
@@ -57,8 +71,10 @@ function cookieOf(request: IncomingMessage): string | null {
 }
 
 const refusals = {
-  UNKNOWN_STATE: 'This answer belongs to no open authorization: it was used already, is older than ten minutes, or did not start here.',
-  OTHER_BROWSER: 'The authorization was started in another browser. Open the link in the browser in which you grant access.',
+  UNKNOWN_STATE:
+    'This answer belongs to no open authorization: it was used already, is older than ten minutes, or did not start here.',
+  OTHER_BROWSER:
+    'The authorization was started in another browser. Open the link in the browser in which you grant access.',
   STARTER_GONE: 'The API key that began this authorization is no longer valid or may not do this any more.',
   WRONG_ISSUER: 'The answer was issued by somebody other than the configured service.',
 } as const;
@@ -104,5 +120,7 @@ ${stillConnected ? '<p>The access that was granted before goes on.</p>' : ''}
 }
 
 function backLink(redirectTo: string | null): string {
-  return redirectTo === null ? '' : `<a class="button" href="${escapeHtml(redirectTo)}" rel="noreferrer">Back</a>`;
+  return redirectTo === null
+    ? ''
+    : `<a class="button" href="${escapeHtml(redirectTo)}" rel="noreferrer">Back</a>`;
 }

@@ -30,9 +30,13 @@ export const builder = new SchemaBuilder<{
     authScopes: (context) => ({ role: (role) => context.caller.may(role) }),
     authorizeOnSubscribe: true,
     unauthorizedError: (_parent, context, info) =>
-      new AppError('FORBIDDEN', `Your key has the role ${context.caller.role}, which may not use ${info.fieldName}. Ask an admin for a key with a higher role.`, {
-        details: { role: context.caller.role, field: info.fieldName },
-      }),
+      new AppError(
+        'FORBIDDEN',
+        `Your key has the role ${context.caller.role}, which may not use ${info.fieldName}. Ask an admin for a key with a higher role.`,
+        {
+          details: { role: context.caller.role, field: info.fieldName },
+        },
+      ),
   },
   zod: {
     validationError: (error) => InvalidInput.fromZod(error),
@@ -40,6 +44,10 @@ export const builder = new SchemaBuilder<{
   errors: {
     defaultTypes: [],
     directResult: true,
+    defaultUnionOptions: {
+      name: ({ fieldName }) => `${fieldName.charAt(0).toUpperCase()}${fieldName.slice(1)}Result`,
+      description: 'What came of it: the success, or one of the errors that a client should branch on.',
+    },
   },
   relay: {
     idFieldName: 'nodeId',
@@ -53,4 +61,6 @@ export const builder = new SchemaBuilder<{
 
 builder.queryType({ description: 'Everything that can be read.' });
 builder.mutationType({ description: 'Everything that can be changed. Each field takes one `input`.' });
-builder.subscriptionType({ description: 'What the server tells by itself, over graphql-ws or server-sent events on the same path.' });
+builder.subscriptionType({
+  description: 'What the server tells by itself, over graphql-ws or server-sent events on the same path.',
+});

@@ -1,4 +1,10 @@
-import { GraphQLError, Kind, type DocumentNode, type FragmentDefinitionNode, type SelectionSetNode } from 'graphql';
+import {
+  GraphQLError,
+  Kind,
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
 
 /**
  * What one document may contain. Checked right after parsing and before validation, because validation is what a
@@ -6,8 +12,11 @@ import { GraphQLError, Kind, type DocumentNode, type FragmentDefinitionNode, typ
  * fragment bomb costs us no more than its own length.
  */
 export const documentLimits = {
+  /** Bounds what parsing and the caches of parsed documents can cost. */
+  characters: 100_000,
   /** Lexer tokens; the parser stops there. */
   tokens: 10_000,
+  /** A plain `__typename`, which clients add to every selection, is free once in each. */
   fields: 300,
   /** Aliased fields. An aliased `__typename` counts, the plain one that clients add does not. */
   aliases: 30,
@@ -48,14 +57,16 @@ function measureDocument(document: DocumentNode): GraphQLError | null {
     if (definition.kind !== Kind.OPERATION_DEFINITION) continue;
     const measure = measureSelections(definition.selectionSet, fragments, measured, new Set());
     measure.directives += definition.directives?.length ?? 0;
-    for (const variable of definition.variableDefinitions ?? []) measure.directives += variable.directives?.length ?? 0;
+    for (const variable of definition.variableDefinitions ?? [])
+      measure.directives += variable.directives?.length ?? 0;
     add(total, measure);
     total.depth = Math.max(total.depth, measure.depth);
     total.introspectionDepth = Math.max(total.introspectionDepth, measure.introspectionDepth);
   }
   // Fragments that nothing spreads are refused by validation, but validating them costs as much as any.
   for (const [name, fragment] of fragments) {
-    if (!measured.has(name)) add(total, measureSelections(fragment.selectionSet, fragments, measured, new Set([name])));
+    if (!measured.has(name))
+      add(total, measureSelections(fragment.selectionSet, fragments, measured, new Set([name])));
   }
   return faultOf(total);
 }
@@ -67,14 +78,19 @@ function measureSelections(
   within: Set<string>,
 ): Measure {
   const sum: Measure = { fields: 0, aliases: 0, directives: 0, depth: 0, introspectionDepth: 0 };
+  let hasTypename = false;
   for (const selection of selections.selections) {
     sum.directives += selection.directives?.length ?? 0;
     if (selection.kind === Kind.FIELD) {
       const name = selection.name.value;
       if (selection.alias) sum.aliases += 1;
-      else if (name === '__typename') continue;
+      else if (name === '__typename' && !hasTypename) {
+        hasTypename = true;
+        continue;
+      }
       sum.fields += 1;
-      const below = selection.selectionSet && measureSelections(selection.selectionSet, fragments, measured, within);
+      const below =
+        selection.selectionSet && measureSelections(selection.selectionSet, fragments, measured, within);
       if (below) add(sum, below);
       const isIntrospection = name === '__schema' || name === '__type';
       const depth = 1 + (below?.depth ?? 0);
@@ -102,7 +118,12 @@ function measureSelections(
 }
 
 /** @returns null for an unknown fragment or a cycle; validation names both. */
-function measureFragment(name: string, fragments: Map<string, FragmentDefinitionNode>, measured: Map<string, Measure>, within: Set<string>): Measure | null {
+function measureFragment(
+  name: string,
+  fragments: Map<string, FragmentDefinitionNode>,
+  measured: Map<string, Measure>,
+  within: Set<string>,
+): Measure | null {
   const known = measured.get(name);
   if (known) return known;
   const fragment = fragments.get(name);
@@ -122,16 +143,29 @@ function add(sum: Measure, part: Measure): void {
 }
 
 function faultOf(total: Measure): GraphQLError | null {
-  if (total.depth > documentLimits.depth) return tooComplex(`nests fields deeper than ${documentLimits.depth} levels`, 'depth');
-  if (total.introspectionDepth > documentLimits.introspectionDepth) return tooComplex(`nests introspection deeper than ${documentLimits.introspectionDepth} levels`, 'introspectionDepth');
-  if (total.aliases > documentLimits.aliases) return tooComplex(`has more than ${documentLimits.aliases} aliases`, 'aliases');
-  if (total.directives > documentLimits.directives) return tooComplex(`has more than ${documentLimits.directives} directives`, 'directives');
-  if (total.fields > documentLimits.fields) return tooComplex(`selects more than ${documentLimits.fields} fields`, 'fields');
+  if (total.depth > documentLimits.depth)
+    return tooComplex(`nests fields deeper than ${documentLimits.depth} levels`, 'depth');
+  if (total.introspectionDepth > documentLimits.introspectionDepth)
+    return tooComplex(
+      `nests introspection deeper than ${documentLimits.introspectionDepth} levels`,
+      'introspectionDepth',
+    );
+  if (total.aliases > documentLimits.aliases)
+    return tooComplex(`has more than ${documentLimits.aliases} aliases`, 'aliases');
+  if (total.directives > documentLimits.directives)
+    return tooComplex(`has more than ${documentLimits.directives} directives`, 'directives');
+  if (total.fields > documentLimits.fields)
+    return tooComplex(`selects more than ${documentLimits.fields} fields`, 'fields');
   return null;
 }
 
 function tooComplex(what: string, limit: keyof typeof documentLimits): GraphQLError {
   return new GraphQLError(`The document ${what}. Split it into several operations.`, {
-    extensions: { code: 'DOCUMENT_TOO_COMPLEX', limit, maximum: documentLimits[limit], http: { status: 400 } },
+    extensions: {
+      code: 'DOCUMENT_TOO_COMPLEX',
+      limit,
+      maximum: documentLimits[limit],
+      http: { status: 400 },
+    },
   });
 }

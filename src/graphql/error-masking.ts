@@ -2,7 +2,8 @@ import { GraphQLError } from 'graphql';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
-const databaseIsGone = /ECONNREFUSED|Connection terminated|timeout exceeded when trying to connect|the database system is|57P0[123]/;
+const databaseIsGone =
+  /ECONNREFUSED|Connection terminated|timeout exceeded when trying to connect|the database system is|57P0[123]/;
 
 /**
  * What a caller sees of an error: the code and message of an AppError; what GraphQL itself says of a document; and of
@@ -12,19 +13,41 @@ export function maskError(error: unknown, logger: Logger): GraphQLError {
   const wrapper = error instanceof GraphQLError ? error : null;
   const original = originalOf(error);
   if (original instanceof AppError) {
-    return graphQLError(original.message, wrapper, { code: original.code, ...original.details }, original.httpStatus);
+    return graphQLError(
+      original.message,
+      wrapper,
+      { code: original.code, ...original.details },
+      original.httpStatus,
+    );
   }
   if (original instanceof GraphQLError) {
     const { http, code, ...rest } = original.extensions as { http?: object; code?: unknown };
-    return graphQLError(original.message, original, { code: typeof code === 'string' ? code : codeOf(original), ...rest, ...(http ? { http } : {}) });
+    return graphQLError(original.message, original, {
+      code: typeof code === 'string' ? code : codeOf(original),
+      ...rest,
+      ...(http ? { http } : {}),
+    });
   }
-  const text = original instanceof Error ? `${original.message} ${(original as { code?: unknown }).code?.toString() ?? ''}` : '';
+  const text =
+    original instanceof Error
+      ? `${original.message} ${(original as { code?: unknown }).code?.toString() ?? ''}`
+      : '';
   if (databaseIsGone.test(text)) {
     logger.error({ err: original }, 'the database is unavailable');
-    return graphQLError('The database can not be reached at the moment. Try again in a few seconds.', wrapper, { code: 'DATABASE_UNAVAILABLE' }, 503);
+    return graphQLError(
+      'The database can not be reached at the moment. Try again in a few seconds.',
+      wrapper,
+      { code: 'DATABASE_UNAVAILABLE' },
+      503,
+    );
   }
   logger.error({ err: original, path: wrapper?.path }, 'unexpected error');
-  return graphQLError('Something went wrong on our side. The request id identifies it in the logs.', wrapper, { code: 'INTERNAL' }, 500);
+  return graphQLError(
+    'Something went wrong on our side. The request id identifies it in the logs.',
+    wrapper,
+    { code: 'INTERNAL' },
+    500,
+  );
 }
 
 /** GraphQL wraps what resolvers throw, sometimes more than once. */
@@ -40,7 +63,12 @@ function codeOf(error: GraphQLError): string {
   return error.path ? 'INTERNAL' : 'GRAPHQL_VALIDATION_FAILED';
 }
 
-function graphQLError(message: string, wrapper: GraphQLError | null, extensions: Record<string, unknown>, status?: number): GraphQLError {
+function graphQLError(
+  message: string,
+  wrapper: GraphQLError | null,
+  extensions: Record<string, unknown>,
+  status?: number,
+): GraphQLError {
   return new GraphQLError(message, {
     nodes: wrapper?.nodes ?? null,
     source: wrapper?.source ?? null,

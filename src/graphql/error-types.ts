@@ -6,16 +6,25 @@ import { InvalidInput, type InputFault } from './invalid-input.ts';
 export const ErrorRef = builder.interfaceRef<AppError>('Error').implement({
   description: 'A failure that a client is expected to handle, as part of a result.',
   fields: (t) => ({
-    code: t.string({ description: 'Which failure, from the documented list of codes.', resolve: (error) => error.code }),
-    message: t.exposeString('message', { description: 'What failed, for what, and what to do next. May be shown to people.' }),
+    code: t.string({
+      description: 'Which failure, from the documented list of codes.',
+      resolve: (error) => error.code,
+    }),
+    message: t.exposeString('message', {
+      description: 'What failed, for what, and what to do next. May be shown to people.',
+    }),
   }),
 });
 
 const InputFaultRef = builder.objectRef<InputFault>('InputFault').implement({
   description: 'One fault of an input.',
   fields: (t) => ({
-    path: t.exposeStringList('path', { description: 'Where in the input, from the outside in; empty for the input as a whole.' }),
-    message: t.exposeString('message', { description: 'What is wrong there. May be shown beside the form field.' }),
+    path: t.exposeStringList('path', {
+      description: 'Where in the input, from the outside in; empty for the input as a whole.',
+    }),
+    message: t.exposeString('message', {
+      description: 'What is wrong there. May be shown beside the form field.',
+    }),
   }),
 });
 
@@ -24,7 +33,11 @@ builder.objectType(InvalidInput, {
   description: 'The input was refused; nothing was done.',
   interfaces: [ErrorRef],
   fields: (t) => ({
-    faults: t.field({ type: [InputFaultRef], description: 'All faults at once.', resolve: (error) => error.faults }),
+    faults: t.field({
+      type: [InputFaultRef],
+      description: 'All faults at once.',
+      resolve: (error) => error.faults,
+    }),
   }),
 });
 
@@ -39,14 +52,23 @@ export class ConnectionNotConnected extends AppError {}
 const members: [new (code: ErrorCode, message: string) => AppError, string, string][] = [
   [NameTaken, 'NameTakenError', 'Another connection has this name already.'],
   [ConnectionNotFound, 'ConnectionNotFoundError', 'There is no such connection, or your key may not see it.'],
-  [ConnectionNotConnected, 'ConnectionNotConnectedError', 'The connection has no living grant at the moment.'],
+  [
+    ConnectionNotConnected,
+    'ConnectionNotConnectedError',
+    'The connection has no living grant at the moment.',
+  ],
 ];
 
 for (const [errorClass, name, description] of members) {
   builder.objectType(errorClass, { name, description, interfaces: [ErrorRef], fields: () => ({}) });
 }
 
-const memberByCode: Partial<Record<keyof typeof errorCodes, new (code: ErrorCode, message: string, options: { details: AppError['details'] }) => AppError>> = {
+const memberByCode: Partial<
+  Record<
+    keyof typeof errorCodes,
+    new (code: ErrorCode, message: string, options: { details: AppError['details'] }) => AppError
+  >
+> = {
   NAME_TAKEN: NameTaken,
   CONNECTION_NOT_FOUND: ConnectionNotFound,
   CONNECTION_NOT_CONNECTED: ConnectionNotConnected,
@@ -58,7 +80,9 @@ export async function withTypedErrors<T>(run: () => Promise<T>): Promise<T> {
     return await run();
   } catch (error) {
     const member = error instanceof AppError ? memberByCode[error.code] : undefined;
-    throw member && error instanceof AppError ? new member(error.code, error.message, { details: error.details }) : error;
+    throw member && error instanceof AppError
+      ? new member(error.code, error.message, { details: error.details })
+      : error;
   }
 }
 

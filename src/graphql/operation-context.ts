@@ -14,10 +14,18 @@ export interface OperationWishes {
 
 /** @throws AppError BAD_REQUEST for a header that is not a positive whole number. */
 export function readWishes(header: (name: string) => string | null | undefined): OperationWishes {
-  return { deadlineMs: positive('X-Deadline-Ms', header('x-deadline-ms')), maxCalls: positive('X-Upstream-Max-Calls', header('x-upstream-max-calls'), true) };
+  return {
+    deadlineMs: positive('X-Deadline-Ms', header('x-deadline-ms')),
+    maxCalls: positive('X-Upstream-Max-Calls', header('x-upstream-max-calls'), true),
+  };
 }
 
-export function createOperation(app: App, caller: Caller, wishes: OperationWishes, signal: AbortSignal | undefined): Operation {
+export function createOperation(
+  app: App,
+  caller: Caller,
+  wishes: OperationWishes,
+  signal: AbortSignal | undefined,
+): Operation {
   return {
     callerId: caller.id,
     priority: 'person',
@@ -38,7 +46,12 @@ function allowedMs(kind: keyof typeof deadlines, wishes: OperationWishes): numbe
 
 /** What the operation cost, for `extensions.upstream` of the answer. */
 export function upstreamCost({ operation: { meter } }: GraphQLContext) {
-  return { calls: meter.calls, waitedMs: Math.round(meter.waitedMs), retries: meter.retries, fromCache: meter.fromCache };
+  return {
+    calls: meter.calls,
+    waitedMs: Math.round(meter.waitedMs),
+    retries: meter.retries,
+    fromCache: meter.fromCache,
+  };
 }
 
 function positive(name: string, text: string | null | undefined, zeroAllowed = false): number | null {

@@ -8,7 +8,9 @@ const printed = `${printSchema(lexicographicSortSchema(schema))}\n`;
 
 if (process.argv.includes('--check')) {
   if ((await readFile(file, 'utf8').catch(() => '')) !== printed) {
-    process.stderr.write('schema.graphql does not match the code. Run "npm run schema" and commit the result.\n');
+    process.stderr.write(
+      'schema.graphql does not match the code. Run "npm run schema" and commit the result.\n',
+    );
     process.exitCode = 1;
   }
 } else {

@@ -7,11 +7,9 @@ import '../bases/schema.ts';
 import '../records/schema.ts';
 import '../records/page-fields.ts';
 import '../records/write-fields.ts';
-// W import '../webhooks/schema.ts';
-// W import '../changes/schema.ts';
+import '../webhooks/schema.ts';
+import '../changes/schema.ts';
 import './node.ts';
-
-builder.subscriptionField('temporary', (t) => t.int({ description: 'x', subscribe: async function* () { yield 1; }, resolve: () => 1 })); // W remove when changes/schema.ts is imported
 
 /** The whole schema. Each feature adds its part from its own folder; the order is that of their dependencies. */
 export const schema: GraphQLSchema = builder.toSchema();

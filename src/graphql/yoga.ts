@@ -1,5 +1,12 @@
 import { useCSRFPrevention } from '@graphql-yoga/plugin-csrf-prevention';
-import { getOperationAST, GraphQLError, Kind, OperationTypeNode, type DocumentNode, type GraphQLSchema } from 'graphql';
+import {
+  getOperationAST,
+  GraphQLError,
+  Kind,
+  OperationTypeNode,
+  type DocumentNode,
+  type GraphQLSchema,
+} from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Caller } from '../access/caller.ts';
 import type { App } from '../app.ts';
@@ -41,7 +48,13 @@ export function createGraphQLYoga(app: App, schema: GraphQLSchema): Yoga {
     cors: (request) => {
       const origin = request.headers.get('origin');
       return origin !== null && origins.has(origin)
-        ? { origin, credentials: false, methods: ['GET', 'POST', 'OPTIONS'], exposedHeaders: ['X-Request-Id', 'Retry-After'], maxAge: 600 }
+        ? {
+            origin,
+            credentials: false,
+            methods: ['GET', 'POST', 'OPTIONS'],
+            exposedHeaders: ['X-Request-Id', 'Retry-After'],
+            maxAge: 600,
+          }
         : false;
     },
     context: (initial) => {
@@ -52,7 +65,9 @@ export function createGraphQLYoga(app: App, schema: GraphQLSchema): Yoga {
     },
     plugins: [
       useAuthentication(app),
-      useCSRFPrevention({ requestHeaders: ['authorization', 'x-graphql-yoga-csrf', 'apollo-require-preflight'] }),
+      useCSRFPrevention({
+        requestHeaders: ['authorization', 'x-graphql-yoga-csrf', 'apollo-require-preflight'],
+      }),
       useDocumentLimits(),
       useFreshOperations(),
       useAnswerExtensions(),
@@ -73,7 +88,10 @@ function useAuthentication(app: App): Plugin<object, ServerContext> {
         endResponse(
           fetchAPI.Response.json(
             { errors: [{ message, extensions: { ...shown, requestId: serverContext.requestId } }] },
-            { status: http?.status ?? 500, headers: http?.status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {} },
+            {
+              status: http?.status ?? 500,
+              headers: http?.status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {},
+            },
           ),
         );
       }
@@ -90,9 +108,14 @@ function useDocumentLimits(): Plugin {
     onParse({ params, setParseFn, parseFn }) {
       const text = typeof params.source === 'string' ? params.source : params.source.body;
       if (text.length > maxDocumentLength) {
-        throw new GraphQLError(`The document is longer than ${maxDocumentLength} characters.`, { extensions: { code: 'DOCUMENT_TOO_COMPLEX', http: { status: 400 } } });
+        throw new GraphQLError(`The document is longer than ${maxDocumentLength} characters.`, {
+          extensions: { code: 'DOCUMENT_TOO_COMPLEX', http: { status: 400 } },
+        });
       }
-      setParseFn((source, options) => parseFn(source, { ...options, maxTokens: documentLimits.tokens }) as DocumentNode);
+      setParseFn(
+        (source, options) =>
+          parseFn(source, { ...options, maxTokens: documentLimits.tokens }) as DocumentNode,
+      );
       return ({ result }) => {
         if (!isDocument(result)) return;
         const fault = checkDocument(result);
@@ -120,7 +143,10 @@ function useAnswerExtensions(): Plugin<GraphQLContext> {
       return {
         onExecuteDone({ result, setResult }) {
           if (!('data' in result) && !('errors' in result)) return;
-          setResult({ ...result, extensions: { ...result.extensions, upstream: upstreamCost(args.contextValue) } });
+          setResult({
+            ...result,
+            extensions: { ...result.extensions, upstream: upstreamCost(args.contextValue) },
+          });
         },
       };
     },

@@ -7,7 +7,11 @@ import { html, type Reply } from './reply.ts';
 const compress = promisify(gzip);
 
 export function isExplorerRequest(request: IncomingMessage): boolean {
-  return request.method === 'GET' && (request.headers.accept ?? '').includes('text/html') && !(request.url ?? '').includes('query=');
+  return (
+    request.method === 'GET' &&
+    (request.headers.accept ?? '').includes('text/html') &&
+    !(request.url ?? '').includes('query=')
+  );
 }
 
 const firstQuery = `# Welcome. Ctrl-Enter runs the operation under the cursor.
@@ -98,14 +102,21 @@ export class ExplorerPage {
 
 async function make() {
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
-  const options = { title: 'Calendly connections', defaultQuery: firstQuery, endpoint: '/graphql', subscriptionsProtocol: 'SSE', defaultTabs: [{ query: firstQuery }] };
+  const options = {
+    title: 'Calendly connections',
+    defaultQuery: firstQuery,
+    endpoint: '/graphql',
+    subscriptionsProtocol: 'SSE',
+    defaultTabs: [{ query: firstQuery }],
+  };
   const page = (renderGraphiQL as (options: { title: string }) => string)({ title: options.title });
   const call = page.lastIndexOf('YogaGraphiQL.renderYogaGraphiQL(');
   const scriptEnd = page.indexOf('</script>', call);
   if (call === -1 || scriptEnd === -1) throw new Error('The GraphiQL page has an unknown form.');
-  const text = `${page.slice(0, call)}${start.replace('OPTIONS', () => JSON.stringify(options))}${page.slice(scriptEnd)}`
-    .replace('</style>', () => `${formStyle}</style>`)
-    .trim();
+  const text =
+    `${page.slice(0, call)}${start.replace('OPTIONS', () => JSON.stringify(options))}${page.slice(scriptEnd)}`
+      .replace('</style>', () => `${formStyle}</style>`)
+      .trim();
   const scriptStart = text.indexOf('<script>') + '<script>'.length;
   const script = text.slice(scriptStart, text.lastIndexOf('</script>'));
   const hash = createHash('sha256').update(script).digest('base64');

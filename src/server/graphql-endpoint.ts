@@ -1,10 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Yoga } from '../graphql/yoga.ts';
-import { readBody } from './body.ts';
-import { send } from './reply.ts';
+import { AppError } from '../errors.ts';
+import { discardRest, readBody } from './body.ts';
+import { json, send } from './reply.ts';
 import { isExplorerRequest, type ExplorerPage } from './explorer-page.ts';
 
-export type GraphQLEndpoint = (request: IncomingMessage, response: ServerResponse, requestId: string) => Promise<void>;
+export type GraphQLEndpoint = (
+  request: IncomingMessage,
+  url: URL,
+  response: ServerResponse,
+  requestId: string,
+) => Promise<void>;
 
 /** Longest body of a GraphQL request: a thousand records with long cells fit. */
 const maxBodyBytes = 1_000_000;
@@ -14,18 +20,27 @@ const maxBodyBytes = 1_000_000;
  * over as text: letting the pipeline stream it costs a multiple.
  */
 export function createGraphQLEndpoint(yoga: Yoga, explorer: ExplorerPage, origin: string): GraphQLEndpoint {
-  return async function graphql(request, response, requestId) {
+  return async function graphql(request, url, response, requestId) {
     if (isExplorerRequest(request)) {
       send(response, await explorer.reply(request));
       return;
     }
     const hasBody = request.method !== 'GET' && request.method !== 'HEAD';
-    const body = hasBody ? (await readBody(request, maxBodyBytes)).toString('utf8') : undefined;
+    let body: string | undefined;
+    try {
+      if (hasBody) body = (await readBody(request, maxBodyBytes)).toString('utf8');
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      const { code, message, details, httpStatus } = error;
+      send(response, json(httpStatus, { errors: [{ message, extensions: { code, ...details, requestId } }] }));
+      discardRest(request);
+      return;
+    }
     const gone = new AbortController();
     response.once('close', () => {
       if (!response.writableFinished) gone.abort();
     });
-    const fetchRequest = new yoga.fetchAPI.Request(`${origin}${request.url ?? '/graphql'}`, {
+    const fetchRequest = new yoga.fetchAPI.Request(`${origin}${url.pathname}${url.search}`, {
       method: request.method ?? 'GET',
       headers: headersOf(request),
       ...(body === undefined ? {} : { body }),
@@ -44,7 +59,11 @@ function headersOf(request: IncomingMessage): Record<string, string> {
   return headers;
 }
 
-async function sendAnswer(answer: Response, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function sendAnswer(
+  answer: Response,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const headers = { 'X-Content-Type-Options': 'nosniff', ...Object.fromEntries(answer.headers) };
   const isStream = /text\/event-stream|multipart\/mixed/.test(answer.headers.get('content-type') ?? '');
   if (!isStream || !answer.body) {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { App } from '../app.ts';
 import { AppError } from '../errors.ts';
+import { discardRest } from './body.ts';
 import { errorReply, requestIdOf, send, type Route } from './reply.ts';
 import type { GraphQLEndpoint } from './graphql-endpoint.ts';
 
@@ -16,19 +17,26 @@ export function createHandler(app: App, routes: Routes) {
     const requestId = requestIdOf(request);
     response.setHeader('X-Request-Id', requestId);
     try {
-      const url = new URL(request.url ?? '/', 'http://localhost');
+      const url = addressOf(request);
       if (url.pathname === '/graphql') {
-        await routes.graphql(request, response, requestId);
+        await routes.graphql(request, url, response, requestId);
         return;
       }
       const route = findRoute(routes.others, request.method ?? 'GET', url.pathname);
       send(response, await route(request, url, requestId));
     } catch (error) {
-      // What is left of a body that we won't read would be taken for the next request on this connection.
-      if (!request.complete) response.setHeader('Connection', 'close');
       send(response, errorReply(error, requestId, app.logger));
+      discardRest(request);
     }
   };
+}
+
+/** Clients behind a proxy may send the whole address instead of the path; its host says nothing to us. */
+function addressOf(request: IncomingMessage): URL {
+  const target = request.url ?? '/';
+  const address = target.startsWith('/') ? `http://localhost${target}` : target;
+  if (!URL.canParse(address)) throw new AppError('BAD_REQUEST', 'The address of the request can not be read.');
+  return new URL(address);
 }
 
 function findRoute(routes: Map<string, Route>, method: string, path: string): Route {
@@ -36,6 +44,9 @@ function findRoute(routes: Map<string, Route>, method: string, path: string): Ro
   const route = routes.get(`${asked} ${path}`) ?? routes.get(`${asked} ${path.replace(/[^/]+$/, '*')}`);
   if (route) return route;
   return () => {
-    throw new AppError('NOT_FOUND', `There is nothing at ${method} ${path.slice(0, 100)}. The API is at /graphql, and / says what else is here.`);
+    throw new AppError(
+      'NOT_FOUND',
+      `There is nothing at ${method} ${path.slice(0, 100)}. The API is at /graphql, and / says what else is here.`,
+    );
   };
 }

@@ -15,7 +15,10 @@ export function ready(app: App): Route {
       () => true,
       () => false,
     );
-    const answered = await Promise.race([probe, new Promise<boolean>((resolve) => setTimeout(resolve, probeTimeoutMs, false).unref())]);
+    const answered = await Promise.race([
+      probe,
+      new Promise<boolean>((resolve) => setTimeout(resolve, probeTimeoutMs, false).unref()),
+    ]);
     return answered ? json(200, { status: 'ready' }) : json(503, { status: 'database unavailable' });
   };
 }

@@ -14,6 +14,7 @@ import { live, ready } from './health.ts';
 import { metrics } from './metrics.ts';
 import { json, type Route } from './reply.ts';
 import { startPage } from './start-page.ts';
+import { answerUnreadable } from './unreadable-request.ts';
 import { createWebSockets } from './websocket.ts';
 
 /** A client that has not sent its headers, or its whole request, by then is dropped. */
@@ -45,7 +46,11 @@ export async function listen(app: App, at: { host: string; port: number }): Prom
     ...webhookRoutes(app.webhooks, app.logger),
   ]);
   const handle = createHandler(app, { graphql, others });
-  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, keepAliveTimeout: 65_000 }, (request, response) => void handle(request, response));
+  const server = createServer(
+    { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, keepAliveTimeout: 65_000 },
+    (request, response) => void handle(request, response),
+  );
+  server.on('clientError', answerUnreadable);
   server.on('upgrade', (request, socket, head) => sockets.upgrade(request, socket, head));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -69,11 +74,17 @@ export async function listen(app: App, at: { host: string; port: number }): Prom
 /** Exchanges the one-use code of a GraphiQL link for a key. Only our own page may ask. */
 function explorerKey(app: App): Route {
   return async (request) => {
-    const { origin } = request.headers;
-    if (origin !== undefined && new URL(origin).host !== request.headers.host) throw new AppError('FORBIDDEN', 'Only the GraphiQL page of this server may exchange a code.');
+    const { origin, host } = request.headers;
+    // A page without an address of its own, such as a sandboxed frame, sends the word "null".
+    if (origin !== undefined && !(URL.canParse(origin) && new URL(origin).host === host))
+      throw new AppError('FORBIDDEN', 'Only the GraphiQL page of this server may exchange a code.');
     const body = (await readBody(request, maxExplorerBodyBytes)).toString('utf8');
     const code = /^\{"code":"([A-Za-z0-9_-]{1,100})"\}$/.exec(body)?.[1];
-    if (!code) throw new AppError('BAD_REQUEST', 'The body must be {"code":"…"} with the code of the printed link.');
-    return { ...json(200, { key: await app.keys.redeemExplorerCode(code) }), headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' } };
+    if (!code)
+      throw new AppError('BAD_REQUEST', 'The body must be {"code":"…"} with the code of the printed link.');
+    return {
+      ...json(200, { key: await app.keys.redeemExplorerCode(code) }),
+      headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' },
+    };
   };
 }

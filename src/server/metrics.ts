@@ -12,7 +12,8 @@ export function metrics(app: App): Route {
   return async (request) => {
     if (!isLoopback(request)) {
       const caller = await app.keys.authenticate(bearer(request.headers.authorization));
-      if (!caller.may('admin')) throw new AppError('FORBIDDEN', 'Metrics are for admins, or for a scraper on the same machine.');
+      if (!caller.may('admin'))
+        throw new AppError('FORBIDDEN', 'Metrics are for admins, or for a scraper on the same machine.');
     }
     return { status: 200, headers: { 'Content-Type': registry.contentType }, body: await registry.metrics() };
   };
@@ -21,5 +22,9 @@ export function metrics(app: App): Route {
 /** A proxy on this machine forwards for others, so whoever was forwarded is not local. */
 function isLoopback(request: IncomingMessage): boolean {
   const address = request.socket.remoteAddress ?? '';
-  return /^(127\.|::1$|::ffff:127\.)/.test(address) && request.headers['x-forwarded-for'] === undefined && request.headers.forwarded === undefined;
+  return (
+    /^(127\.|::1$|::ffff:127\.)/.test(address) &&
+    request.headers['x-forwarded-for'] === undefined &&
+    request.headers.forwarded === undefined
+  );
 }

@@ -32,8 +32,19 @@ export interface PageContent {
 }
 
 /** A page of ours: no script, nothing from elsewhere, nothing kept by caches, no trace in the referrer. */
-export function page(status: number, content: PageContent, headers: Record<string, string | string[]> = {}): Reply {
-  const mark = content.mark ? `<div class="mark ${content.mark.tone}" aria-hidden="true">${content.mark.symbol}</div>` : '';
+export function page(
+  status: number,
+  content: PageContent,
+  headers: Record<string, string | string[]> = {},
+): Reply {
+  const mark = content.mark
+    ? `<div class="mark ${content.mark.tone}" aria-hidden="true">${content.mark.symbol}</div>`
+    : '';
   const text = `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${escapeHtml(content.title)}</title><style>${style}</style></head><body><main>${mark}<h1>${escapeHtml(content.title)}</h1>${content.body}</main></body></html>`;
-  return html(status, text, { 'Content-Security-Policy': policy, 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer', ...headers });
+  return html(status, text, {
+    'Content-Security-Policy': policy,
+    'Cache-Control': 'no-store',
+    'Referrer-Policy': 'no-referrer',
+    ...headers,
+  });
 }

@@ -13,26 +13,49 @@ export interface Reply {
 export type Route = (request: IncomingMessage, url: URL, requestId: string) => Promise<Reply> | Reply;
 
 export function json(status: number, value: unknown): Reply {
-  return { status, headers: { 'Content-Type': 'application/json; charset=utf-8' }, body: JSON.stringify(value) };
+  return {
+    status,
+    headers: { 'Content-Type': 'application/json; charset=utf-8' },
+    body: JSON.stringify(value),
+  };
 }
 
 export function html(status: number, body: string, headers: Record<string, string | string[]> = {}): Reply {
   return { status, headers: { 'Content-Type': 'text/html; charset=utf-8', ...headers }, body };
 }
 
-const baseHeaders = { 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer', 'X-Frame-Options': 'DENY' };
+const baseHeaders = {
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+  'X-Frame-Options': 'DENY',
+};
 
 export function send(response: ServerResponse, { status, headers, body }: Reply): void {
   if (response.headersSent || response.destroyed) return;
-  response.writeHead(status, { ...baseHeaders, 'Content-Length': body === undefined ? 0 : Buffer.byteLength(body), ...headers });
+  response.writeHead(status, {
+    ...baseHeaders,
+    'Content-Length': body === undefined ? 0 : Buffer.byteLength(body),
+    ...headers,
+  });
   response.end(body);
 }
 
 /** The JSON form of an error outside GraphQL: the same codes, messages and request id. */
 export function errorReply(error: unknown, requestId: string, logger: Logger): Reply {
   if (!(error instanceof AppError)) logger.error({ err: error, requestId }, 'unexpected error');
-  const shown = error instanceof AppError ? error : new AppError('INTERNAL', 'Something went wrong on our side. The request id identifies it in the logs.');
-  return json(shown.httpStatus, { error: { code: shown.code, message: shown.message, ...shown.details, requestId } });
+  const shown =
+    error instanceof AppError
+      ? error
+      : new AppError(
+          'INTERNAL',
+          'Something went wrong on our side. The request id identifies it in the logs.',
+        );
+  const reply = json(shown.httpStatus, {
+    error: { code: shown.code, message: shown.message, ...shown.details, requestId },
+  });
+  return reply.status === 401
+    ? { ...reply, headers: { ...reply.headers, 'WWW-Authenticate': 'Bearer' } }
+    : reply;
 }
 
 /** A caller's own id is kept if it is harmless, so that logs on both sides can be joined. */

@@ -24,12 +24,15 @@ const maxSockets = 20_000;
 
 interface Extra extends Record<PropertyKey, unknown> {
   caller?: Caller;
-  running?: number;
 }
 
 /** graphql-ws on the same path and through the same pipeline as HTTP. */
 export function createWebSockets(app: App, yoga: Yoga) {
-  const server = new WebSocketServer({ noServer: true, maxPayload: maxMessageBytes, perMessageDeflate: false });
+  const server = new WebSocketServer({
+    noServer: true,
+    maxPayload: maxMessageBytes,
+    perMessageDeflate: false,
+  });
   const origins = new Set([new URL(app.config.publicUrl).origin, ...app.config.allowedOrigins]);
 
   const protocol = useServer<Record<string, unknown>, Extra>(
@@ -38,24 +41,30 @@ export function createWebSockets(app: App, yoga: Yoga) {
       async onConnect({ connectionParams, extra }) {
         const given = connectionParams?.authorization ?? connectionParams?.Authorization;
         try {
-          extra.caller = await app.keys.authenticate(bearer(typeof given === 'string' ? given : null) ?? (typeof given === 'string' ? given : null));
+          extra.caller = await app.keys.authenticate(
+            bearer(typeof given === 'string' ? given : null) ?? (typeof given === 'string' ? given : null),
+          );
           return true;
         } catch (error) {
           if (error instanceof AppError) return false; // Closes with 4403.
           throw error;
         }
       },
-      async onSubscribe({ extra }, _id, payload) {
-        if ((extra.running ?? 0) >= maxOperationsPerSocket) {
-          return [new GraphQLError(`One socket may run ${maxOperationsPerSocket} operations at a time.`, { extensions: { code: 'SUBSCRIPTION_LIMIT' } })];
+      async onSubscribe({ extra, subscriptions }, _id, payload) {
+        const requestId = requestIdOf(extra.request);
+        // The one that asks is among them already, so a burst of messages is counted as it comes.
+        if (Object.keys(subscriptions).length > maxOperationsPerSocket) {
+          const message = `One socket may run ${maxOperationsPerSocket} operations at a time. End one, or open another socket.`;
+          return [new GraphQLError(message, { extensions: { code: 'SUBSCRIPTION_LIMIT', requestId } })];
         }
-        const serverContext: ServerContext = { requestId: requestIdOf(extra.request), signal: undefined, caller: extra.caller };
+        const serverContext: ServerContext = { requestId, signal: undefined, caller: extra.caller };
+        const shown = (error: unknown) => identified(maskError(error, app.logger), requestId);
         const enveloped = yoga.getEnveloped({ ...serverContext, request: undefined, params: payload });
         const { schema, execute, subscribe, contextFactory, parse, validate } = enveloped;
         try {
           const document = parse(payload.query);
           const faults = validate(schema, document);
-          if (faults.length > 0) return faults.map((fault: GraphQLError) => maskError(fault, app.logger));
+          if (faults.length > 0) return faults.map(shown);
           return {
             schema,
             document,
@@ -65,24 +74,29 @@ export function createWebSockets(app: App, yoga: Yoga) {
             rootValue: { execute, subscribe },
           };
         } catch (error) {
-          return [maskError(error, app.logger)];
+          return [shown(error)];
         }
       },
-      execute: (args) => (args.rootValue as { execute: (a: unknown) => never }).execute({ ...args, rootValue: undefined }),
-      subscribe: (args) => (args.rootValue as { subscribe: (a: unknown) => never }).subscribe({ ...args, rootValue: undefined }),
-      onOperation({ extra }) {
-        extra.running = (extra.running ?? 0) + 1;
-      },
+      execute: (args) =>
+        (args.rootValue as { execute: (a: unknown) => never }).execute({ ...args, rootValue: undefined }),
+      subscribe: (args) =>
+        (args.rootValue as { subscribe: (a: unknown) => never }).subscribe({ ...args, rootValue: undefined }),
       onNext(_context, _id, _payload, args, result) {
         if (!result.errors) return;
         const { requestId } = args.contextValue as GraphQLContext;
-        return { ...result, errors: result.errors.map((error) => identified(maskError(error, app.logger), requestId)) };
+        return {
+          ...result,
+          errors: result.errors.map((error) => identified(maskError(error, app.logger), requestId)),
+        };
       },
-      onError(_context, _id, _payload, errors) {
-        return errors.map((error) => maskError(error, app.logger));
-      },
-      onComplete({ extra }) {
-        extra.running = (extra.running ?? 1) - 1;
+      onError({ extra }, _id, _payload, errors) {
+        return errors.map((error) => {
+          const { requestId } = error.extensions;
+          return identified(
+            maskError(error, app.logger),
+            typeof requestId === 'string' ? requestId : requestIdOf(extra.request),
+          );
+        });
       },
     },
     server,
@@ -97,7 +111,13 @@ export function createWebSockets(app: App, yoga: Yoga) {
       // Browsers always send their origin; other clients have none.
       if (origin !== undefined && !origins.has(origin)) return refuse(socket, '403 Forbidden');
       if (server.clients.size >= maxSockets) return refuse(socket, '503 Service Unavailable');
-      server.handleUpgrade(request, socket, head, (client) => server.emit('connection', client, request));
+      server.handleUpgrade(request, socket, head, (client) => {
+        server.emit('connection', client, request);
+        // The protocol library prints what goes wrong on a socket to the console. The socket closes itself with the
+        // fitting code, such as 1009 for a message that is too long.
+        client.removeAllListeners('error');
+        client.on('error', (error) => app.logger.debug({ err: error }, 'a WebSocket failed'));
+      });
     },
     /** Sockets close with 1012, which clients take as "come back to another instance". */
     async close(): Promise<void> {
@@ -107,11 +127,15 @@ export function createWebSockets(app: App, yoga: Yoga) {
   };
 }
 
+/** With the request id, and without what is only for an answer's HTTP status. */
 function identified(error: GraphQLError, requestId: string): GraphQLError {
   Object.assign(error.extensions, { requestId });
+  delete error.extensions['http'];
   return error;
 }
 
 function refuse(socket: Duplex, status: string): void {
+  // Nobody else listens to this socket any more; a peer that is gone must not end the process.
+  socket.on('error', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }

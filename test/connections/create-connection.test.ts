@@ -13,7 +13,12 @@ const createConnection = `
     }
   }`;
 
-const valid = { type: 'calendly', name: 'Marketing Calendly Workspace', clientId: 'calendly_client_xyz789', clientSecret: 'secret_calendly_abc123' };
+const valid = {
+  type: 'calendly',
+  name: 'Marketing Calendly Workspace',
+  clientId: 'calendly_client_xyz789',
+  clientSecret: 'secret_calendly_abc123',
+};
 
 describe('createConnection', () => {
   let app: TestApp;
@@ -43,7 +48,9 @@ describe('createConnection', () => {
       `mutation ($id: Int!) { connectConnection(input: { connection: $id }) { ... on ConnectConnectionSuccess { authorizationUrl } } }`,
       { id: connection.id },
     );
-    expect(begun.data.connectConnection.authorizationUrl).toMatch(/^http:\/\/localhost:\d+\/oauth\/calendly\/start\/[\w-]{43}$/);
+    expect(begun.data.connectConnection.authorizationUrl).toMatch(
+      /^http:\/\/localhost:\d+\/oauth\/calendly\/start\/[\w-]{43}$/,
+    );
   });
 
   test('the client secret is sealed in the database', async () => {
@@ -78,7 +85,12 @@ describe('createConnection', () => {
 
   test('all faults are told at once', async () => {
     const { data } = await app.graphql(createConnection, { input: {} });
-    expect(data.createConnection.faults.map((fault: { path: string[] }) => fault.path[0])).toEqual(['type', 'name', 'clientId', 'clientSecret']);
+    expect(data.createConnection.faults.map((fault: { path: string[] }) => fault.path[0])).toEqual([
+      'type',
+      'name',
+      'clientId',
+      'clientSecret',
+    ]);
   });
 
   test('a name is counted as people count: a hundred emoji fit', async () => {
@@ -90,6 +102,10 @@ describe('createConnection', () => {
   test('a name that is taken is named', async () => {
     await app.graphql(createConnection, { input: { ...valid, name: 'Twice' } });
     const { data } = await app.graphql(createConnection, { input: { ...valid, name: 'Twice' } });
-    expect(data.createConnection).toMatchObject({ __typename: 'NameTakenError', code: 'NAME_TAKEN', message: expect.stringContaining('"Twice"') });
+    expect(data.createConnection).toMatchObject({
+      __typename: 'NameTakenError',
+      code: 'NAME_TAKEN',
+      message: expect.stringContaining('"Twice"'),
+    });
   });
 });

@@ -35,7 +35,12 @@ describe('the OAuth flow', () => {
     expect(page.headers.get('cache-control')).toBe('no-store');
     expect(page.headers.get('referrer-policy')).toBe('no-referrer');
     const connection = await read(id);
-    expect(connection).toMatchObject({ state: 'CONNECTED', problem: null, missingScopes: [], availableActions: ['TEST', 'DISCONNECT'] });
+    expect(connection).toMatchObject({
+      state: 'CONNECTED',
+      problem: null,
+      missingScopes: [],
+      availableActions: ['TEST', 'DISCONNECT'],
+    });
     expect(connection.scopes).toContain('webhook:manage');
     expect(connection.account.id).toMatch(/^usr/);
     expect(new Date(connection.accessTokenExpiresAt).getTime() - Date.now()).toBeGreaterThan(59 * 60_000);
@@ -46,7 +51,11 @@ describe('the OAuth flow', () => {
     const page = await walkFlow(await authorizationUrl(app.graphql, id), undefined, 'deny');
     expect(page.status).toBe(400);
     expect(page.text).toContain('ACCESS_DENIED');
-    expect(await read(id)).toMatchObject({ state: 'ERROR', problem: { code: 'ACCESS_DENIED' }, availableActions: ['UPDATE_CREDENTIALS', 'RECONNECT', 'DISCONNECT'] });
+    expect(await read(id)).toMatchObject({
+      state: 'ERROR',
+      problem: { code: 'ACCESS_DENIED' },
+      availableActions: ['UPDATE_CREDENTIALS', 'RECONNECT', 'DISCONNECT'],
+    });
   });
 
   test('a wrong client secret is told as INVALID_CLIENT', async () => {
@@ -116,10 +125,17 @@ describe('the OAuth flow', () => {
   test('redirectTo leads back to an allowed origin only', async () => {
     const id = await create('Redirect');
     const begin = (redirectTo: string) =>
-      app.graphql(`mutation ($input: ConnectConnectionInput!) { connectConnection(input: $input) { __typename ... on Error { message } } }`, { input: { connection: id, redirectTo } });
-    expect((await begin('https://evil.example/')).data.connectConnection.__typename).toBe('InvalidInputError');
+      app.graphql(
+        `mutation ($input: ConnectConnectionInput!) { connectConnection(input: $input) { __typename ... on Error { message } } }`,
+        { input: { connection: id, redirectTo } },
+      );
+    expect((await begin('https://evil.example/')).data.connectConnection.__typename).toBe(
+      'InvalidInputError',
+    );
     expect((await begin('javascript:alert(1)')).data.connectConnection.__typename).toBe('InvalidInputError');
-    expect((await begin(`${app.url}/settings`)).data.connectConnection.__typename).toBe('ConnectConnectionSuccess');
+    expect((await begin(`${app.url}/settings`)).data.connectConnection.__typename).toBe(
+      'ConnectConnectionSuccess',
+    );
   });
 
   test('disconnecting revokes and forgets the tokens', async () => {
@@ -128,10 +144,19 @@ describe('the OAuth flow', () => {
       `mutation ($id: Int!) { disconnectConnection(input: { connection: $id }) { ... on DisconnectConnectionSuccess { tokensRevoked connection { state availableActions } } ... on Error { message } } }`,
       { id },
     );
-    expect(data.disconnectConnection).toEqual({ tokensRevoked: true, connection: { state: 'DISCONNECTED', availableActions: ['RECONNECT'] } });
-    const [row] = await app.database.query('SELECT access_token, refresh_token FROM connection_secrets WHERE connection_id = $1', [id]);
+    expect(data.disconnectConnection).toEqual({
+      tokensRevoked: true,
+      connection: { state: 'DISCONNECTED', availableActions: ['RECONNECT'] },
+    });
+    const [row] = await app.database.query(
+      'SELECT access_token, refresh_token FROM connection_secrets WHERE connection_id = $1',
+      [id],
+    );
     expect(row).toEqual({ access_token: null, refresh_token: null });
-    const after = await app.graphql(`query ($id: Int!) { base(connection: $id, baseId: "appABC123") { name } }`, { id });
+    const after = await app.graphql(
+      `query ($id: Int!) { base(connection: $id, baseId: "appABC123") { name } }`,
+      { id },
+    );
     expect(after.errors?.[0]?.extensions.code).toBe('CONNECTION_NOT_CONNECTED');
     await walkFlow(await authorizationUrl(app.graphql, id));
     expect((await read(id)).state).toBe('CONNECTED');
@@ -156,10 +181,18 @@ describe('the OAuth flow', () => {
   test('an expired access token is refreshed once, however many ask at the same time', async () => {
     const id = await app.connect({ name: 'Refreshed' });
     await control(app.sandbox.url, 'clock', { advanceMs: 3_700_000 });
-    await app.database.query(`UPDATE connections SET access_token_expires_at = now() - interval '1 minute' WHERE id = $1`, [id]);
+    await app.database.query(
+      `UPDATE connections SET access_token_expires_at = now() - interval '1 minute' WHERE id = $1`,
+      [id],
+    );
     const before = (await control(app.sandbox.url, 'calls')).byEndpoint.token ?? 0;
     const answers = await Promise.all(
-      Array.from({ length: 20 }, () => app.graphql(`query ($id: Int!) { connection(id: $id) { ... on CalendlyConnection { bases { nodes { id } } } } }`, { id })),
+      Array.from({ length: 20 }, () =>
+        app.graphql(
+          `query ($id: Int!) { connection(id: $id) { ... on CalendlyConnection { bases { nodes { id } } } } }`,
+          { id },
+        ),
+      ),
     );
     for (const answer of answers) expect(answer.errors).toBeUndefined();
     expect((await control(app.sandbox.url, 'calls')).byEndpoint.token - before).toBe(1);
@@ -168,7 +201,10 @@ describe('the OAuth flow', () => {
   test('a token that the upstream refuses early is refreshed and the call repeated', async () => {
     const id = await app.connect({ name: 'Early' });
     await control(app.sandbox.url, 'clock', { advanceMs: 3_700_000 });
-    const { data, errors } = await app.graphql(`query ($id: Int!) { base(connection: $id, baseId: "appABC123") { name } }`, { id });
+    const { data, errors } = await app.graphql(
+      `query ($id: Int!) { base(connection: $id, baseId: "appABC123") { name } }`,
+      { id },
+    );
     expect(errors).toBeUndefined();
     expect(data.base.name).toBe('Marketing CRM');
   });
@@ -176,7 +212,10 @@ describe('the OAuth flow', () => {
   test('a grant that was revoked upstream puts the connection into the state error', async () => {
     const id = await app.connect({ name: 'Revoked' });
     await control(app.sandbox.url, 'revoke', { clientId: 'calendly_client_xyz789' });
-    const { errors } = await app.graphql(`query ($id: Int!) { base(connection: $id, baseId: "appABC123") { name } }`, { id });
+    const { errors } = await app.graphql(
+      `query ($id: Int!) { base(connection: $id, baseId: "appABC123") { name } }`,
+      { id },
+    );
     expect(errors?.[0]?.extensions.code).toBe('CONNECTION_NOT_CONNECTED');
     expect(await read(id)).toMatchObject({ state: 'ERROR', problem: { code: 'INVALID_GRANT' } });
   });

@@ -19,7 +19,11 @@ export interface GraphQLAnswer<T = UntypedData> {
   status: number;
   headers: Headers;
   data: T | null;
-  errors?: { message: string; path?: (string | number)[]; extensions: Record<string, unknown> & { code: string } }[];
+  errors?: {
+    message: string;
+    path?: (string | number)[];
+    extensions: Record<string, unknown> & { code: string };
+  }[];
   extensions?: { upstream?: { calls: number; waitedMs: number; retries: number; fromCache: number } };
 }
 
@@ -32,7 +36,11 @@ export interface TestApp {
   adminKey: string;
   logs: LogLines;
   /** One operation over HTTP as an admin, unless another key is given; `key: null` sends none. */
-  graphql<T = UntypedData>(document: string, variables?: object, options?: { key?: string | null; headers?: Record<string, string> }): Promise<GraphQLAnswer<T>>;
+  graphql<T = UntypedData>(
+    document: string,
+    variables?: object,
+    options?: { key?: string | null; headers?: Record<string, string> },
+  ): Promise<GraphQLAnswer<T>>;
   /** Creates a connection and walks its OAuth flow as a person would. @returns its id. */
   connect(options?: ConnectOptions): Promise<number>;
   /** A second instance on the same database and upstream. */
@@ -71,7 +79,12 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   };
 }
 
-async function startInstance(shared: { database: TestDatabase; sandbox: Sandbox; adminKey: string; options: TestAppOptions }): Promise<TestApp> {
+async function startInstance(shared: {
+  database: TestDatabase;
+  sandbox: Sandbox;
+  adminKey: string;
+  options: TestAppOptions;
+}): Promise<TestApp> {
   const { database, sandbox, adminKey, options } = shared;
   const port = await getPort();
   const url = `http://localhost:${port}`;
@@ -95,20 +108,33 @@ async function startInstance(shared: { database: TestDatabase; sandbox: Sandbox;
     role: 'all',
     logLevel: 'debug',
     // Lifted together with the sandbox's limit; tests of the limit set both.
-    rateLimit: options.requestsPerSecond ? { calls: options.requestsPerSecond, windowMs: 1_025, penaltyMs: 30_000 } : { calls: 1_000, windowMs: 100, penaltyMs: 200 },
+    rateLimit: options.requestsPerSecond
+      ? { calls: options.requestsPerSecond, windowMs: 1_025, penaltyMs: 30_000 }
+      : { calls: 1_000, windowMs: 100, penaltyMs: 200 },
     changesRetentionDays: 30,
     ...options.config,
   };
-  const app = await createApp(config, { logger: createLogger('debug', logs), clock: options.clock ?? systemClock });
+  const app = await createApp(config, {
+    logger: createLogger('debug', logs),
+    clock: options.clock ?? systemClock,
+  });
   const server = await listen(app, { host: 'localhost', port });
 
   const graphql: TestApp['graphql'] = async (query, variables, { key = adminKey, headers = {} } = {}) => {
     const response = await fetch(`${url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...headers },
+      headers: {
+        'content-type': 'application/json',
+        ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+        ...headers,
+      },
       body: JSON.stringify({ query, variables }),
     });
-    return { status: response.status, headers: response.headers, ...((await response.json()) as object) } as GraphQLAnswer;
+    return {
+      status: response.status,
+      headers: response.headers,
+      ...((await response.json()) as object),
+    } as GraphQLAnswer;
   };
 
   return {
@@ -131,12 +157,26 @@ async function startInstance(shared: { database: TestDatabase; sandbox: Sandbox;
 
 let connectionsMade = 0;
 
-async function connect(graphql: TestApp['graphql'], { name, scopes = 'WITH_WEBHOOKS', bases }: ConnectOptions = {}): Promise<number> {
+async function connect(
+  graphql: TestApp['graphql'],
+  { name, scopes = 'WITH_WEBHOOKS', bases }: ConnectOptions = {},
+): Promise<number> {
   connectionsMade += 1;
   const created = await graphql(
-    `mutation ($input: CreateConnectionInput!) {
-      createConnection(input: $input) { ... on CreateConnectionSuccess { connection { id } } ... on Error { message } }
-    }`,
+    `
+      mutation ($input: CreateConnectionInput!) {
+        createConnection(input: $input) {
+          ... on CreateConnectionSuccess {
+            connection {
+              id
+            }
+          }
+          ... on Error {
+            message
+          }
+        }
+      }
+    `,
     { input: { type: 'calendly', name: name ?? `Connection ${connectionsMade}`, ...TEST_CLIENT, scopes } },
   );
   const id: number | undefined = created.data?.createConnection.connection?.id;
@@ -148,7 +188,18 @@ async function connect(graphql: TestApp['graphql'], { name, scopes = 'WITH_WEBHO
 
 export async function authorizationUrl(graphql: TestApp['graphql'], id: number): Promise<string> {
   const begun = await graphql(
-    `mutation ($id: Int!) { connectConnection(input: { connection: $id }) { ... on ConnectConnectionSuccess { authorizationUrl } ... on Error { message } } }`,
+    `
+      mutation ($id: Int!) {
+        connectConnection(input: { connection: $id }) {
+          ... on ConnectConnectionSuccess {
+            authorizationUrl
+          }
+          ... on Error {
+            message
+          }
+        }
+      }
+    `,
     { id },
   );
   const url: string | undefined = begun.data?.connectConnection.authorizationUrl;
@@ -160,11 +211,16 @@ export async function authorizationUrl(graphql: TestApp['graphql'], id: number):
 export async function openFlow(startUrl: string): Promise<{ consentUrl: string; cookie: string }> {
   const opened = await fetch(startUrl, { redirect: 'manual' });
   const consentUrl = opened.headers.get('location');
-  if (opened.status !== 303 || !consentUrl) throw new Error(`The start link answered ${opened.status}: ${await opened.text()}`);
+  if (opened.status !== 303 || !consentUrl)
+    throw new Error(`The start link answered ${opened.status}: ${await opened.text()}`);
   return { consentUrl, cookie: (opened.headers.get('set-cookie') ?? '').split(';')[0] ?? '' };
 }
 
-export async function walkFlow(startUrl: string, bases?: string[], decision: 'grant' | 'deny' = 'grant'): Promise<{ status: number; text: string; headers: Headers }> {
+export async function walkFlow(
+  startUrl: string,
+  bases?: string[],
+  decision: 'grant' | 'deny' = 'grant',
+): Promise<{ status: number; text: string; headers: Headers }> {
   const { consentUrl, cookie } = await openFlow(startUrl);
   const callbackUrl = await answerConsent(consentUrl, decision, { bases });
   const page = await fetch(callbackUrl, { headers: { cookie } });
@@ -173,7 +229,13 @@ export async function walkFlow(startUrl: string, bases?: string[], decision: 'gr
 
 /** Speaks to the sandbox's control API. */
 export async function control<T = UntypedData>(sandboxUrl: string, path: string, body?: object): Promise<T> {
-  const response = await fetch(`${sandboxUrl}/_control/${path}`, body === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
-  if (!response.ok) throw new Error(`/_control/${path} answered ${response.status}: ${await response.text()}`);
+  const response = await fetch(
+    `${sandboxUrl}/_control/${path}`,
+    body === undefined
+      ? {}
+      : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
+  );
+  if (!response.ok)
+    throw new Error(`/_control/${path} answered ${response.status}: ${await response.text()}`);
   return (await response.json()) as T;
 }
