@@ -14,7 +14,6 @@ const redactedPaths = [
   'clientSecret',
   'accessToken',
   'refreshToken',
-  'code',
   'macSecret',
   'apiKey',
   'password',
@@ -30,8 +29,26 @@ export function createLogger(level: LogLevel, destination: NodeJS.WritableStream
       base: undefined,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: (error: unknown) => describeError(error) },
       redact: { paths: redactedPaths, censor: '***' },
     },
     destination,
   );
+}
+
+/**
+ * An error as it is logged: what happened and where, with its causes. Nothing else of it, since database errors carry
+ * their parameters, and those are people's data.
+ */
+function describeError(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return String(error);
+  const { name, message, stack, cause } = error;
+  const code: unknown = 'code' in error ? error.code : undefined;
+  return {
+    type: name,
+    message,
+    ...(code === undefined ? {} : { code }),
+    stack,
+    ...(cause === undefined || depth >= 3 ? {} : { cause: describeError(cause, depth + 1) }),
+  };
 }
