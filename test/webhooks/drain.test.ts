@@ -1,0 +1,146 @@
+import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import { control, startTestApp, type TestApp } from '../support/app.ts';
+import { addContacts, countCalls, crm, dropPings, ledger, ledgerEnd } from '../changes/upstream-edits.ts';
+import { until } from '../changes/subscriber.ts';
+
+let app: TestApp;
+let webhookId: string;
+
+beforeAll(async () => {
+  app = await startTestApp();
+  const connection = await app.connect();
+  const { data } = await app.graphql(
+    `mutation ($connection: Int!, $baseId: String!) { createWebhook(input: { connection: $connection, baseId: $baseId }) { ... on CreateWebhookSuccess { webhook { id } } } }`,
+    { connection, baseId: crm.baseId },
+  );
+  webhookId = data.createWebhook.webhook.id;
+});
+afterAll(() => app.close());
+beforeEach(async () => {
+  await dropPings(app, true);
+  await idle();
+});
+
+/** Nothing is being drained, and nothing is wanted. */
+async function idle(): Promise<void> {
+  await until(
+    async () =>
+      (
+        await app.database.query(
+          'SELECT 1 FROM webhooks WHERE id = $1 AND drain_holder IS NULL AND drain_wanted_at IS NULL',
+          [webhookId],
+        )
+      ).length === 1,
+  );
+}
+
+async function wantDrain(): Promise<void> {
+  await app.database.query('UPDATE webhooks SET drain_wanted_at = clock_timestamp() WHERE id = $1', [
+    webhookId,
+  ]);
+}
+
+async function logged(): Promise<string[]> {
+  const rows = await app.database.query(
+    'SELECT kind, record_id FROM changes ORDER BY feed_id, generation, payload, ordinal',
+  );
+  return rows.map(({ kind, record_id }) => `${String(kind)} ${String(record_id)}`);
+}
+
+it('pulls 120 payloads with three calls and logs each change once, in order', async () => {
+  const start = await ledgerEnd(app);
+  const before = (await logged()).length;
+  await addContacts(app, 120);
+  const calls = await countCalls(app, 'listWebhookPayloads');
+  await wantDrain();
+  await until(async () => (await logged()).length === before + 120);
+  await idle();
+  expect((await logged()).slice(before)).toEqual(await ledger(app, start));
+  expect((await countCalls(app, 'listWebhookPayloads')) - calls).toBe(3);
+});
+
+it('writes nothing when another instance took the drain over while a page was on its way', async () => {
+  const before = (await logged()).length;
+  const [recordId] = await addContacts(app, 1);
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'GET', path: '/v0/bases/*/webhooks/*/payloads' },
+    times: 1,
+    kind: 'delay',
+    effect: 'after',
+    delayMs: 1_500,
+  });
+  const calls = await countCalls(app, 'listWebhookPayloads');
+  await wantDrain();
+  await until(async () => (await countCalls(app, 'listWebhookPayloads')) > calls);
+  await app.database.query(
+    `UPDATE webhooks SET drain_holder = gen_random_uuid(), drain_lease_until = clock_timestamp() + interval '4 s' WHERE id = $1`,
+    [webhookId],
+  );
+  await until(async () => {
+    expect(await logged()).toHaveLength(before);
+    return (
+      (
+        await app.database.query(
+          'SELECT 1 FROM webhooks WHERE id = $1 AND drain_lease_until < clock_timestamp()',
+          [webhookId],
+        )
+      ).length === 1
+    );
+  });
+  // The other holder is taken for dead, and the drain is done again from where the log ends.
+  await until(async () => (await logged()).length > before);
+  await idle();
+  expect((await logged()).slice(before)).toEqual([`created ${recordId}`]);
+});
+
+it('reads a page again after a crash without logging anything twice or elsewhere', async () => {
+  await addContacts(app, 3);
+  await wantDrain();
+  await idle();
+  const positions = () =>
+    app.database.query('SELECT generation, payload, ordinal, record_id FROM changes ORDER BY 1, 2, 3');
+  const before = await positions();
+  await app.database.query(
+    'UPDATE webhooks SET next_payload = next_payload - 2, drain_holder = gen_random_uuid(), drain_lease_until = clock_timestamp() WHERE id = $1',
+    [webhookId],
+  );
+  await idle();
+  const [row] = await app.database.query('SELECT next_payload FROM webhooks WHERE id = $1', [webhookId]);
+  expect(await positions()).toEqual(before);
+  expect(row?.next_payload).toBe(Number(before.at(-1)?.payload) + 1);
+});
+
+it('goes on after failures of the upstream, and says meanwhile what is wrong', async () => {
+  const before = (await logged()).length;
+  await addContacts(app, 1);
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'GET', path: '/v0/bases/*/webhooks/*/payloads' },
+    times: 1,
+    kind: 'malformed',
+    effect: 'before',
+  });
+  await wantDrain();
+  await until(
+    async () =>
+      (await app.database.query('SELECT 1 FROM webhooks WHERE id = $1 AND problem IS NOT NULL', [webhookId]))
+        .length === 1,
+  );
+  await until(async () => (await logged()).length === before + 1);
+  await idle();
+  const [row] = await app.database.query('SELECT problem, drain_failures FROM webhooks WHERE id = $1', [
+    webhookId,
+  ]);
+  expect(row).toEqual({ problem: null, drain_failures: 0 });
+});
+
+it('announces payloads that the upstream no longer has, between what came before and what comes after', async () => {
+  await addContacts(app, 2);
+  await control(app.sandbox.url, 'clock', { advanceMs: 6 * 86_400_000 });
+  await control(app.sandbox.url, 'limits', { payloadRetentionMs: 86_400_000 });
+  const [recordId] = await addContacts(app, 1);
+  await wantDrain();
+  await until(async () => (await logged()).includes(`created ${recordId}`));
+  expect((await logged()).slice(-2)).toEqual(['lost null', `created ${recordId}`]);
+  const [lost] = await app.database.query(`SELECT detail FROM changes WHERE kind = 'lost'`);
+  expect(lost?.detail).toMatchObject({ reason: 'payloads_missing' });
+});
