@@ -2,7 +2,7 @@ import { findTable } from '../bases/schema.ts';
 import type { CalendlyApi } from '../calendly/api.ts';
 import { isObject } from '../calendly/cell-values.ts';
 import { requireId } from '../calendly/ids.ts';
-import type { AppError } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
 import { connectionErrors, withTypedErrors } from '../graphql/error-types.ts';
@@ -31,7 +31,7 @@ const WriteStatusEnum = builder.enumType('RecordWriteStatus', {
   ) as Record<WriteStatus, { description: string }>,
 });
 
-const WriteErrorRef = builder.objectRef<AppError>('RecordWriteError').implement({
+const WriteErrorRef = builder.objectRef<{ code: ErrorCode; message: string }>('RecordWriteError').implement({
   description: 'Why a record was not written, or is not known to be.',
   fields: (t) => ({
     code: t.exposeString('code', { description: 'From the documented list of codes.' }),
@@ -64,7 +64,8 @@ const WriteResultRef = builder.objectRef<ShownResult>('RecordWriteResult').imple
       type: WriteErrorRef,
       nullable: true,
       description: 'Set unless it was written.',
-      resolve: ({ error }) => error,
+      // A plain object: the executor would throw an Error that a resolver gives.
+      resolve: ({ error }) => error && { code: error.code, message: error.message },
     }),
   }),
 });

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { CallMeter, type Operation } from '../../src/calendly/operation.ts';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
+import { startPassingServer } from './passing-server.ts';
 import {
   allRecords,
   clearFaults,

@@ -88,6 +88,7 @@ test('a ten that is refused fails as a whole and alone', async () => {
 test('a record with an unknown field fails alone, before anything is sent', async () => {
   const records = named(200, 210).map((record, index) => (index === 3 ? { fields: { Nmae: 'x' } } : record));
   const { result: answer, calls } = await countCalls(app, () => send('createRecords', { records }));
+  expect(answer.errors).toBeUndefined();
   expect(statuses(answer)).toEqual([...times(3, 'WRITTEN'), 'FAILED', ...times(6, 'WRITTEN')]);
   expect(answer.results[3].error).toMatchObject({
     code: 'FIELD_NOT_FOUND',
