@@ -1,0 +1,78 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { onServerCore } from './cores.ts';
+import type { Ready, Setup } from './servers/serve.ts';
+
+const startTimeoutMs = 60_000;
+const stopTimeoutMs = 5_000;
+/** Of /proc/<pid>/stat; a hundred on every Linux that Node runs on. */
+const ticksPerSecond = 100;
+
+/** A server under load, in a process and on a core of its own. */
+export interface Child extends Ready {
+  /** Seconds of processor time that it has used so far; null where the system does not tell. */
+  cpuSeconds(): Promise<number | null>;
+  stop(): Promise<void>;
+}
+
+export interface ChildOptions {
+  /** Whether it gets the server's core, or stays beside us. */
+  pinned: boolean;
+  /** Where to leave a CPU profile of its whole life. */
+  profileDir?: string | null;
+}
+
+/** Starts `bench/servers/<file>` and hands it what it needs. */
+export async function startChild(
+  file: string,
+  setup: Setup,
+  { pinned, profileDir = null }: ChildOptions,
+): Promise<Child> {
+  const program = fileURLToPath(new URL(`./servers/${file}`, import.meta.url));
+  const profile =
+    profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, '--cpu-prof-interval=500'];
+  const line = [process.execPath, ...profile, '--import', 'tsx', program];
+  const [command = '', ...args] = pinned ? onServerCore(line) : line;
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    env: { PATH: process.env.PATH, NODE_ENV: 'production' },
+  });
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  const ended = once(child, 'exit').then(() => void process.off('exit', kill));
+  child.send(setup);
+  const ready = await readiness(child, file);
+  return {
+    ...ready,
+    cpuSeconds: () => cpuSeconds(child.pid),
+    async stop() {
+      child.disconnect();
+      const timer = setTimeout(kill, stopTimeoutMs);
+      await ended;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function readiness(child: ChildProcess, file: string): Promise<Ready> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string): void => reject(new Error(`bench/servers/${file} ${why}`));
+    const timer = setTimeout(() => fail(`was not ready within ${startTimeoutMs / 1_000} s`), startTimeoutMs);
+    child.once('exit', () => fail('ended while starting'));
+    child.once('error', (error) => fail(`could not be started: ${error.message}`));
+    child.once('message', (message) => {
+      clearTimeout(timer);
+      resolve(message as Ready);
+    });
+  });
+}
+
+async function cpuSeconds(pid: number | undefined): Promise<number | null> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
+  if (stat === null) return null;
+  // The name may hold spaces; utime and stime are the 12th and 13th behind it.
+  const numbers = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(numbers[11]) + Number(numbers[12])) / ticksPerSecond;
+}

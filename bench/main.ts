@@ -1,0 +1,142 @@
+import { parseArgs } from 'node:util';
+import { checkAnswer } from './answers.ts';
+import { startChild, type Child } from './child.ts';
+import { pagePath, type WirePageOfContacts } from './contacts.ts';
+import { leaveServerCore } from './cores.ts';
+import { startDatabase } from './database.ts';
+import { load, type Round, type Target } from './load.ts';
+import { barReport, lineOf, machine, table, type Line } from './report.ts';
+import { scenarios, serverNames, type Contestant, type Scenario, type ServerName } from './scenarios.ts';
+import type { Setup } from './servers/serve.ts';
+import { grantToken } from '../test/support/sandbox-grant.ts';
+
+const connections = 50;
+const warmUpMs = 1_000;
+const rounds = 5;
+const roundMs = 800;
+
+const help = `Usage: npm run bench -- [scenario...] [--profile <folder>]
+
+Scenarios: ${scenarios.map(({ name }) => name).join(', ')}; all by default.
+  --profile <folder>   leave CPU profiles of our own servers there, one per process
+`;
+
+/** A contestant with its server running. */
+interface Entry {
+  contestant: Contestant;
+  child: Child;
+  target: Target;
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { profile: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  });
+  const unknown = positionals.filter((name) => !scenarios.some((scenario) => scenario.name === name));
+  if (values.help || unknown.length > 0) {
+    if (unknown.length > 0) console.error(`There is no scenario ${unknown.join(', ')}.\n`);
+    console.log(help);
+    process.exitCode = unknown.length > 0 ? 2 : 0;
+    return;
+  }
+  const chosen = scenarios.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+
+  leaveServerCore();
+  console.log(
+    `${machine()}\n${connections} connections, one request at a time on each; median of ${rounds} interleaved rounds of ${roundMs / 1_000} s.`,
+  );
+  const stops: (() => Promise<void>)[] = [];
+  try {
+    await run(chosen, values.profile ?? null, stops);
+  } finally {
+    for (const stop of stops.reverse()) await stop();
+  }
+}
+
+async function run(
+  chosen: Scenario[],
+  profileDir: string | null,
+  stops: (() => Promise<void>)[],
+): Promise<void> {
+  const database = await startDatabase();
+  stops.push(() => database.stop());
+  const sandbox = await startChild(
+    'sandbox.ts',
+    { databaseUrl: '', sandboxUrl: '', token: '', page: { records: [] } },
+    { pinned: false },
+  );
+  stops.push(() => sandbox.stop());
+  const { accessToken: token } = await grantToken(sandbox.url);
+  const setup: Setup = {
+    databaseUrl: database.url,
+    sandboxUrl: sandbox.url,
+    token,
+    page: await fetchPage(sandbox.url, token),
+  };
+
+  const children = new Map<ServerName, Child>();
+  const wanted = new Set(chosen.flatMap(({ contestants }) => contestants.map(({ server }) => server)));
+  for (const name of serverNames.filter((server) => wanted.has(server))) {
+    const isOurs = name.startsWith('ours');
+    const child = await startChild(`${name}.ts`, setup, {
+      pinned: true,
+      profileDir: isOurs ? profileDir : null,
+    });
+    stops.push(() => child.stop());
+    children.set(name, child);
+  }
+
+  const measured = new Map<string, Line[]>();
+  for (const scenario of chosen) {
+    const entries = scenario.contestants.map((contestant) =>
+      entryOf(contestant, children.get(contestant.server)!),
+    );
+    const lines = await measure(scenario, entries, setup.page);
+    measured.set(scenario.name, lines);
+    console.log(`\n## ${scenario.name}\n${scenario.explanation.join('\n')}\n\n${table(lines)}`);
+    const busy = lines.filter(({ loadShare }) => loadShare > 0.9).map(({ label }) => label);
+    if (busy.length > 0)
+      console.log(`The load itself had no time left against ${busy.join(', ')}: faster than shown here.`);
+  }
+  console.log(`\n## Bars\n${barReport(measured)}`);
+}
+
+function entryOf(contestant: Contestant, child: Child): Entry {
+  const bodies = Array.from({ length: contestant.questions }, (_, index) =>
+    JSON.stringify(contestant.body(index + 1, child.connection ?? 0)),
+  );
+  return { contestant, child, target: { url: child.url, headers: child.headers, bodies } };
+}
+
+/** Every server in turn, round after round, so that a noisy minute of the machine hits all of them. */
+async function measure(scenario: Scenario, entries: Entry[], page: WirePageOfContacts): Promise<Line[]> {
+  const results = entries.map((entry) => ({ entry, rounds: [] as Round[], cpuSeconds: 0, seconds: 0 }));
+  for (const { contestant, target } of entries) {
+    await checkAnswer(contestant.label, target, scenario.name === 'hello' ? null : page);
+    await load(target, connections, warmUpMs);
+  }
+  for (let round = 0; round < rounds; round += 1) {
+    for (const result of results) {
+      const { child, target } = result.entry;
+      const cpuBefore = await child.cpuSeconds();
+      const startedAt = performance.now();
+      result.rounds.push(await load(target, connections, roundMs));
+      result.seconds += (performance.now() - startedAt) / 1_000;
+      result.cpuSeconds += ((await child.cpuSeconds()) ?? Number.NaN) - (cpuBefore ?? 0);
+    }
+  }
+  return results.map(({ entry, rounds: all, cpuSeconds, seconds }) =>
+    lineOf(entry.contestant.label, all, Number.isNaN(cpuSeconds) ? null : cpuSeconds / seconds),
+  );
+}
+
+async function fetchPage(sandboxUrl: string, token: string): Promise<WirePageOfContacts> {
+  const response = await fetch(sandboxUrl + pagePath(null), {
+    headers: { authorization: `Bearer ${token}` },
+  });
+  if (!response.ok) throw new Error(`The sandbox answered ${response.status}: ${await response.text()}`);
+  return (await response.json()) as WirePageOfContacts;
+}
+
+await main();
