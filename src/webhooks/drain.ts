@@ -238,8 +238,8 @@ export class Drains {
     await this.#deps.database
       .query(
         `UPDATE webhooks SET drain_holder = NULL, drain_lease_until = NULL, drain_wanted_at = coalesce(drain_wanted_at, clock_timestamp()),
-                drain_failures = drain_failures + $3, problem = coalesce($4, problem),
-                drain_not_before = clock_timestamp() + $3 * make_interval(secs => least($6, $5 * power(2, least(drain_failures, 10))) * (0.5 + random() / 2))
+                drain_failures = drain_failures + $3::integer, problem = coalesce($4, problem),
+                drain_not_before = clock_timestamp() + $3::integer * make_interval(secs => least($6::float8, $5::float8 * power(2, least(drain_failures, 10))) * (0.5 + random() / 2))
          WHERE id = $1 AND drain_holder = $2`,
         [
           webhookId,

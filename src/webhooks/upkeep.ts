@@ -123,7 +123,7 @@ export class Upkeep {
          AND (drain_holder IS NULL OR drain_lease_until < clock_timestamp())
          AND (drain_not_before IS NULL OR drain_not_before < clock_timestamp())
          AND (drain_wanted_at IS NOT NULL OR drain_holder IS NOT NULL OR last_drained_at IS NULL OR last_drained_at < $2
-              OR last_drained_at < clock_timestamp() - make_interval(secs => CASE WHEN feed_id = ANY($1) THEN $3 ELSE $4 END))
+              OR last_drained_at < clock_timestamp() - make_interval(secs => CASE WHEN feed_id = ANY($1) THEN $3::float8 ELSE $4::float8 END))
        LIMIT $5`,
       [listened, this.#startedAt, drainSeconds.listened, drainSeconds.idle, maxStartedPerTick],
     );
@@ -137,7 +137,7 @@ export class Upkeep {
          SELECT id FROM webhooks
          WHERE (check_lease_until IS NULL OR check_lease_until < clock_timestamp())
            AND (state = 'lost' OR state = 'active' AND (checked_at IS NULL OR checked_at < $2
-                OR checked_at < clock_timestamp() - make_interval(secs => CASE WHEN feed_id = ANY($1) THEN $3 ELSE $4 END)))
+                OR checked_at < clock_timestamp() - make_interval(secs => CASE WHEN feed_id = ANY($1) THEN $3::float8 ELSE $4::float8 END)))
          LIMIT $6 FOR UPDATE SKIP LOCKED
        ) RETURNING id, state`,
       [
