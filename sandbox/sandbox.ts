@@ -1,4 +1,5 @@
 import { Bases } from './bases/bases.ts';
+import type { SeedBase } from './bases/documents.ts';
 import { baseRoutes } from './bases/routes.ts';
 import { Ledger } from './changes/ledger.ts';
 import { Clock } from './clock.ts';
@@ -83,10 +84,12 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
     faults: new Faults(),
     reset,
   };
+  let seeds: SeedBase[] | undefined;
   const plant = (): void => {
     if (bases.list().length > 0) return;
-    records.plant(crmBase(size));
-    records.plant(countriesBase());
+    // Stored documents are never changed in place, so the same seeds serve every reset.
+    seeds ??= [crmBase(size), countriesBase()];
+    for (const seed of seeds) records.plant(seed);
   };
   plant();
 

@@ -22,6 +22,6 @@ export function textOf(name: string, value: unknown): string {
 }
 
 export function textsOf(name: string, value: unknown): string[] {
-  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value as string[];
+  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
   throw controlError(`${name} must be a list of texts`);
 }

@@ -38,7 +38,7 @@ code{font:12.5px/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;color:
 .choice span{min-width:0}.choice b{display:block;font-weight:550}.choice code{display:block}
 input[type=checkbox],input[type=radio]{width:19px;height:19px;accent-color:var(--accent);margin:0;flex:none}
 .actions{display:flex;flex-wrap:wrap;gap:10px;padding-top:18px;border-top:1px solid var(--line)}
-button{flex:1 1 8rem;font:inherit;font-weight:600;padding:12px 18px;border-radius:11px;border:1px solid var(--line);background:transparent;color:inherit;cursor:pointer}
+button{flex:1 1 8rem;font:inherit;font-weight:600;padding:12px 10px;white-space:nowrap;border-radius:11px;border:1px solid var(--line);background:transparent;color:inherit;cursor:pointer}
 button.primary{background:var(--accent);border-color:var(--accent);color:var(--on-accent)}
 button:hover{filter:brightness(1.08)}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
@@ -46,6 +46,7 @@ button:hover{filter:brightness(1.08)}
 .small{font-size:13px;margin:14px 0 0}
 a{color:var(--accent)}
 table{border-collapse:collapse;width:100%;font-size:14px}
+td:first-child{width:42%}
 td{padding:5px 12px 5px 0;vertical-align:top;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
 details{padding:14px 0;border-top:1px solid var(--line)}summary{cursor:pointer;font-weight:600;font-size:14px}
 `;

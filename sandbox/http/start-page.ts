@@ -53,8 +53,13 @@ function routes(router: Router): string {
     .list()
     .map(({ method, pattern, endpoint }) => ({ path: `${method} ${pattern}`, endpoint, pattern }))
     .sort((a, b) => (a.pattern < b.pattern ? -1 : 1))
-    .map(({ path, endpoint }) => row(`<code>${escapeHtml(path)}</code>`, escapeHtml(endpoint)));
+    .map(({ path, endpoint }) => row(`<code>${escapeHtml(path)}</code>`, escapeHtml(meaning(endpoint))));
   return `<details open><summary>Routes</summary><table>${rows.join('')}</table></details>`;
+}
+
+/** Control routes are named by their paths well enough. */
+function meaning(endpoint: string): string {
+  return endpoint === 'control' ? 'control, for callers on this machine' : endpoint;
 }
 
 function section(title: string, rows: string[]): string {

@@ -34,7 +34,7 @@ ${notice === undefined ? '' : `<p class="notice" role="alert">${escapeHtml(notic
 <input type="hidden" name="ticket" value="${escapeHtml(ticket)}">
 <section aria-labelledby="scopes"><h2 id="scopes">${name} will be able to</h2><ul>${scopes.map(scopeItem).join('')}</ul></section>
 <fieldset><legend>In these bases</legend><div>${bases.map(baseChoice).join('')}${allBasesChoice()}</div></fieldset>
-<fieldset><legend>As</legend><div>${users.map(userChoice).join('')}</div></fieldset>
+<fieldset><legend>Signed in as</legend><div>${users.map(userChoice).join('')}</div></fieldset>
 <div class="actions"><button class="primary" name="decision" value="grant">Grant access</button><button name="decision" value="deny" formnovalidate>Deny</button></div>
 </form>
 <p class="small">Afterwards you go back to <code>${escapeHtml(new URL(redirectUri).origin)}</code>. Client <code>${escapeHtml(client.id)}</code>.</p>`,

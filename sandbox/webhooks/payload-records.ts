@@ -28,7 +28,7 @@ export function recordPart(
   if (watched && !watched.some((fieldId) => tableFieldIds.includes(fieldId))) return {};
   const part: RecordPart = {};
   if (wants(specification, 'add')) {
-    const created = createdRecords(changes, view).map(([recordId, record]) => [
+    const created = createdRecords(changes, view).map(([recordId, record]): [string, CreatedRecord] => [
       recordId,
       { ...record, cellValuesByFieldId: shownCells(record.cellValuesByFieldId, specification) },
     ]);

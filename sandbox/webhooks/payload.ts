@@ -79,7 +79,9 @@ export function changePayload(
     const created = Object.entries(transaction.createdTablesById ?? {}).filter(([tableId]) =>
       inScope(tableId),
     );
-    const parts = created.map(([tableId, table]) => [tableId, createdTablePart(table, specification)]);
+    const parts = created.map(
+      ([tableId, table]) => [tableId, createdTablePart(table, specification)] as const,
+    );
     if (parts.length > 0) payload.createdTablesById = Object.fromEntries(parts);
   }
   if (wants(specification, 'remove')) {
@@ -119,10 +121,10 @@ function fieldPart(changes: TableChanges, specification: Specification): Payload
   if (wants(specification, 'update') && changes.changedFieldsById) {
     const changed = Object.entries(changes.changedFieldsById)
       .filter(([fieldId]) => isWatched(fieldId))
-      .map(([fieldId, { current, previous }]) => [
-        fieldId,
-        includes?.includePreviousFieldDefinitions ? { current, previous } : { current },
-      ]);
+      .map(
+        ([fieldId, { current, previous }]) =>
+          [fieldId, includes?.includePreviousFieldDefinitions ? { current, previous } : { current }] as const,
+      );
     if (changed.length > 0) part.changedFieldsById = Object.fromEntries(changed);
   }
   if (wants(specification, 'remove') && changes.destroyedFieldIds) {
