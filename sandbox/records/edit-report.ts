@@ -94,6 +94,6 @@ function differenceOf(before: CellsByFieldId, after: CellsByFieldId): ChangedRec
 function essence(value: unknown): unknown {
   if (!Array.isArray(value)) return value;
   return value.map((item: unknown) =>
-    typeof item === 'object' && item !== null && 'id' in item ? (item as { id: unknown }).id : item,
+    typeof item === 'object' && item !== null && 'id' in item ? item.id : item,
   );
 }

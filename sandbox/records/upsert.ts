@@ -49,6 +49,6 @@ export function matchRecord(
 
 /** Lists of choices are equal in any order. */
 function sameValue(a: unknown, b: unknown): boolean {
-  if (Array.isArray(a) && Array.isArray(b)) return sameJson([...a].sort(), [...b].sort());
+  if (Array.isArray(a) && Array.isArray(b)) return sameJson(a.toSorted(), b.toSorted());
   return sameJson(a, b);
 }

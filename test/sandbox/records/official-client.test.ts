@@ -103,7 +103,9 @@ describe('the official client', () => {
           done: (error: unknown, records: unknown[], offset?: string) => void,
         ): void;
       };
-      table.list(2, null, (error, records) => (error ? reject(error) : resolve(records.length)));
+      table.list(2, null, (error, records) =>
+        error ? reject(new Error('list() failed', { cause: error })) : resolve(records.length),
+      );
     });
     warning.mockRestore();
     expect(listed).toBe(2);

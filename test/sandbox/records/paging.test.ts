@@ -84,7 +84,7 @@ describe('the iterator', () => {
     expect((await page(`offset=${second.body.offset}`)).body.records).toHaveLength(50);
   });
 
-  test('is one of a bounded number: the one that rested longest goes', async () => {
+  test('is one of a bounded number: the one that rested longest goes', () => {
     const { iterators } = api.sandbox.context;
     const oldest = iterators.open(['recA', 'recB'], 1).offset ?? '';
     const used = iterators.open(['recA', 'recB'], 1).offset ?? '';

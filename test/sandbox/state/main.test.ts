@@ -38,7 +38,7 @@ test('what was answered is still there after SIGKILL', async () => {
   const again = await start();
   const read = await fetch(`${again.url}/v0/appABC123/tblDEF456/${id}`, { headers });
   expect([read.status, await read.json()]).toMatchObject([200, { id, fields: { Name: 'Survivor' } }]);
-}, 30_000);
+}, 60_000);
 
 test.each(['SIGTERM', 'SIGINT'] as const)(
   '%s ends it cleanly',
@@ -54,4 +54,4 @@ test('it ends when the process that started it is gone', async () => {
   const { child } = await start();
   child.disconnect();
   expect(await once(child, 'exit')).toEqual([0, null]);
-}, 30_000);
+}, 60_000);

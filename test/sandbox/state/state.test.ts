@@ -142,5 +142,5 @@ describe('the journal', () => {
     const found = things(new State(folder));
     expect(found.length).toBeGreaterThan(acknowledged);
     expect(found.map(([, { value }]) => value)).toEqual(found.map((_, index) => index));
-  }, 20_000);
+  }, 60_000);
 });
