@@ -201,9 +201,10 @@ export class AuthorizationFlows {
 
     const connection = await connections.find(flow.connection_id);
     if (!connection || connection.epoch !== flow.epoch) return { kind: 'superseded', connection };
-    if (callback.error !== null) return this.#fail(flow, connection, problemOfRedirectError(callback.error));
-    if (!callback.code) return this.#fail(flow, connection, 'INVALID_REQUEST');
-    return this.#exchange(flow, connection, callback.code);
+    const begun = { ...flow, started_by: `${starter.name} (${starter.id})` };
+    if (callback.error !== null) return this.#fail(begun, connection, problemOfRedirectError(callback.error));
+    if (!callback.code) return this.#fail(begun, connection, 'INVALID_REQUEST');
+    return this.#exchange(begun, connection, callback.code);
   }
 
   async #exchange(flow: FlowRow, connection: ConnectionEntity, code: string): Promise<FlowOutcome> {

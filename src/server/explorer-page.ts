@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import { explorerTabs } from './explorer-tabs.ts';
 import { html, type Reply } from './reply.ts';
 
 const compress = promisify(gzip);
@@ -13,33 +14,6 @@ export function isExplorerRequest(request: IncomingMessage): boolean {
     !(request.url ?? '').includes('query=')
   );
 }
-
-const firstQuery = `# Welcome. Ctrl-Enter runs the operation under the cursor.
-
-query Start {
-  connections {
-    id
-    name
-    state
-  }
-}
-
-# An admin creates a connection and opens the link that connectConnection gives:
-mutation Create {
-  createConnection(
-    input: {
-      type: "calendly"
-      name: "Marketing"
-      clientId: "calendly_client_xyz789"
-      clientSecret: "secret_calendly_abc123"
-    }
-  ) {
-    __typename
-    ... on CreateConnectionSuccess { connection { id state } }
-    ... on Error { code message }
-  }
-}
-`;
 
 /**
  * The last step of the page, in place of the library's own. A one-use code in the address is exchanged for a key and
@@ -75,7 +49,12 @@ const start = `
   root.append(form); input.focus();
 })();`;
 
-const formStyle = `
+/**
+ * The key form's looks, and one mend: GraphiQL's tabs jump away under the pointer when it goes down, so that a click
+ * never reaches them. Kept in place they can be clicked, though not dragged.
+ */
+const ownStyle = `
+.graphiql-tab{transform:none!important}
 .key-form{max-width:26rem;margin:18vh auto 0;padding:2rem;font:16px/1.5 system-ui,sans-serif;color:#1c2434;background:#fff;border:1px solid #dfe4ee;border-radius:12px}
 .key-form h1{font-size:1.25rem;margin:0 0 .5rem}.key-form p{margin:0 0 1rem;color:#56607a}
 .key-form label{display:block;font-size:.875rem}.key-form input{display:block;width:100%;box-sizing:border-box;margin:.25rem 0 1rem;padding:.6rem;font:inherit;border:1px solid #b8c1d6;border-radius:8px}
@@ -104,10 +83,10 @@ async function make() {
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
   const options = {
     title: 'Calendly connections',
-    defaultQuery: firstQuery,
     endpoint: '/graphql',
     subscriptionsProtocol: 'SSE',
-    defaultTabs: [{ query: firstQuery }],
+    defaultQuery: explorerTabs[0],
+    defaultTabs: explorerTabs.map((query) => ({ query })),
   };
   const page = (renderGraphiQL as (options: { title: string }) => string)({ title: options.title });
   const call = page.lastIndexOf('YogaGraphiQL.renderYogaGraphiQL(');
@@ -115,7 +94,7 @@ async function make() {
   if (call === -1 || scriptEnd === -1) throw new Error('The GraphiQL page has an unknown form.');
   const text =
     `${page.slice(0, call)}${start.replace('OPTIONS', () => JSON.stringify(options))}${page.slice(scriptEnd)}`
-      .replace('</style>', () => `${formStyle}</style>`)
+      .replace('</style>', () => `${ownStyle}</style>`)
       .trim();
   const scriptStart = text.indexOf('<script>') + '<script>'.length;
   const script = text.slice(scriptStart, text.lastIndexOf('</script>'));
