@@ -8,7 +8,7 @@ export function nearestName(wanted: string, names: Iterable<string>): string | n
   if (wanted.length > maxLength) return null;
   const target = wanted.toLowerCase();
   let best: string | null = null;
-  let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1;
+  let bestDistance = Math.min(wanted.length, Math.max(1, Math.floor(wanted.length / 3)) + 1);
   let compared = 0;
   for (const name of names) {
     if ((compared += 1) > maxNames) break;

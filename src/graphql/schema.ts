@@ -4,6 +4,7 @@ import './scalars.ts';
 import './error-types.ts';
 import '../connections/schema.ts';
 import '../bases/schema.ts';
+import '../bases/connection-fields.ts';
 import '../records/schema.ts';
 import '../records/page-fields.ts';
 import '../records/write-fields.ts';
