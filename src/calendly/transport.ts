@@ -48,6 +48,7 @@ export class Transport {
   readonly #prefix: string;
   readonly #agent: Agent;
   readonly #closing = new AbortController();
+  readonly #exchanges = new Set<Promise<RawAnswer>>();
   #closed: Promise<void> | null = null;
 
   constructor(options: TransportOptions) {
@@ -94,8 +95,15 @@ export class Transport {
 
   async #closeOnce(): Promise<void> {
     this.#closing.abort();
-    const cutOff = setTimeout(() => void this.#agent.destroy(), closeGraceMs);
-    await this.#agent.close().finally(() => clearTimeout(cutOff));
+    const ended = new Promise((resolve) => {
+      const timer = setTimeout(resolve, closeGraceMs);
+      void Promise.allSettled(this.#exchanges).then(() => {
+        clearTimeout(timer);
+        resolve(undefined);
+      });
+    });
+    await ended;
+    await this.#agent.destroy();
   }
 
   /** One attempt that counts: a permission which lapsed before it could be used is replaced by another. */
@@ -138,7 +146,7 @@ export class Transport {
     const leftMs = Math.max(1, operation.deadline - clock.now());
     const startedAt = performance.now();
     try {
-      const raw = await sendOnce(this.#agent, {
+      const exchange = sendOnce(this.#agent, {
         origin: this.#origin,
         path: this.#prefix + call.path,
         method: call.method,
@@ -150,6 +158,8 @@ export class Transport {
         abortableAfterSending: call.effect === 'read',
         maySend: () => permission.use(),
       });
+      this.#exchanges.add(exchange);
+      const raw = await exchange.finally(() => this.#exchanges.delete(exchange));
       logger.debug(
         { call: call.name, budget: key, status: raw.status, ms: Math.round(performance.now() - startedAt) },
         'Upstream call',

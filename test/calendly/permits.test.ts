@@ -74,6 +74,15 @@ describe('the shared budget', () => {
     }
   });
 
+  test('those who ask in the same instant share one allowance', async () => {
+    for (let round = 0; round < 40; round += 1) {
+      const key = newKey();
+      await database.query('INSERT INTO rate_budgets (key) VALUES ($1)', [key]);
+      const grants = await Promise.all(Array.from({ length: 8 }, () => permits.take(key, 2)));
+      expect(grants.reduce((sum, { granted }) => sum + granted, 0)).toBe(calls);
+    }
+  });
+
   test('keys do not share an allowance', async () => {
     await permits.take(newKey(), calls);
     expect((await permits.take(newKey(), calls)).granted).toBe(calls);

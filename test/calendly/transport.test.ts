@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { createServer, type AddressInfo } from 'node:net';
 import { systemClock } from '../../src/clock.ts';
 import { CallMeter } from '../../src/calendly/operation.ts';
 import type { TestDatabase } from '../support/database.ts';
@@ -42,6 +43,14 @@ const list = (...operation: Parameters<TestClient['api']>[1][]) =>
 const create = () => client.api(token).createRecords(base, table, [{ fields: { fld1: 'x' } }]);
 const update = () => client.api(token).updateRecords(base, table, [{ id: 'rec1', fields: { fld1: 'x' } }]);
 const remove = (ids = ['rec1', 'rec2']) => client.api(token).deleteRecords(base, table, ids);
+
+/** What the budget of this test's base has on its log. */
+async function sendings(): Promise<unknown> {
+  const [row] = await database.query('SELECT cardinality(sent) AS count FROM rate_budgets WHERE key = $1', [
+    `base:${base}`,
+  ]);
+  return row?.count;
+}
 
 async function permitsPausedUntil(): Promise<unknown> {
   const [row] = await database.query('SELECT paused_until FROM rate_budgets WHERE key = $1', [
@@ -395,16 +404,24 @@ describe('the caller', () => {
     expect(upstream.received).toHaveLength(1);
   });
 
-  test('an aborted caller gives its permission back', async () => {
-    const tight = new TestClient(database, upstream.url, { calls: 1, windowMs: 60_000 });
-    upstream.behave(page);
+  test.each([
+    ['whose deadline passes', false],
+    ['who aborts', true],
+  ])('a caller %s before the connection stands gives its permission back', async (_, aborts) => {
+    const mute = createServer((socket) => socket.resume());
+    await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
+    // Plain TCP where TLS is expected: the connection opens, the handshake never ends.
+    const connecting = new TestClient(database, `https://127.0.0.1:${(mute.address() as AddressInfo).port}`);
     const leaving = new AbortController();
-    const tokens = new TestTokens(token);
-    const reading = tight.api(tokens, { signal: leaving.signal }).listRecords(base, table, {});
-    leaving.abort(new Error('closed'));
-    await expect(reading).rejects.toThrow('closed');
-    await expect(tight.api(token).listRecords(base, table, {})).resolves.toMatchObject({ records: [record] });
-    await tight.close();
+    const operation = aborts ? { signal: leaving.signal } : { deadline: systemClock.now() + 150 };
+    const reading = connecting.api(token, operation).listRecords(base, table, {});
+    const ended = expect(reading).rejects.toThrow();
+    await until(async () => (await sendings()) === 1);
+    if (aborts) leaving.abort(new Error('closed'));
+    await ended;
+    await until(async () => (await sendings()) === 0);
+    await connecting.close();
+    await new Promise((resolve) => mute.close(resolve));
   });
 });
 
