@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSandbox, type Sandbox } from '../../../sandbox/sandbox.ts';
+import type { WebhookDoc } from '../../../sandbox/webhooks/webhook.ts';
 import { control } from '../../support/sandbox-call.ts';
 import { PingReceiver, until } from '../../support/ping-receiver.ts';
 import { grantToken } from '../../support/sandbox-grant.ts';
@@ -126,6 +127,12 @@ describe('a ping', () => {
   });
 });
 
+/** From the last failure to the retry that is planned. */
+function plannedWaitMs(result: Record<string, unknown> | null): number {
+  const planned = sandbox.context.state.collection<WebhookDoc>('webhooks').get(webhook.id)?.duePing;
+  return (planned?.dueAt ?? 0) - Date.parse(String(result?.completionTimestamp));
+}
+
 describe('a failed ping', () => {
   test.each([
     [503, 'The HTTP request returned a 503 status code instead of 200 or 204'],
@@ -174,9 +181,9 @@ describe('a failed ping', () => {
     for (let retry = 1; retry <= 13; retry += 1) {
       const waitMs = 10_000 * 2 ** (retry - 1);
       waited += waitMs;
-      await advance(waitMs - 2_000);
+      expect(plannedWaitMs(await lastResult())).toBeCloseTo(waitMs, -3);
       expect(receiver.pings).toHaveLength(retry);
-      await advance(2_000);
+      await advance(waitMs);
       await settled(retry, false);
       expect(receiver.pings).toHaveLength(retry + 1);
     }
