@@ -20,24 +20,26 @@ export interface Child extends Ready {
 export interface ChildOptions {
   /** Whether it gets the server's core, or stays beside us. */
   pinned: boolean;
-  /** Where to leave a CPU profile of its whole life. */
+  /** Where to leave a CPU profile of its time under load. */
   profileDir?: string | null;
 }
 
 /** Starts `bench/servers/<file>` and hands it what it needs. */
 export async function startChild(
   file: string,
-  setup: Setup,
+  setup: Setup | Record<string, never>,
   { pinned, profileDir = null }: ChildOptions,
 ): Promise<Child> {
   const program = fileURLToPath(new URL(`./servers/${file}`, import.meta.url));
-  const profile =
-    profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, '--cpu-prof-interval=500'];
-  const line = [process.execPath, ...profile, '--import', 'tsx', program];
+  const line = [process.execPath, '--import', 'tsx', program];
   const [command = '', ...args] = pinned ? onServerCore(line) : line;
   const child = spawn(command, args, {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    env: { PATH: process.env.PATH, NODE_ENV: 'production' },
+    env: {
+      PATH: process.env.PATH,
+      NODE_ENV: 'production',
+      ...(profileDir === null ? {} : { BENCH_PROFILE_DIR: profileDir }),
+    },
   });
   const kill = (): void => void child.kill('SIGKILL');
   process.once('exit', kill);

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import getPort from 'get-port';
 import { createApp, type App, type ResolvedConfig } from '../../src/app.ts';
 import { systemClock } from '../../src/clock.ts';
@@ -19,7 +18,6 @@ export async function startOurs(
   adapt: (app: App, config: ResolvedConfig) => App = (app) => app,
 ): Promise<Ready> {
   const port = await getPort();
-  const key = randomBytes(32).toString('base64url');
   const publicUrl = `http://localhost:${port}`;
   const config: ResolvedConfig = {
     ...readConfig({
@@ -28,8 +26,8 @@ export async function startOurs(
       DATABASE_URL: setup.databaseUrl,
       CALENDLY_API_URL: setup.sandboxUrl,
       CALENDLY_OAUTH_URL: setup.sandboxUrl,
-      ENCRYPTION_KEYS: `bench:${randomBytes(32).toString('base64')}`,
-      ADMIN_API_KEY: key,
+      ENCRYPTION_KEYS: setup.encryptionKeys,
+      ADMIN_API_KEY: setup.adminKey,
       LOG_LEVEL: 'error',
       RATE_LIMIT_CALLS: '1000',
       RATE_LIMIT_WINDOW_MS: '100',
@@ -41,7 +39,7 @@ export async function startOurs(
   const app = await createApp(config, { logger: createLogger(config.logLevel), clock: systemClock });
   const url = `http://127.0.0.1:${port}/graphql`;
   await listen(adapt(app, config), { host: '127.0.0.1', port });
-  const headers = { authorization: `Bearer ${key}` };
+  const headers = { authorization: `Bearer ${setup.adminKey}` };
   return { url, headers, connection: await connect(url, headers) };
 }
 

@@ -1,11 +1,17 @@
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener } from 'node:http';
+import { Session } from 'node:inspector/promises';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import type { WirePageOfContacts } from '../contacts.ts';
 
 /** What every server is told at its start. */
 export interface Setup {
   databaseUrl: string;
   sandboxUrl: string;
+  /** The same for all instances of ours, since they share the database. */
+  adminKey: string;
+  encryptionKeys: string;
   /** An access token of the sandbox, for servers that have no OAuth of their own. */
   token: string;
   /** What the sandbox answers for the page: what servers answer "from memory" with. */
@@ -20,18 +26,42 @@ export interface Ready {
   connection?: number;
 }
 
+/** Microseconds between two samples. */
+const profileIntervalUs = 250;
+
 /** Waits for the setup, starts the server with it, says so, and ends with the parent. */
 export function serve(start: (setup: Setup) => Promise<Ready>): void {
-  process.once('disconnect', () => process.exit());
+  const profileDir = process.env.BENCH_PROFILE_DIR;
+  const session = new Session();
+  process.once(
+    'disconnect',
+    () => void (profileDir ? saveProfile(session, profileDir) : Promise.resolve()).then(() => process.exit()),
+  );
   process.once('message', (setup) => {
-    start(setup as Setup).then(
-      (ready) => process.send?.(ready),
-      (error: unknown) => {
+    start(setup as Setup)
+      .then(async (ready) => {
+        if (profileDir) await beginProfile(session);
+        process.send?.(ready);
+      })
+      .catch((error: unknown) => {
         process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
         process.exit(1);
-      },
-    );
+      });
   });
+}
+
+/** Begun when the server answers: loading its code takes longer than many requests and would hide them. */
+async function beginProfile(session: Session): Promise<void> {
+  session.connect();
+  await session.post('Profiler.enable');
+  await session.post('Profiler.setSamplingInterval', { interval: profileIntervalUs });
+  await session.post('Profiler.start');
+}
+
+async function saveProfile(session: Session, folder: string): Promise<void> {
+  const { profile } = await session.post('Profiler.stop');
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, `${process.pid}.cpuprofile`), JSON.stringify(profile));
 }
 
 /** @returns the origin under which `listener` is served by plain node:http. */
