@@ -6,10 +6,14 @@ import '../connections/schema.ts';
 import '../bases/schema.ts';
 import '../bases/connection-fields.ts';
 import '../records/schema.ts';
+import '../records/lookup-fields.ts';
 import '../records/page-fields.ts';
 import '../records/write-fields.ts';
 import '../webhooks/schema.ts';
 import '../changes/schema.ts';
+import '../changes/event-fields.ts';
+import '../changes/page-fields.ts';
+import '../changes/subscription-fields.ts';
 import './node.ts';
 
 /** The whole schema. Each feature adds its part from its own folder; the order is that of their dependencies. */

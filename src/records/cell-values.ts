@@ -99,7 +99,8 @@ function textOf(value: unknown): string {
       .map(textOf)
       .filter((part) => part !== '')
       .join(', ');
-  if (!isObject(value)) return String(value);
+  if (typeof value === 'string') return value;
+  if (!isObject(value)) return JSON.stringify(value) ?? '';
   // In this order: AI text, barcodes, attachments, buttons, collaborators.
   for (const key of ['value', 'text', 'filename', 'label', 'name', 'email', 'id']) {
     const part = value[key];

@@ -57,7 +57,7 @@ export function fieldsNeeded(
 ): FieldSet {
   const memory = fieldSets(context);
   let byTable = memory.get(selection);
-  if (!byTable) memory.set(selection, (byTable = new Map()));
+  if (!byTable) memory.set(selection, (byTable = new Map<TableSchema, FieldSet>()));
   const known = byTable.get(table);
   if (known) return known;
   const fields = fieldSetOf(selection, table);

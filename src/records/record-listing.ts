@@ -37,7 +37,7 @@ export async function listRecords(request: {
   query: RecordQuery;
   first: number;
   after: RecordPosition | null;
-  readPage(offset: string | null, pageSize: number): Promise<WirePage>;
+  readPage: (offset: string | null, pageSize: number) => Promise<WirePage>;
 }): Promise<ListedRecords> {
   const { query, first, after, readPage } = request;
   const from = after ?? start;

@@ -1,11 +1,10 @@
 import { encodeGlobalID } from '@pothos/plugin-relay';
 import { operationSchemas, TableNode, TableRef } from '../bases/schema.ts';
 import type { TableSchema } from '../bases/table-schema.ts';
-import { requireId } from '../calendly/ids.ts';
 import { AppError } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
-import { maxListLength, pageLength, requireListLength } from '../graphql/list-slice.ts';
+import { maxListLength, pageLength } from '../graphql/list-slice.ts';
 import { pendingWork } from '../graphql/pending-work.ts';
 import {
   problemCodes,
@@ -20,7 +19,7 @@ import {
   type FieldProblem,
 } from './cell-values.ts';
 import { noFields } from './field-set.ts';
-import { itemsOf, loadAll, lookUp, oneOf, selectionHere } from './operation-records.ts';
+import { itemsOf, loadAll, selectionHere } from './operation-records.ts';
 import { RecordNode } from './record-node.ts';
 
 export const RecordRef = builder.objectRef<RecordNode>('Record');
@@ -142,9 +141,8 @@ RecordRef.implement({
         'The records behind a link field, in the order of the cell. All of one level of the operation are fetched together, a hundred per call. Null stands for a record that is gone.',
       resolve: async (record, { field, first, after }, context, info) => {
         const links = await readOne(record, field, context, readLinks);
-        const ids = links
-          .slice(after == null ? 0 : startBehind(after, links), undefined)
-          .slice(0, pageLength(first));
+        const start = after == null ? 0 : startBehind(after, links);
+        const ids = links.slice(start, start + pageLength(first));
         const table = await linkedTable(record, field, context);
         const selection = selectionHere(context, info);
         if (selection.needsRecord)
@@ -259,52 +257,3 @@ function linkTo({ connectionId, baseId, level }: RecordNode, table: TableSchema,
     level: level + 1,
   });
 }
-
-builder.queryField('record', (t) =>
-  t.field({
-    type: RecordRef,
-    nullable: true,
-    args: {
-      connection: t.arg.int({ required: true, description: 'The number of the connection.' }),
-      baseId: t.arg.string({ required: true, description: 'Id of the base; starts with `app`.' }),
-      tableId: t.arg.string({ required: true, description: 'Id or exact name of the table.' }),
-      recordId: t.arg.string({ required: true, description: 'Id of the record; starts with `rec`.' }),
-    },
-    description: 'One record by its id; null when the table does not have it.',
-    resolve: async (_root, { connection: connectionId, baseId, tableId, recordId }, context, info) => {
-      requireId('app', baseId);
-      context.caller.requireBase(connectionId, baseId);
-      return oneOf(
-        await lookUp(context, { connectionId, baseId }, tableId, [recordId], selectionHere(context, info), 1),
-      );
-    },
-  }),
-);
-
-builder.objectFields(TableRef, (t) => ({
-  record: t.field({
-    type: RecordRef,
-    nullable: true,
-    args: { id: t.arg.string({ required: true, description: 'Id of the record; starts with `rec`.' }) },
-    description: 'One record by its id; null when the table does not have it.',
-    resolve: async (table, { id }, context, info) =>
-      oneOf(
-        await lookUp(context, table, table.schema.id, [id], selectionHere(context, info), table.level + 1),
-      ),
-  }),
-  recordsById: t.field({
-    type: [RecordRef],
-    nullable: { list: true, items: true },
-    args: {
-      ids: t.arg.stringList({ required: true, description: `Ids of records, at most ${maxListLength}.` }),
-    },
-    description:
-      'Records by their ids, in the order of the ids; null for each that the table does not have. A hundred cost one call, wherever in the operation they stand.',
-    resolve: async (table, { ids }, context, info) => {
-      requireListLength('ids', ids.length);
-      return itemsOf(
-        await lookUp(context, table, table.schema.id, ids, selectionHere(context, info), table.level + 1),
-      );
-    },
-  }),
-}));
