@@ -60,10 +60,10 @@ export async function subscribeToFeed<T>(
   }
   const events = run();
   // A generator that waits would only hear of its return when the wait is over, and one that never ran would not at all.
-  const { return: end } = events;
+  const end = events.return.bind(events);
   events.return = (value) => {
     close();
-    return end.call(events, value);
+    return end(value);
   };
   return events;
 }

@@ -20,7 +20,7 @@ import { Owners } from './owners.ts';
 import { Pings } from './pings.ts';
 import { requiredScopes } from './specification.ts';
 import { Upkeep } from './upkeep.ts';
-import { findLivingWebhook, findWebhook, selectWebhooks, type Webhook } from './webhook.ts';
+import { findLivingWebhook, findWebhook, isRouteId, selectWebhooks, type Webhook } from './webhook.ts';
 import { WebhookChecks } from './webhook-checks.ts';
 import { WebhookCreation } from './webhook-creation.ts';
 
@@ -105,7 +105,7 @@ export class Webhooks {
 
   /** @throws AppError WEBHOOK_NOT_FOUND */
   async get(id: string): Promise<Webhook> {
-    const webhook = await findWebhook(this.#deps.database, id);
+    const webhook = isRouteId(id) ? await findWebhook(this.#deps.database, id) : null;
     if (webhook?.state === 'active' || webhook?.state === 'lost') return webhook;
     throw webhookNotFound(id);
   }

@@ -14,6 +14,11 @@ export interface Event {
   until?: string;
 }
 
+export interface SubscriptionError {
+  message: string;
+  extensions?: { code?: string };
+}
+
 const document = `subscription ($connection: Int!, $baseId: String!, $tableId: String, $recordIds: [String!], $kinds: [ChangeKind!], $fields: [String!], $after: Cursor) {
   recordChanges(connection: $connection, baseId: $baseId, tableId: $tableId, recordIds: $recordIds, kinds: $kinds, fields: $fields, after: $after) {
     __typename
@@ -27,7 +32,7 @@ const document = `subscription ($connection: Int!, $baseId: String!, $tableId: S
 /** Somebody who listens over a WebSocket and keeps everything that was told. */
 export class Subscriber {
   readonly events: Event[] = [];
-  readonly errors: { message: string; extensions?: { code?: string } }[] = [];
+  readonly errors: SubscriptionError[] = [];
   ended = false;
   readonly #client: Client;
   readonly #end: () => void;
@@ -44,11 +49,11 @@ export class Subscriber {
       {
         next: ({ data, errors }) => {
           if (data?.recordChanges) this.events.push(data.recordChanges);
-          this.errors.push(...((errors as typeof this.errors | undefined) ?? []));
+          this.errors.push(...((errors as SubscriptionError[] | undefined) ?? []));
         },
         error: (error) => {
           this.errors.push(
-            ...(Array.isArray(error) ? (error as typeof this.errors) : [{ message: String(error) }]),
+            ...(Array.isArray(error) ? (error as SubscriptionError[]) : [{ message: String(error) }]),
           );
           this.ended = true;
         },

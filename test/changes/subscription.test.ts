@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
+import { disconnect, otherBase } from '../webhooks/operations.ts';
 import { Subscriber, until } from './subscriber.ts';
 import { addContacts, crm, edit, ledger, ledgerEnd, told } from './upstream-edits.ts';
 
@@ -66,7 +67,7 @@ it('goes on with a cursor, with nothing missing and nothing twice', async () => 
 it('gives the record as the change left it without an upstream call, and the live one with one', async () => {
   const [id = ''] = await addContacts(app, 1);
   const logged = `subscription ($connection: Int!, $baseId: String!) {
-    recordChanges(connection: $connection, baseId: $baseId) { __typename ... on FeedPosition { cursor } ... on RecordChange { cursor kind recordId record { id text(field: "Name") } } }
+    recordChanges(connection: $connection, baseId: $baseId, kinds: [UPDATED]) { __typename ... on FeedPosition { cursor } ... on RecordChange { cursor kind recordId record { id text(field: "Name") } } }
   }`;
   const live = logged.replace('record {', 'liveRecord {');
   const [fromLog, fromUpstream] = await Promise.all([
@@ -108,14 +109,8 @@ it('keeps to its filters', async () => {
 
 it('refuses cursors of another base and ones that nobody gave out', async () => {
   const subscriber = await subscribe().started();
-  const { bases } = await app
-    .graphql<{ connection: { bases: { nodes: { id: string }[] } } }>(
-      `query ($id: Int!) { connection(id: $id) { ... on CalendlyConnection { bases { nodes { id } } } } }`,
-      { id: connection },
-    )
-    .then(({ data }) => data?.connection ?? { bases: { nodes: [] } });
-  const otherBase = bases.nodes.find(({ id }) => id !== crm.baseId)?.id;
-  for (const variables of [{ baseId: otherBase, after: subscriber.cursor }, { after: 'bm9uc2Vuc2U' }]) {
+  const another = await otherBase(app, connection);
+  for (const variables of [{ baseId: another, after: subscriber.cursor }, { after: 'bm9uc2Vuc2U' }]) {
     const refused = subscribe(variables);
     await until(() => refused.errors.length > 0);
     expect(refused.errors[0]?.extensions?.code).toBe('CURSOR_INVALID');
@@ -129,10 +124,7 @@ it('ends with CONNECTION_NOT_CONNECTED when the connection is disconnected, on a
     const subscriber = new Subscriber(instance, { connection: other, baseId: crm.baseId });
     const staying = subscribe();
     await Promise.all([subscriber.started(), staying.started()]);
-    await app.graphql(
-      `mutation ($id: Int!) { disconnectConnection(input: { connection: $id }) { __typename } }`,
-      { id: other },
-    );
+    await disconnect(app, other);
     await until(() => subscriber.ended);
     expect(subscriber.errors[0]?.extensions?.code).toBe('CONNECTION_NOT_CONNECTED');
     await addContacts(app, 1);

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
-import { addContacts, countCalls, crm, dropPings, ledger, ledgerEnd } from '../changes/upstream-edits.ts';
+import { addContacts, countCalls, dropPings, ledger, ledgerEnd } from '../changes/upstream-edits.ts';
 import { until } from '../changes/subscriber.ts';
+import { createWebhook } from './operations.ts';
 
 let app: TestApp;
 let webhookId: string;
@@ -9,11 +10,7 @@ let webhookId: string;
 beforeAll(async () => {
   app = await startTestApp();
   const connection = await app.connect();
-  const { data } = await app.graphql(
-    `mutation ($connection: Int!, $baseId: String!) { createWebhook(input: { connection: $connection, baseId: $baseId }) { ... on CreateWebhookSuccess { webhook { id } } } }`,
-    { connection, baseId: crm.baseId },
-  );
-  webhookId = data.createWebhook.webhook.id;
+  webhookId = await createWebhook(app, connection);
 });
 afterAll(() => app.close());
 beforeEach(async () => {

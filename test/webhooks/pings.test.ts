@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
 import { addContacts, countCalls, crm, dropPings } from '../changes/upstream-edits.ts';
 import { until } from '../changes/subscriber.ts';
+import { createWebhook, otherBase } from './operations.ts';
 
 let app: TestApp;
 let connection: number;
@@ -13,15 +14,6 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 afterEach(() => dropPings(app, false));
-
-const create = `mutation ($connection: Int!, $baseId: String!) {
-  createWebhook(input: { connection: $connection, baseId: $baseId }) { ... on CreateWebhookSuccess { webhook { id } } ... on Error { message } }
-}`;
-
-async function webhookId(baseId: string = crm.baseId): Promise<string> {
-  const { data } = await app.graphql(create, { connection, baseId });
-  return data.createWebhook.webhook.id;
-}
 
 /** The secrets that the sandbox gave out, newest last. */
 async function macSecrets(): Promise<Buffer[]> {
@@ -51,7 +43,7 @@ it('answers a ping of an unknown webhook with 404', async () => {
 });
 
 it('refuses forged pings and does nothing for them', async () => {
-  const id = await webhookId();
+  const id = await createWebhook(app, connection);
   const [secret = Buffer.alloc(0)] = (await macSecrets()).slice(-1);
   await until(
     async () =>
@@ -87,18 +79,12 @@ it('refuses forged pings and does nothing for them', async () => {
 });
 
 it('does not read a body that is too large', async () => {
-  const id = await webhookId();
+  const id = await createWebhook(app, connection);
   expect((await ping(id, 'x'.repeat(20_000), 'hmac-sha256=00')).status).toBe(413);
 });
 
 it('answers 503 to a ping that comes before the secret is stored, so that it is sent again', async () => {
-  const { data } = await app.graphql(
-    `query ($id: Int!) { connection(id: $id) { ... on CalendlyConnection { bases { nodes { id } } } } }`,
-    { id: connection },
-  );
-  const other = data.connection.bases.nodes
-    .map(({ id }: { id: string }) => id)
-    .find((id: string) => id !== crm.baseId);
+  const other = await otherBase(app, connection);
   await control(app.sandbox.url, 'faults', {
     match: { method: 'POST', path: '/v0/bases/*/webhooks' },
     times: 1,
@@ -106,7 +92,7 @@ it('answers 503 to a ping that comes before the secret is stored, so that it is 
     effect: 'after',
     delayMs: 1_500,
   });
-  const created = webhookId(other);
+  const created = createWebhook(app, connection, other);
   let creating: string | undefined;
   await until(async () => {
     const [row] = await app.database.query(`SELECT id FROM webhooks WHERE state = 'creating'`);
@@ -119,7 +105,7 @@ it('answers 503 to a ping that comes before the secret is stored, so that it is 
 });
 
 it('logs a change once, however many pings come for it', async () => {
-  const id = await webhookId();
+  const id = await createWebhook(app, connection);
   await control(app.sandbox.url, 'pings', { drop: false, repeat: 9, delayMs: [0, 200] });
   const [recordId = ''] = await addContacts(app, 1);
   const logged = () => app.database.query(`SELECT 1 FROM changes WHERE record_id = $1`, [recordId]);

@@ -1,0 +1,62 @@
+import { requireId } from '../calendly/ids.ts';
+import { builder } from '../graphql/builder.ts';
+import { maxListLength, requireListLength } from '../graphql/list-slice.ts';
+import { RecordChangeEventUnion } from './event-fields.ts';
+import type { FeedEvent } from './record-changes.ts';
+import { ChangeKindEnum } from './schema.ts';
+import { subscribeToFeed, type SubscriptionEnded } from './subscription.ts';
+import { tableIdOf } from './table-fields.ts';
+
+builder.subscriptionField('recordChanges', (t) =>
+  t.field({
+    type: RecordChangeEventUnion,
+    args: {
+      connection: t.arg.int({ required: true, description: 'The number of the connection.' }),
+      baseId: t.arg.string({ required: true, description: 'Id of the base; starts with `app`.' }),
+      tableId: t.arg.string({ description: 'Only changes in this table, by id or exact name.' }),
+      recordIds: t.arg.stringList({
+        description: `Only changes of these records, at most ${maxListLength}.`,
+      }),
+      kinds: t.arg({ type: [ChangeKindEnum], description: 'Only changes of these kinds.' }),
+      fields: t.arg.stringList({
+        description:
+          'Only updates that changed one of these fields, by id or exact name. Creations and deletions are told in any case.',
+      }),
+      after: t.arg({
+        type: 'Cursor',
+        description: 'Go on behind this cursor, with nothing missing or repeated. From now on by default.',
+      }),
+    },
+    description:
+      'Tells what changes in a base. Each event carries a cursor: subscribe again with the newest one as `after`, on any instance, and everything that happened meanwhile is told first. Needs a connection with the scopes `webhook:manage` and `data.records:read`.',
+    subscribe: async (_root, args, context) => {
+      const { connection: connectionId, baseId } = args;
+      requireId('app', baseId);
+      context.caller.requireBase(connectionId, baseId);
+      requireListLength('recordIds', args.recordIds?.length ?? 0);
+      requireListLength('fields', args.fields?.length ?? 0);
+      const { feed } = await context.app.webhooks.ensure(connectionId, baseId, context.operation);
+      const filter = {
+        tableId: await tableIdOf(args.tableId, connectionId, baseId, context),
+        recordIds: args.recordIds && new Set(args.recordIds),
+        kinds: args.kinds && new Set(args.kinds),
+        fields: args.fields && new Set(args.fields),
+      };
+      const { changeFeeds: feeds, connectionWatch: watch, logger } = context.app;
+      const show = (event: FeedEvent | SubscriptionEnded) => ({ ...event, connectionId, feed });
+      return subscribeToFeed(feed, {
+        connectionId,
+        after: args.after ?? null,
+        filter,
+        feeds,
+        watch,
+        logger,
+        show,
+      });
+    },
+    resolve: (event) => {
+      if (event.type === 'ended') throw event.error;
+      return event;
+    },
+  }),
+);

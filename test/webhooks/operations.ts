@@ -1,0 +1,66 @@
+import type { TestApp } from '../support/app.ts';
+import { crm } from '../changes/upstream-edits.ts';
+
+/** The data of one operation that must not fail. */
+export async function ask<T>(app: TestApp, document: string, variables: object = {}): Promise<T> {
+  const { data, errors } = await app.graphql<T>(document, variables);
+  if (errors || data === null) throw new Error(`The operation failed: ${JSON.stringify(errors)}`);
+  return data;
+}
+
+export const createDocument = `mutation ($connection: Int!, $baseId: String!) {
+  createWebhook(input: { connection: $connection, baseId: $baseId }) { ... on CreateWebhookSuccess { webhook { id } } ... on Error { code message } }
+}`;
+
+export async function createWebhook(
+  app: TestApp,
+  connection: number,
+  baseId: string = crm.baseId,
+): Promise<string> {
+  const { createWebhook: created } = await ask<{ createWebhook: { webhook: { id: string } } }>(
+    app,
+    createDocument,
+    { connection, baseId },
+  );
+  return created.webhook.id;
+}
+
+export async function webhooksOf(
+  app: TestApp,
+  connection: number,
+): Promise<{ id: string; baseId: string; state: string }[]> {
+  const { webhooks } = await ask<{ webhooks: { id: string; baseId: string; state: string }[] }>(
+    app,
+    `query ($connection: Int!) { webhooks(connection: $connection) { id baseId state } }`,
+    { connection },
+  );
+  return webhooks;
+}
+
+/** A base of the sandbox other than the CRM. */
+export async function otherBase(app: TestApp, connection: number): Promise<string> {
+  const answer = await ask<{ connection: { bases: { nodes: { id: string }[] } } }>(
+    app,
+    `query ($connection: Int!) { connection(id: $connection) { ... on CalendlyConnection { bases { nodes { id } } } } }`,
+    { connection },
+  );
+  const other = answer.connection.bases.nodes.find(({ id }) => id !== crm.baseId);
+  if (!other) throw new Error('The sandbox has only one base.');
+  return other.id;
+}
+
+export async function disconnect(
+  app: TestApp,
+  connection: number,
+): Promise<{ webhooksDeleted: number; webhooksFailed: number }> {
+  const { disconnectConnection } = await ask<{
+    disconnectConnection: { webhooksDeleted: number; webhooksFailed: number };
+  }>(
+    app,
+    `mutation ($connection: Int!) {
+      disconnectConnection(input: { connection: $connection }) { ... on DisconnectConnectionSuccess { webhooksDeleted webhooksFailed } }
+    }`,
+    { connection },
+  );
+  return disconnectConnection;
+}
