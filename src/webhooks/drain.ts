@@ -12,16 +12,11 @@ import type { Upstream } from '../connections/upstream.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { backgroundOperation } from './background-operation.ts';
+import { DrainLeases, leaseSeconds } from './drain-leases.ts';
 import { entriesOf, missingPayloads, numberPayloads, type FieldName } from './payload-entries.ts';
 import { findWebhook, type Webhook } from './webhook.ts';
 
-/** A drain whose process is gone is taken over after this. */
-const leaseSeconds = 10;
 const renewIntervalMs = 3_000;
-
-/** Wait after failures: doubled each time, up to the bound. */
-const firstRetrySeconds = 1;
-const maxRetrySeconds = 60;
 
 export interface DrainDeps {
   database: DataSource;
@@ -46,16 +41,18 @@ class LeaseLost extends Error {}
  * the number are still the ones that the page was read under. So whoever was asleep or cut off writes nothing, and a
  * crash anywhere means that the same page is read again, with the same positions.
  *
- * A ping only sets `drain_wanted_at`. Taking the lease clears it and giving it back looks again, so a ping that
- * comes in the middle of a drain is never forgotten, on whichever instance it came; and many pings cost one drain more.
+ * A ping only sets `drain_wanted_at`, and one that comes in the middle of a drain has it done once more: many pings
+ * cost one drain more at most.
  */
 export class Drains {
   readonly #deps: DrainDeps;
+  readonly #leases: DrainLeases;
   readonly #running = new Map<string, { promise: Promise<void>; again: boolean }>();
   readonly #closing = new AbortController();
 
   constructor(deps: DrainDeps) {
     this.#deps = deps;
+    this.#leases = new DrainLeases(deps);
   }
 
   /** Starts a drain in the background unless one runs here, which then looks again before it ends. */
@@ -97,16 +94,16 @@ export class Drains {
   /** @returns whether another drain was asked for meanwhile. */
   async #drainOnce(webhookId: string, onlyIfWanted: boolean): Promise<boolean> {
     const holder = randomUUID();
-    const startedAt = await this.#takeLease(webhookId, holder, onlyIfWanted);
+    const startedAt = await this.#leases.take(webhookId, holder, onlyIfWanted);
     const webhook = startedAt && (await findWebhook(this.#deps.database, webhookId));
     if (!webhook) return false;
-    const renewal = setInterval(() => void this.#renewLease(webhookId, holder), renewIntervalMs);
+    const renewal = setInterval(() => void this.#leases.renew(webhookId, holder), renewIntervalMs);
     try {
       await this.#pull(webhook, holder);
-      return await this.#giveBack(webhookId, holder, startedAt);
+      return await this.#leases.giveBack(webhookId, holder, startedAt);
     } catch (error) {
       if (error instanceof LeaseLost) return false;
-      await this.#giveUp(webhookId, holder, error);
+      await this.#leases.giveUp(webhookId, holder, error, this.#closing.signal.aborted);
       if (isRefusal(error)) this.#deps.onRefused(webhookId);
       throw error;
     } finally {
@@ -198,59 +195,6 @@ export class Drains {
     });
     const last = entries.at(-1);
     if (last) feeds.ring(webhook.feedId, last.position);
-  }
-
-  async #takeLease(webhookId: string, holder: string, onlyIfWanted: boolean): Promise<Date | null> {
-    const [[row]] = await this.#deps.database.query<[{ now: Date }[], number]>(
-      `UPDATE webhooks SET drain_holder = $2, drain_lease_until = clock_timestamp() + make_interval(secs => $3), drain_wanted_at = NULL
-       WHERE id = $1 AND state = 'active' AND (drain_holder IS NULL OR drain_lease_until < clock_timestamp())
-         AND ($4 = false OR drain_wanted_at IS NOT NULL)
-       RETURNING clock_timestamp() AS now`,
-      [webhookId, holder, leaseSeconds, onlyIfWanted],
-    );
-    return row?.now ?? null;
-  }
-
-  async #renewLease(webhookId: string, holder: string): Promise<void> {
-    await this.#deps.database
-      .query(
-        `UPDATE webhooks SET drain_lease_until = clock_timestamp() + make_interval(secs => $3) WHERE id = $1 AND drain_holder = $2`,
-        [webhookId, holder, leaseSeconds],
-      )
-      .catch((error: unknown) =>
-        this.#deps.logger.debug({ err: error, webhook: webhookId }, 'a lease could not be renewed'),
-      );
-  }
-
-  async #giveBack(webhookId: string, holder: string, startedAt: Date): Promise<boolean> {
-    const [[row]] = await this.#deps.database.query<[{ wanted: boolean }[], number]>(
-      `UPDATE webhooks SET drain_holder = NULL, drain_lease_until = NULL, last_drained_at = $3, drain_failures = 0, drain_not_before = NULL,
-              problem = NULL
-       WHERE id = $1 AND drain_holder = $2 RETURNING drain_wanted_at IS NOT NULL AS wanted`,
-      [webhookId, holder, startedAt],
-    );
-    return row?.wanted ?? false;
-  }
-
-  /** The work is still wanted: by another instance at once when we are closing, else after a pause that grows with each failure. */
-  async #giveUp(webhookId: string, holder: string, error: unknown): Promise<void> {
-    const closing = this.#closing.signal.aborted;
-    await this.#deps.database
-      .query(
-        `UPDATE webhooks SET drain_holder = NULL, drain_lease_until = NULL, drain_wanted_at = coalesce(drain_wanted_at, clock_timestamp()),
-                drain_failures = drain_failures + $3::integer, problem = coalesce($4, problem),
-                drain_not_before = clock_timestamp() + $3::integer * make_interval(secs => least($6::float8, $5::float8 * power(2, least(drain_failures, 10))) * (0.5 + random() / 2))
-         WHERE id = $1 AND drain_holder = $2`,
-        [
-          webhookId,
-          holder,
-          closing ? 0 : 1,
-          error instanceof AppError && !closing ? error.message : null,
-          firstRetrySeconds,
-          maxRetrySeconds,
-        ],
-      )
-      .catch(() => undefined);
   }
 }
 

@@ -14,9 +14,11 @@ import type { SecretCipher } from '../connections/secret-cipher.ts';
 import type { Upstream } from '../connections/upstream.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { notificationUrl, notificationUrlPrefix } from './notification-url.ts';
+import { explained, isRefusal } from './creation-errors.ts';
+import { removeLeftovers } from './leftover-webhooks.ts';
+import { notificationUrl } from './notification-url.ts';
 import { requiredScopes, specificationFor } from './specification.ts';
-import { findLivingWebhook, isRouteId, type Webhook } from './webhook.ts';
+import { findLivingWebhook, type Webhook } from './webhook.ts';
 
 /** A create that has not ended by then never will: its process is gone. */
 const staleAfterSeconds = 120;
@@ -128,12 +130,12 @@ export class WebhookCreation {
     };
     try {
       if (claim.feed.generation > 0 || (await this.#hasFailures(claim.feed.id)))
-        await this.#removeLeftovers(api, baseId);
+        await removeLeftovers(api, baseId, this.#deps);
       try {
         return await api.createWebhook(baseId, body);
       } catch (error) {
         // Another life of this server may hold the places; what points to us and is not ours any more can go.
-        if (!isRefusal(error) || (await this.#removeLeftovers(api, baseId)) === 0) throw error;
+        if (!isRefusal(error) || (await removeLeftovers(api, baseId, this.#deps)) === 0) throw error;
         return await api.createWebhook(baseId, body);
       }
     } catch (error) {
@@ -222,24 +224,6 @@ export class WebhookCreation {
     );
     return rows.length > 0;
   }
-
-  /** Deletes webhooks that point to this server but belong to none of its living rows. */
-  async #removeLeftovers(api: CalendlyApi, baseId: string): Promise<number> {
-    const prefix = notificationUrlPrefix(this.#deps.publicUrl);
-    const ours = (await api.listWebhooks(baseId))
-      .map(({ id, notificationUrl: url }) => ({
-        upstreamId: id,
-        routeId: url?.startsWith(prefix) ? url.slice(prefix.length) : '',
-      }))
-      .filter(({ routeId }) => isRouteId(routeId));
-    const living = await this.#deps.database.query<{ id: string }[]>(
-      `SELECT id FROM webhooks WHERE id = ANY($1) AND state IN ('creating', 'active')`,
-      [ours.map(({ routeId }) => routeId)],
-    );
-    const leftovers = ours.filter(({ routeId }) => !living.some(({ id }) => id === routeId));
-    for (const { upstreamId } of leftovers) await api.deleteWebhook(baseId, upstreamId);
-    return leftovers.length;
-  }
 }
 
 interface Claim {
@@ -259,27 +243,4 @@ async function beginLog(
     `UPDATE change_feeds SET pruned_generation = $2, pruned_payload = $3, pruned_ordinal = $4, pruned_until = clock_timestamp() WHERE id = $1`,
     [feedId, generation, payload, ordinal],
   );
-}
-
-function isRefusal(error: unknown): boolean {
-  return error instanceof AppError && (error.code === 'WEBHOOK_LIMIT' || error.code === 'UPSTREAM_REJECTED');
-}
-
-function explained(error: unknown, connectionId: number, baseId: string): unknown {
-  if (!(error instanceof AppError)) return error;
-  if (error.code === 'UPSTREAM_FORBIDDEN') {
-    return new AppError(
-      'UPSTREAM_FORBIDDEN',
-      `The upstream does not let connection ${connectionId} create a webhook on base ${baseId}. The account that granted access needs the creator role there, and the base must be among those granted.`,
-      { details: { ...error.details, connectionId, baseId }, cause: error },
-    );
-  }
-  if (error.code === 'WEBHOOK_LIMIT') {
-    return new AppError(
-      'WEBHOOK_LIMIT',
-      `Base ${baseId} has as many webhooks as the upstream allows: 2 per OAuth integration, 10 in all. Delete one that is no longer used, or wait until it expires after seven days.`,
-      { details: { ...error.details, connectionId, baseId }, cause: error },
-    );
-  }
-  return error;
 }
