@@ -166,6 +166,25 @@ function missingInProduction(env: z.infer<typeof environment>): string[] {
   return faults;
 }
 
+/** Under these names simple-oauth2 prints token requests, with the client secret and the tokens, to stderr. */
+const secretDebugNames = [
+  'simple-oauth2:client',
+  'simple-oauth2:request-options',
+  'simple-oauth2:access-token',
+];
+
+/** Whether DEBUG, read as the `debug` package reads it, would make one of those names print. */
+function debugPrintsSecrets(debug: string): boolean {
+  const patterns = debug.split(/[\s,]+/).filter(Boolean);
+  const matches = (name: string, pattern: string) =>
+    new RegExp(`^${pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/\*+/g, '.*')}$`).test(name);
+  return secretDebugNames.some(
+    (name) =>
+      patterns.some((pattern) => !pattern.startsWith('-') && matches(name, pattern)) &&
+      !patterns.some((pattern) => pattern.startsWith('-') && matches(name, pattern.slice(1))),
+  );
+}
+
 /**
  * Reads the environment once.
  * @throws ConfigError naming every fault; a value is never echoed, since it may be a secret.
@@ -183,6 +202,11 @@ export function readConfig(variables: NodeJS.ProcessEnv): Config {
   if (!production && Boolean(env.CALENDLY_API_URL) !== Boolean(env.CALENDLY_OAUTH_URL)) {
     faults.push(
       'CALENDLY_API_URL and CALENDLY_OAUTH_URL go together: set both, or neither for the bundled sandbox',
+    );
+  }
+  if (debugPrintsSecrets(variables['DEBUG'] ?? '')) {
+    faults.push(
+      'DEBUG must not cover simple-oauth2, which prints client secrets and tokens: unset it, or add -simple-oauth2*',
     );
   }
   if (faults.length > 0) throw new ConfigError(faults);

@@ -49,12 +49,27 @@ export class ApiKeys {
     });
   }
 
-  /** @returns the key, which can't be read again. */
-  async create(name: string, role: Role, options: { expiresInHours?: number } = {}): Promise<string> {
+  /**
+   * @param options.connectionIds The only connections that the key reaches, and `baseIds` the only bases; all by default.
+   * @returns the key, which can't be read again.
+   */
+  async create(
+    name: string,
+    role: Role,
+    options: { expiresInHours?: number; connectionIds?: number[]; baseIds?: string[] } = {},
+  ): Promise<string> {
     const key = `ock_${randomBytes(keyBytes).toString('base64url')}`;
     await this.#database.query(
-      `INSERT INTO api_keys (name, role, key_hash, expires_at) VALUES ($1, $2, $3, now() + $4 * interval '1 hour')`,
-      [name, role, hashOf(key), options.expiresInHours ?? null],
+      `INSERT INTO api_keys (name, role, key_hash, expires_at, connection_ids, base_ids)
+       VALUES ($1, $2, $3, now() + $4 * interval '1 hour', $5, $6)`,
+      [
+        name,
+        role,
+        hashOf(key),
+        options.expiresInHours ?? null,
+        options.connectionIds ?? null,
+        options.baseIds ?? null,
+      ],
     );
     return key;
   }

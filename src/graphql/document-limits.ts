@@ -26,7 +26,8 @@ export const documentLimits = {
   introspectionDepth: 16,
 } as const;
 
-interface Measure {
+/** What a document holds once its fragments are spread out, all operations together. */
+export interface Measure {
   fields: number;
   aliases: number;
   directives: number;
@@ -36,17 +37,36 @@ interface Measure {
 
 const checked = new WeakMap<DocumentNode, GraphQLError | null>();
 
+/**
+ * Parses a text within the limits on its length and its tokens.
+ * @throws GraphQLError of the limit, or of the syntax
+ */
+export function parseWithinLimits(text: string, parse: (maxTokens: number) => DocumentNode): DocumentNode {
+  if (text.length > documentLimits.characters)
+    throw tooComplex(`is longer than ${documentLimits.characters} characters`, 'characters');
+  try {
+    return parse(documentLimits.tokens);
+  } catch (error) {
+    if (error instanceof GraphQLError && /\d+ tokens\. Parsing aborted/.test(error.message))
+      throw tooComplex(`has more than ${documentLimits.tokens} tokens`, 'tokens');
+    // The parser calls itself for each level, so nesting far beyond the limit can use up the stack.
+    if (error instanceof RangeError) throw tooDeep();
+    throw error;
+  }
+}
+
 /** @returns what is wrong with the document, or null. The answer is remembered per parsed document. */
 export function checkDocument(document: DocumentNode): GraphQLError | null {
   let fault = checked.get(document);
   if (fault === undefined) {
-    fault = measureDocument(document);
+    fault = faultOf(measureDocument(document));
     checked.set(document, fault);
   }
   return fault;
 }
 
-function measureDocument(document: DocumentNode): GraphQLError | null {
+/** Exact for valid documents; one with unused fragments or a cycle is refused by validation in any case. */
+export function measureDocument(document: DocumentNode): Measure {
   const fragments = new Map<string, FragmentDefinitionNode>();
   for (const definition of document.definitions) {
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
@@ -68,7 +88,7 @@ function measureDocument(document: DocumentNode): GraphQLError | null {
     if (!measured.has(name))
       add(total, measureSelections(fragment.selectionSet, fragments, measured, new Set([name])));
   }
-  return faultOf(total);
+  return total;
 }
 
 function measureSelections(
@@ -94,8 +114,7 @@ function measureSelections(
       if (below) add(sum, below);
       const isIntrospection = name === '__schema' || name === '__type';
       const depth = 1 + (below?.depth ?? 0);
-      // Below __schema everything is introspection, counted on its own and not against the depth of data. Its fields
-      // are bounded by the depth and by the token limit alone, so that every tool's introspection query passes.
+      // Below __schema everything is introspection, whose depth is counted on its own.
       if (isIntrospection) {
         sum.introspectionDepth = Math.max(sum.introspectionDepth, depth);
         sum.depth = Math.max(sum.depth, 1);
@@ -143,8 +162,7 @@ function add(sum: Measure, part: Measure): void {
 }
 
 function faultOf(total: Measure): GraphQLError | null {
-  if (total.depth > documentLimits.depth)
-    return tooComplex(`nests fields deeper than ${documentLimits.depth} levels`, 'depth');
+  if (total.depth > documentLimits.depth) return tooDeep();
   if (total.introspectionDepth > documentLimits.introspectionDepth)
     return tooComplex(
       `nests introspection deeper than ${documentLimits.introspectionDepth} levels`,
@@ -157,6 +175,10 @@ function faultOf(total: Measure): GraphQLError | null {
   if (total.fields > documentLimits.fields)
     return tooComplex(`selects more than ${documentLimits.fields} fields`, 'fields');
   return null;
+}
+
+function tooDeep(): GraphQLError {
+  return tooComplex(`nests fields deeper than ${documentLimits.depth} levels`, 'depth');
 }
 
 function tooComplex(what: string, limit: keyof typeof documentLimits): GraphQLError {

@@ -1,5 +1,5 @@
 import { GraphQLError } from 'graphql';
-import { AppError } from '../errors.ts';
+import { AppError, errorCodes } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
 const databaseIsGone =
@@ -21,9 +21,11 @@ export function maskError(error: unknown, logger: Logger): GraphQLError {
     );
   }
   if (original instanceof GraphQLError) {
-    const { http, code, ...rest } = original.extensions as { http?: object; code?: unknown };
-    return graphQLError(original.message, original, {
-      code: typeof code === 'string' ? code : codeOf(original),
+    // A parser's words about a malformed body quote from it, and it may hold a secret.
+    const { http: given, code, originalError, ...rest } = original.extensions as Record<string, unknown>;
+    const http = originalError ? { status: 400 } : given;
+    return graphQLError(describe(original, wrapper), original.nodes ? original : wrapper, {
+      code: typeof code === 'string' && code in errorCodes ? code : codeOf(wrapper ?? original),
       ...rest,
       ...(http ? { http } : {}),
     });
@@ -55,6 +57,19 @@ function originalOf(error: unknown): unknown {
   let original = error;
   while (original instanceof GraphQLError && original.originalError) original = original.originalError;
   return original;
+}
+
+/**
+ * What GraphQL says of a document or of variables, without the values: a client secret may be among them. Of a
+ * variable it says where in it the fault is.
+ */
+function describe(error: GraphQLError, wrapper: GraphQLError | null): string {
+  const message = error.message.replace(/(cannot represent .*? value): [\s\S]*$/, '$1.');
+  const place = wrapper?.message.slice(0, -`; ${error.message}`.length) ?? '';
+  const [, variable] = /^Variable "(\$\w+)" got invalid value /.exec(place) ?? [];
+  if (variable === undefined) return message;
+  const [, path = variable] = / at "([\w.[\]]+)"$/.exec(place) ?? [];
+  return `Variable "${variable}" is invalid at "${path}": ${message}`;
 }
 
 /** Errors of GraphQL itself carry no code: those with a path stem from executing, those without from the document. */

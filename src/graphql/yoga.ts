@@ -12,13 +12,10 @@ import type { Caller } from '../access/caller.ts';
 import type { App } from '../app.ts';
 import { AppError } from '../errors.ts';
 import type { GraphQLContext } from './context.ts';
-import { checkDocument, documentLimits } from './document-limits.ts';
+import { checkDocument, parseWithinLimits } from './document-limits.ts';
 import { maskError } from './error-masking.ts';
 import { allowTimeForWrites, createOperation, readWishes, upstreamCost } from './operation-context.ts';
 import { subscribeWithFreshOperations } from './subscribe.ts';
-
-/** Longest document, in characters. Bounds what parsing and the caches of parsed documents can cost. */
-const maxDocumentLength = 100_000;
 
 /** What the server knows of a request before Yoga sees it. */
 export interface ServerContext {
@@ -68,6 +65,7 @@ export function createGraphQLYoga(app: App, schema: GraphQLSchema): Yoga {
       useCSRFPrevention({
         requestHeaders: ['authorization', 'x-graphql-yoga-csrf', 'apollo-require-preflight'],
       }),
+      useNamedRefusals(),
       useDocumentLimits(),
       useFreshOperations(),
       useAnswerExtensions(),
@@ -103,18 +101,34 @@ export function bearer(header: string | null | undefined): string | null {
   return /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1] ?? null;
 }
 
+/** Where Yoga would answer with nothing but a status, or with a slip of ours, the answer gets a code and a reason. */
+function useNamedRefusals(): Plugin {
+  return {
+    onRequestParse({ request, requestParser, setRequestParser }) {
+      if (request.method !== 'GET' && request.method !== 'POST') return;
+      if (!requestParser) {
+        throw new GraphQLError('Send the operation as JSON, with "Content-Type: application/json".', {
+          extensions: { code: 'BAD_REQUEST', http: { status: 415 } },
+        });
+      }
+      setRequestParser(async (toParse) => {
+        try {
+          return await requestParser(toParse);
+        } catch (error) {
+          if (!(error instanceof SyntaxError)) throw error;
+          throw new AppError('BAD_REQUEST', '"variables" and "extensions" must be JSON.');
+        }
+      });
+    },
+  };
+}
+
 function useDocumentLimits(): Plugin {
   return {
     onParse({ params, setParseFn, parseFn }) {
       const text = typeof params.source === 'string' ? params.source : params.source.body;
-      if (text.length > maxDocumentLength) {
-        throw new GraphQLError(`The document is longer than ${maxDocumentLength} characters.`, {
-          extensions: { code: 'DOCUMENT_TOO_COMPLEX', http: { status: 400 } },
-        });
-      }
-      setParseFn(
-        (source, options) =>
-          parseFn(source, { ...options, maxTokens: documentLimits.tokens }) as DocumentNode,
+      setParseFn((source, options) =>
+        parseWithinLimits(text, (maxTokens) => parseFn(source, { ...options, maxTokens }) as DocumentNode),
       );
       return ({ result }) => {
         if (!isDocument(result)) return;

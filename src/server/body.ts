@@ -32,12 +32,12 @@ const maxDiscardedBytes = 25_000_000;
  * everything; closing on them earlier would lose it. Who goes on and on is cut off.
  */
 export function discardRest(request: IncomingMessage): void {
-  if (request.complete) return;
   let left = maxDiscardedBytes;
   request.on('data', (chunk: Buffer) => {
     left -= chunk.length;
     if (left < 0) request.socket.destroy();
   });
-  request.on('error', () => request.socket.destroy());
+  // Marks the body as wanted at once. One that nobody has begun to read, Node would discard itself, without end.
+  request.read(0);
   request.resume();
 }

@@ -32,8 +32,11 @@ export function createGraphQLEndpoint(yoga: Yoga, explorer: ExplorerPage, origin
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       const { code, message, details, httpStatus } = error;
-      send(response, json(httpStatus, { errors: [{ message, extensions: { code, ...details, requestId } }] }));
       discardRest(request);
+      send(
+        response,
+        json(httpStatus, { errors: [{ message, extensions: { code, ...details, requestId } }] }),
+      );
       return;
     }
     const gone = new AbortController();
@@ -64,7 +67,11 @@ async function sendAnswer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const headers = { 'X-Content-Type-Options': 'nosniff', ...Object.fromEntries(answer.headers) };
+  const headers = {
+    'X-Content-Type-Options': 'nosniff',
+    Vary: 'Origin, Accept',
+    ...Object.fromEntries(answer.headers),
+  };
   const isStream = /text\/event-stream|multipart\/mixed/.test(answer.headers.get('content-type') ?? '');
   if (!isStream || !answer.body) {
     const body = request.method === 'HEAD' ? '' : await answer.text();

@@ -25,8 +25,8 @@ export function createHandler(app: App, routes: Routes) {
       const route = findRoute(routes.others, request.method ?? 'GET', url.pathname);
       send(response, await route(request, url, requestId));
     } catch (error) {
-      send(response, errorReply(error, requestId, app.logger));
       discardRest(request);
+      send(response, errorReply(error, requestId, app.logger));
     }
   };
 }
@@ -35,7 +35,8 @@ export function createHandler(app: App, routes: Routes) {
 function addressOf(request: IncomingMessage): URL {
   const target = request.url ?? '/';
   const address = target.startsWith('/') ? `http://localhost${target}` : target;
-  if (!URL.canParse(address)) throw new AppError('BAD_REQUEST', 'The address of the request can not be read.');
+  if (!URL.canParse(address))
+    throw new AppError('BAD_REQUEST', 'The address of the request can not be read.');
   return new URL(address);
 }
 
