@@ -56,6 +56,11 @@ export const builder = new SchemaBuilder<{
     nodesQueryOptions: false,
     nodeTypeOptions: { description: 'Anything that can be fetched again by its global id.' },
     cursorType: 'String',
+    pageInfoTypeOptions: { description: 'Where a page begins and ends. Pages are read forwards only.' },
+    hasNextPageFieldOptions: { description: 'Whether more follow.' },
+    hasPreviousPageFieldOptions: { description: 'Whether something lies before this page.' },
+    startCursorFieldOptions: { description: 'The cursor of the first entry; null when the page is empty.' },
+    endCursorFieldOptions: { description: 'Pass it as `after` to get the next page.' },
   },
 });
 
