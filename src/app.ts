@@ -91,6 +91,7 @@ export async function createApp(
     clock,
     logger,
     afterConnecting: async (connectionId) => {
+      baseSchemas.forgetConnection(connectionId);
       await webhooks.connectionReady(connectionId);
       const api = await upstream.api(connectionId, {
         callerId: 'server',
