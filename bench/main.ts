@@ -113,7 +113,7 @@ function entryOf(contestant: Contestant, child: Child): Entry {
 
 /** Every server in turn, round after round, so that a noisy minute of the machine hits all of them. */
 async function measure(scenario: Scenario, entries: Entry[], page: WirePageOfContacts): Promise<Line[]> {
-  const results = entries.map((entry) => ({ entry, rounds: [] as Round[], cpuSeconds: 0, seconds: 0 }));
+  const results = entries.map((entry) => ({ entry, rounds: [] as Round[], cpuSeconds: 0 }));
   for (const { contestant, target } of entries) {
     await checkAnswer(contestant.label, target, scenario.name === 'hello' ? null : page);
     await warm(target);
@@ -122,14 +122,12 @@ async function measure(scenario: Scenario, entries: Entry[], page: WirePageOfCon
     for (const result of results) {
       const { child, target } = result.entry;
       const cpuBefore = await child.cpuSeconds();
-      const startedAt = performance.now();
       result.rounds.push(await load(target, connections, roundMs));
-      result.seconds += (performance.now() - startedAt) / 1_000;
       result.cpuSeconds += ((await child.cpuSeconds()) ?? Number.NaN) - (cpuBefore ?? 0);
     }
   }
-  return results.map(({ entry, rounds: all, cpuSeconds, seconds }) =>
-    lineOf(entry.contestant.label, all, Number.isNaN(cpuSeconds) ? null : cpuSeconds / seconds),
+  return results.map(({ entry, rounds: all, cpuSeconds }) =>
+    lineOf(entry.contestant.label, all, Number.isNaN(cpuSeconds) ? null : cpuSeconds),
   );
 }
 

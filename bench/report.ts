@@ -10,17 +10,22 @@ export interface Line {
   p99: number;
   /** Share of its core that the server used; null where the system does not tell. */
   serverShare: number | null;
+  /** Processor time that the server spent per request, in microseconds: hardly touched by other work on the machine. */
+  cpuMicros: number | null;
   loadShare: number;
 }
 
-export function lineOf(label: string, rounds: Round[], serverShare: number | null): Line {
+/** @param cpuSeconds processor time of the server in all rounds together; null where the system does not tell */
+export function lineOf(label: string, rounds: Round[], cpuSeconds: number | null): Line {
   const latencies = rounds.flatMap((round) => round.latencies).sort((a, b) => a - b);
+  const seconds = rounds.reduce((sum, round) => sum + round.latencies.length / round.requestsPerSecond, 0);
   return {
     label,
     requestsPerSecond: median(rounds.map((round) => round.requestsPerSecond)),
     p50: quantile(latencies, 0.5),
     p99: quantile(latencies, 0.99),
-    serverShare,
+    serverShare: cpuSeconds === null ? null : cpuSeconds / seconds,
+    cpuMicros: cpuSeconds === null ? null : (cpuSeconds / latencies.length) * 1e6,
     loadShare: median(rounds.map((round) => round.loadShare)),
   };
 }
@@ -28,13 +33,22 @@ export function lineOf(label: string, rounds: Round[], serverShare: number | nul
 /** One row per server, with its speed next to each other's. */
 export function table(lines: Line[]): string {
   const others = lines.map(({ label }) => label);
-  const head = ['', 'req/s', 'p50 ms', 'p99 ms', 'own core', ...others.map((label) => `÷ ${label}`)];
+  const head = [
+    '',
+    'req/s',
+    'p50 ms',
+    'p99 ms',
+    'own core',
+    'CPU µs',
+    ...others.map((label) => `÷ ${label}`),
+  ];
   const rows = lines.map((line) => [
     line.label,
     thousands(line.requestsPerSecond),
     line.p50.toFixed(2),
     line.p99.toFixed(2),
     line.serverShare === null ? '–' : `${Math.round(100 * line.serverShare)} %`,
+    line.cpuMicros === null ? '–' : thousands(line.cpuMicros),
     ...lines.map((other) =>
       other === line ? '·' : ratio(line, other).toFixed(ratio(line, other) < 1 ? 3 : 2),
     ),
