@@ -125,7 +125,7 @@ export async function createApp(
     logger,
   });
   changeFeeds.start();
-  if (config.role !== 'web') webhooks.start();
+  webhooks.start();
 
   let closing = false;
   return {

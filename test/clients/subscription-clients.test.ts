@@ -110,7 +110,8 @@ const subscribers: [string, (url: string, key: string) => Subscriber][] = [
       return {
         subscribe: (variables, onEvent) => {
           const { unsubscribe } = client.subscription(subscription, variables).subscribe((result: Answer) => {
-            if (result?.data) onEvent(result.data.recordChanges);
+            // At its end urql gives the last result once more.
+            if (result?.data && result.hasNext !== false) onEvent(result.data.recordChanges);
           });
           return unsubscribe;
         },
