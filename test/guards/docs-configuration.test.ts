@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { environment, readConfig } from '../../src/config.ts';
 
 const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
-const rows = [...text.matchAll(/^\| `([A-Z][A-Z0-9_]*)` \| ([^|]*) \|/gm)].map(
+const rows = [...text.matchAll(/^\| `([A-Z][A-Z0-9_]*)`[ †]+\| ([^|]*) \|/gm)].map(
   ([, name = '', defaultCell = '']) => ({ name, defaultCell }),
 );
 

@@ -6,7 +6,7 @@ import { problems } from '../../src/connections/problem.ts';
 const read = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
 
 test('docs/errors.md lists every error code once, with its HTTP status, and no other', () => {
-  const listed = [...read('errors.md').matchAll(/^\| `([A-Z_]+)` \| (\d{3}) \|/gm)];
+  const listed = [...read('errors.md').matchAll(/^\| `([A-Z_]+)` +\| (\d{3}) +\|/gm)];
   expect(listed.map(([, code, status]) => `${code} ${status}`).sort()).toEqual(
     Object.entries(errorCodes)
       .map(([code, status]) => `${code} ${status}`)
@@ -16,6 +16,6 @@ test('docs/errors.md lists every error code once, with its HTTP status, and no o
 
 test('docs/connections.md lists every problem that a connection can have, and no other', () => {
   const [, section = ''] = /^## Problems$([\s\S]*?)^## /m.exec(read('connections.md')) ?? [];
-  const listed = [...section.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code);
+  const listed = [...section.matchAll(/^\| `([A-Z_]+)` +\|/gm)].map(([, code]) => code);
   expect(listed.sort()).toEqual(Object.keys(problems).sort());
 });

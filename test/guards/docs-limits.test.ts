@@ -10,7 +10,7 @@ import { documentLimits } from '../../src/graphql/document-limits.ts';
 
 const docs = new URL('../../docs/', import.meta.url);
 const text = readFileSync(new URL('limits.md', docs), 'utf8');
-const rows = [...text.matchAll(/^\| [^|]+ \| ([^|]+) \| \[`([\w.]+)`\]\(([^)#]+)\) \|/gm)].map(
+const rows = [...text.matchAll(/^\| [^|]+ \| ([^|]+) \| \[`([\w.]+)`\]\(([^)#]+)\) +\|/gm)].map(
   ([, stated = '', name = '', file = '']) => ({ stated, name, file }),
 );
 
