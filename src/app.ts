@@ -121,6 +121,7 @@ export async function createApp(
     publicUrl: config.publicUrl,
     apiUrl: config.upstream.apiUrl,
     retentionDays: config.changesRetentionDays,
+    forAll: config.role !== 'web',
     clock,
     logger,
   });

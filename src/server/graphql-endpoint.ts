@@ -3,6 +3,7 @@ import type { Yoga } from '../graphql/yoga.ts';
 import { AppError } from '../errors.ts';
 import { discardRest, readBody } from './body.ts';
 import { json, send } from './reply.ts';
+import { sendAnswer } from './send-answer.ts';
 import { isExplorerRequest, type ExplorerPage } from './explorer-page.ts';
 
 export type GraphQLEndpoint = (
@@ -19,7 +20,12 @@ const maxBodyBytes = 1_000_000;
  * Carries a request into the GraphQL pipeline and its answer out. The body is read here, whole and bounded, and handed
  * over as text: letting the pipeline stream it costs a multiple.
  */
-export function createGraphQLEndpoint(yoga: Yoga, explorer: ExplorerPage, origin: string): GraphQLEndpoint {
+export function createGraphQLEndpoint(
+  yoga: Yoga,
+  explorer: ExplorerPage,
+  origin: string,
+  closing: AbortSignal,
+): GraphQLEndpoint {
   return async function graphql(request, url, response, requestId) {
     if (isExplorerRequest(request)) {
       send(response, await explorer.reply(request));
@@ -50,7 +56,7 @@ export function createGraphQLEndpoint(yoga: Yoga, explorer: ExplorerPage, origin
       signal: gone.signal,
     });
     const answer = await yoga.fetch(fetchRequest, { requestId, signal: gone.signal });
-    await sendAnswer(answer, request, response);
+    await sendAnswer(answer, request, response, closing);
   };
 }
 
@@ -60,47 +66,4 @@ function headersOf(request: IncomingMessage): Record<string, string> {
     if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value;
   }
   return headers;
-}
-
-async function sendAnswer(
-  answer: Response,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const headers = {
-    'X-Content-Type-Options': 'nosniff',
-    Vary: 'Origin, Accept',
-    ...Object.fromEntries(answer.headers),
-  };
-  const isStream = /text\/event-stream|multipart\/mixed/.test(answer.headers.get('content-type') ?? '');
-  if (!isStream || !answer.body) {
-    const body = request.method === 'HEAD' ? '' : await answer.text();
-    send(response, { status: answer.status, headers, body });
-    return;
-  }
-  response.writeHead(answer.status, { ...headers, 'X-Accel-Buffering': 'no' });
-  response.flushHeaders();
-  const reader = answer.body.getReader() as ReadableStreamDefaultReader<Uint8Array | string>;
-  response.once('close', () => void reader.cancel().catch(() => undefined));
-  try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      // The next event is only asked for when this one has left: the feed, not the socket, does the buffering.
-      if (!response.write(part.value)) await drained(response);
-      if (response.destroyed) break;
-    }
-  } finally {
-    response.end();
-  }
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.once('drain', done);
-    response.once('close', done);
-  });
 }

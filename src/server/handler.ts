@@ -6,7 +6,8 @@ import { errorReply, requestIdOf, send, type Route } from './reply.ts';
 import type { GraphQLEndpoint } from './graphql-endpoint.ts';
 
 export interface Routes {
-  graphql: GraphQLEndpoint;
+  /** Null in a process that serves nobody. */
+  graphql: GraphQLEndpoint | null;
   /** By method and path; a path ending in `/*` takes one more segment. */
   others: Map<string, Route>;
 }
@@ -18,7 +19,7 @@ export function createHandler(app: App, routes: Routes) {
     response.setHeader('X-Request-Id', requestId);
     try {
       const url = addressOf(request);
-      if (url.pathname === '/graphql') {
+      if (url.pathname === '/graphql' && routes.graphql) {
         await routes.graphql(request, url, response, requestId);
         return;
       }

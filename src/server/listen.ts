@@ -21,7 +21,7 @@ import { createWebSockets } from './websocket.ts';
 const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 60_000;
 /** How long calls in flight may take to finish when the server closes. */
-const closeTimeoutMs = 10_000;
+const closeTimeoutMs = 8_000;
 const maxExplorerBodyBytes = 1_000;
 
 export interface Server {
@@ -35,15 +35,17 @@ export interface Server {
 export async function listen(app: App, at: { host: string; port: number }): Promise<Server> {
   const yoga = createGraphQLYoga(app, schema);
   const sockets = createWebSockets(app, yoga);
-  const graphql = createGraphQLEndpoint(yoga, new ExplorerPage(), app.config.publicUrl);
+  const closing = new AbortController();
+  // A worker has work of its own and serves nobody.
+  const serves = app.config.role !== 'worker';
+  const graphql = serves
+    ? createGraphQLEndpoint(yoga, new ExplorerPage(), app.config.publicUrl, closing.signal)
+    : null;
   const others = new Map<string, Route>([
-    ['GET /', startPage],
     ['GET /health/live', live],
     ['GET /health/ready', ready(app)],
     ['GET /metrics', metrics(app)],
-    ['POST /explorer/key', explorerKey(app)],
-    ...oauthRoutes(app.flows, app.config.publicUrl),
-    ...webhookRoutes(app.webhooks, app.logger),
+    ...(serves ? servingRoutes(app) : []),
   ]);
   const handle = createHandler(app, { graphql, others });
   const server = createServer(
@@ -51,7 +53,7 @@ export async function listen(app: App, at: { host: string; port: number }): Prom
     (request, response) => void handle(request, response),
   );
   server.on('clientError', answerUnreadable);
-  server.on('upgrade', (request, socket, head) => sockets.upgrade(request, socket, head));
+  if (serves) server.on('upgrade', (request, socket, head) => sockets.upgrade(request, socket, head));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(at.port, at.host, resolve);
@@ -62,6 +64,7 @@ export async function listen(app: App, at: { host: string; port: number }): Prom
     port,
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      closing.abort();
       await sockets.close();
       server.closeIdleConnections();
       const force = setTimeout(() => server.closeAllConnections(), closeTimeoutMs);
@@ -69,6 +72,15 @@ export async function listen(app: App, at: { host: string; port: number }): Prom
       clearTimeout(force);
     },
   };
+}
+
+function servingRoutes(app: App): [string, Route][] {
+  return [
+    ['GET /', startPage],
+    ['POST /explorer/key', explorerKey(app)],
+    ...oauthRoutes(app.flows, app.config.publicUrl),
+    ...webhookRoutes(app.webhooks, app.logger),
+  ];
 }
 
 /** Exchanges the one-use code of a GraphiQL link for a key. Only our own page may ask. */

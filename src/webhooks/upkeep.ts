@@ -36,6 +36,8 @@ export class Upkeep {
     drains: Drains;
     checks: WebhookChecks;
     retentionDays: number;
+    /** False: only for feeds that somebody follows here; the rest is another instance's work. */
+    forAll: boolean;
     logger: Logger;
   };
   #timer: NodeJS.Timeout | undefined;
@@ -52,6 +54,8 @@ export class Upkeep {
     checks: WebhookChecks;
     /** Days for which changes are kept. */
     retentionDays: number;
+    /** False: only for feeds that somebody follows here; the rest is another instance's work. */
+    forAll: boolean;
     logger: Logger;
   }) {
     this.#deps = deps;
@@ -110,7 +114,7 @@ export class Upkeep {
         state === 'lost' ? checks.replace(id, this.#closing.signal) : checks.check(id, this.#closing.signal),
       );
     }
-    if (Date.now() - this.#prunedAt > pruneIntervalMs) {
+    if (this.#deps.forAll && Date.now() - this.#prunedAt > pruneIntervalMs) {
       this.#prunedAt = Date.now();
       this.#work('prune', async () => void (await log.prune(retentionDays)));
     }
@@ -122,10 +126,18 @@ export class Upkeep {
        WHERE state = 'active' AND connection_id IS NOT NULL
          AND (drain_holder IS NULL OR drain_lease_until < clock_timestamp())
          AND (drain_not_before IS NULL OR drain_not_before < clock_timestamp())
+         AND ($6 OR feed_id = ANY($1))
          AND (drain_wanted_at IS NOT NULL OR drain_holder IS NOT NULL OR last_drained_at IS NULL OR last_drained_at < $2
               OR last_drained_at < clock_timestamp() - make_interval(secs => CASE WHEN feed_id = ANY($1) THEN $3::float8 ELSE $4::float8 END))
        LIMIT $5`,
-      [listened, this.#startedAt, drainSeconds.listened, drainSeconds.idle, maxStartedPerTick],
+      [
+        listened,
+        this.#startedAt,
+        drainSeconds.listened,
+        drainSeconds.idle,
+        maxStartedPerTick,
+        this.#deps.forAll,
+      ],
     );
     return rows.map(({ id }) => id);
   }
@@ -135,7 +147,7 @@ export class Upkeep {
       `UPDATE webhooks SET check_lease_until = clock_timestamp() + make_interval(secs => $5)
        WHERE id IN (
          SELECT id FROM webhooks
-         WHERE (check_lease_until IS NULL OR check_lease_until < clock_timestamp())
+         WHERE (check_lease_until IS NULL OR check_lease_until < clock_timestamp()) AND ($7 OR feed_id = ANY($1))
            AND (state = 'lost' OR state = 'active' AND (checked_at IS NULL OR checked_at < $2
                 OR checked_at < clock_timestamp() - make_interval(secs => CASE WHEN feed_id = ANY($1) THEN $3::float8 ELSE $4::float8 END)))
          LIMIT $6 FOR UPDATE SKIP LOCKED
@@ -147,6 +159,7 @@ export class Upkeep {
         checkSeconds.idle,
         checkLeaseSeconds,
         maxStartedPerTick,
+        this.#deps.forAll,
       ],
     );
     return rows;

@@ -35,6 +35,8 @@ export interface WebhooksDeps {
   publicUrl: string;
   apiUrl: string;
   retentionDays: number;
+  /** Whether this process looks after webhooks that nobody follows here. */
+  forAll: boolean;
   clock: Clock;
   logger: Logger;
 }
