@@ -28,9 +28,8 @@ export const connectionName = z
   )
   .refine((name) => !name.includes('\0'), 'Connection name must not contain a NUL character');
 
-/** What may stand in an HTTP Basic header: no control characters. */
-// eslint-disable-next-line no-control-regex -- the control characters are what is looked for
-const printable = (text: string) => !/[\u0000-\u001f\u007f]/.test(text);
+/** The characters that OAuth allows in client credentials (RFC 6749, appendix A). */
+const printable = (text: string) => /^[\x20-\x7e]*$/.test(text);
 
 export const clientId = z
   .string({ error: clientIdMissing })
@@ -41,7 +40,7 @@ export const clientId = z
   )
   .refine(
     (id) => printable(id) && !id.includes(':'),
-    'Client ID must not contain a colon or control characters',
+    'Client ID must consist of printable ASCII characters, without a colon',
   );
 
 export const clientSecret = z
@@ -51,7 +50,7 @@ export const clientSecret = z
     (secret) => secret.length <= maxCredentialLength,
     `Client secret must not exceed ${maxCredentialLength} characters`,
   )
-  .refine(printable, 'Client secret must not contain control characters');
+  .refine(printable, 'Client secret must consist of printable ASCII characters');
 
 /** The one description of a connection's required properties, for the API and for configuration files. */
 export const newConnection = z.object({

@@ -1,4 +1,4 @@
-import { AuthorizationCode } from 'simple-oauth2';
+import { AuthorizationCode, type ModuleOptions } from 'simple-oauth2';
 import { z } from 'zod';
 import type { ProblemCode } from './problem.ts';
 
@@ -56,7 +56,7 @@ export class OAuthClient {
     const { origin, pathname } = new URL(oauthUrl);
     const path = `${pathname.replace(/\/+$/, '')}/oauth2/v1`;
     this.#authorizeUrl = `${origin}${path}/authorize`;
-    this.#client = new AuthorizationCode({
+    this.#client = createClient({
       client: { id: credentials.clientId, secret: credentials.clientSecret },
       auth: {
         tokenHost: origin,
@@ -141,6 +141,15 @@ export class OAuthClient {
       refreshExpiresIn: data.refresh_expires_in ?? null,
       scopes: data.scope.split(' ').filter(Boolean),
     };
+  }
+}
+
+/** The library's own words about a faulty configuration quote the client secret, so they go no further. */
+function createClient(options: ModuleOptions): AuthorizationCode {
+  try {
+    return new AuthorizationCode(options);
+  } catch {
+    throw new Error('The OAuth client refuses its configuration.');
   }
 }
 
