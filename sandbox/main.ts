@@ -11,7 +11,7 @@ async function main(): Promise<void> {
   }
   const sandbox = await createSandbox({
     port,
-    host: SANDBOX_HOST || '127.0.0.1',
+    host: SANDBOX_HOST || 'localhost',
     dataDir: SANDBOX_DATA_DIR || undefined,
     size: 'full',
   });

@@ -18,7 +18,7 @@ import { disconnect, type DisconnectReport } from './connections/disconnect.ts';
 import { OAuthClient, type Credentials } from './connections/oauth-client.ts';
 import { SecretCipher } from './connections/secret-cipher.ts';
 import { Upstream } from './connections/upstream.ts';
-import { createDataSource, migrate } from './database/data-source.ts';
+import { connectDatabase, createDataSource, migrate } from './database/data-source.ts';
 import type { Logger } from './logger.ts';
 import { RecordReads } from './records/record-reads.ts';
 import { Webhooks } from './webhooks/webhooks.ts';
@@ -62,7 +62,7 @@ export async function createApp(
   { logger, clock }: { logger: Logger; clock: Clock },
 ): Promise<App> {
   const database = createDataSource(config.databaseUrl, config.databasePoolSize);
-  await database.initialize();
+  await connectDatabase(database);
   await migrate(database);
 
   const keys = new ApiKeys(database);

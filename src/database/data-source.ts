@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { DataSource } from 'typeorm';
 import { ConnectionEntity } from '../connections/connection.entity.ts';
 import { Initial1764000000000 } from './migrations/1764000000000-initial.ts';
@@ -26,6 +27,30 @@ export function createDataSource(url: string, poolSize = 10): DataSource {
     applicationName: 'omnera-calendly-connections',
     extra: { connectionTimeoutMillis: connectTimeoutMs, statement_timeout: 30_000 },
   });
+}
+
+/** A database that is starting or restarting is waited for this long, in milliseconds. */
+const startTimeoutMs = 20_000;
+const startRetryMs = 500;
+
+/** Connects, giving a database that starts at the same time as we do the time to come up. */
+export async function connectDatabase(database: DataSource): Promise<void> {
+  const giveUpAt = performance.now() + startTimeoutMs;
+  for (;;) {
+    try {
+      await database.initialize();
+      return;
+    } catch (error) {
+      if (performance.now() > giveUpAt || !isPassing(error)) throw error;
+      await delay(startRetryMs);
+    }
+  }
+}
+
+/** Refused or timed-out connections and "the database system is starting up"; a wrong password is not passing. */
+function isPassing(error: unknown): boolean {
+  const text = error instanceof Error ? `${error.message} ${'code' in error ? String(error.code) : ''}` : '';
+  return /ECONNREFUSED|ECONNRESET|ETIMEDOUT|timeout|terminated|57P03/.test(text);
 }
 
 /** Any number that only we use: instances that start together migrate one after the other. */
