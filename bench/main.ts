@@ -13,9 +13,9 @@ import { grantToken } from '../test/support/sandbox-grant.ts';
 
 const connections = 50;
 /** Code is compiled for speed after some thousand calls, which a slow server needs longer for. */
-const warmUp = { requests: 4_000, sliceMs: 500, maxMs: 5_000 };
+const warmUp = { requests: 3_000, sliceMs: 500, maxMs: 3_000 };
 const rounds = 5;
-const roundMs = 800;
+const roundMs = 600;
 
 const help = `Usage: npm run bench -- [scenario...] [--profile <folder>]
 
