@@ -117,7 +117,7 @@ async function startSandbox(
   signal: AbortSignal,
 ): Promise<SandboxProcess> {
   const wish = { port: config.sandboxPort, isChosen: config.sandboxPortIsChosen, variable: 'SANDBOX_PORT' };
-  const port = await portFor(wish, '127.0.0.1', [serverPort]);
+  const port = await portFor(wish, 'localhost', [serverPort]);
   if (port !== wish.port && wish.port !== 0)
     progress.note(`Port ${wish.port} is taken: the sandbox listens on ${port}`);
   const sandbox = await progress.step(
