@@ -9,10 +9,10 @@ const ground = ['config.ts', 'errors.ts', 'logger.ts', 'clock.ts'];
 const mayImport = {
   calendly: [],
   access: [],
-  connections: ['calendly', 'access'],
+  connections: ['calendly', 'access', 'database/notifications.ts'],
   bases: ['calendly', 'access', 'connections'],
   records: ['calendly', 'access', 'connections', 'bases'],
-  changes: ['calendly', 'access', 'connections'],
+  changes: ['calendly', 'access', 'connections', 'database/notifications.ts'],
   webhooks: ['calendly', 'access', 'connections', 'bases', 'changes'],
   database: ['calendly', 'connections', 'changes', 'webhooks'],
   local: ['app.ts'],

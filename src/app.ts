@@ -19,6 +19,7 @@ import { OAuthClient, type Credentials } from './connections/oauth-client.ts';
 import { SecretCipher } from './connections/secret-cipher.ts';
 import { Upstream } from './connections/upstream.ts';
 import { connectDatabase, createDataSource, migrate } from './database/data-source.ts';
+import { Notifications } from './database/notifications.ts';
 import type { Logger } from './logger.ts';
 import { RecordReads } from './records/record-reads.ts';
 import { Webhooks } from './webhooks/webhooks.ts';
@@ -108,7 +109,8 @@ export async function createApp(
   const recordReads = new RecordReads({ clock });
 
   const changeLog = new ChangeLog(database);
-  const changeFeeds = new ChangeFeeds({ database, databaseUrl: config.databaseUrl, log: changeLog, logger });
+  const notifications = new Notifications({ databaseUrl: config.databaseUrl, logger });
+  const changeFeeds = new ChangeFeeds({ database, notifications, log: changeLog, logger });
   const connectionWatch = new ConnectionWatch({ database, logger });
   const webhooks = new Webhooks({
     database,
@@ -126,6 +128,7 @@ export async function createApp(
     logger,
   });
   changeFeeds.start();
+  notifications.start();
   webhooks.start();
 
   let closing = false;
@@ -158,6 +161,7 @@ export async function createApp(
       await webhooks.close();
       connectionWatch.close();
       await changeFeeds.close();
+      await notifications.close();
       rateLimit.close();
       await transport.close();
       await database.destroy();

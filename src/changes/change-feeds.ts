@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import type { Notifications } from '../database/notifications.ts';
 import type { Logger } from '../logger.ts';
 import type { ChangeLog } from './change-log.ts';
 import { Doorbell } from './doorbell.ts';
@@ -22,12 +23,12 @@ export class ChangeFeeds {
   readonly #followed = new Map<number, Followed>();
   #poll: NodeJS.Timeout | undefined;
 
-  constructor(deps: { database: DataSource; databaseUrl: string; log: ChangeLog; logger: Logger }) {
+  constructor(deps: { database: DataSource; notifications: Notifications; log: ChangeLog; logger: Logger }) {
     this.#log = deps.log;
     this.#logger = deps.logger;
     this.#doorbell = new Doorbell({
       database: deps.database,
-      databaseUrl: deps.databaseUrl,
+      notifications: deps.notifications,
       logger: deps.logger,
       onRing: (feedId) => this.#wake(feedId),
       onListening: () => this.#wakeAll(),
@@ -35,7 +36,6 @@ export class ChangeFeeds {
   }
 
   start(): void {
-    this.#doorbell.start();
     this.#poll = setInterval(() => this.#wakeAll(), pollIntervalMs);
   }
 
@@ -72,7 +72,7 @@ export class ChangeFeeds {
 
   async close(): Promise<void> {
     clearInterval(this.#poll);
-    await this.#doorbell.close();
+    this.#doorbell.close();
     await Promise.all(
       [...this.#followed.values()].map(async ({ reader }) => (await reader.catch(() => null))?.catchUp()),
     );
