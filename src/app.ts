@@ -12,9 +12,10 @@ import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { AccessTokens } from './connections/access-tokens.ts';
 import { AuthorizationFlows } from './connections/authorization-flows.ts';
+import { ConnectionLifecycle } from './connections/connection-lifecycle.ts';
 import { ConnectionSecrets } from './connections/connection-secrets.ts';
 import { Connections } from './connections/connections.ts';
-import { disconnect, type DisconnectReport } from './connections/disconnect.ts';
+import { GrantEnding } from './connections/grant-ending.ts';
 import { OAuthClient, type Credentials } from './connections/oauth-client.ts';
 import { SecretCipher } from './connections/secret-cipher.ts';
 import { Upstream } from './connections/upstream.ts';
@@ -39,7 +40,9 @@ export interface App {
   database: DataSource;
   keys: ApiKeys;
   connections: Connections;
+  lifecycle: ConnectionLifecycle;
   flows: AuthorizationFlows;
+  tokens: AccessTokens;
   upstream: Upstream;
   baseSchemas: BaseSchemas;
   recordReads: RecordReads;
@@ -47,8 +50,6 @@ export interface App {
   changeFeeds: ChangeFeeds;
   connectionWatch: ConnectionWatch;
   webhooks: Webhooks;
-  /** Ends a connection's grant. */
-  disconnect(connectionId: number): Promise<DisconnectReport>;
   isClosing(): boolean;
   /** Closes in the reverse order of building: nothing is closed that something open still needs. */
   close(): Promise<void>;
@@ -100,8 +101,8 @@ export async function createApp(
         deadline: clock.now() + accountDeadlineMs,
         meter: new CallMeter(),
       });
-      const account = await api.whoAmI();
-      await connections.setAccount(connectionId, { id: account.id, email: account.email ?? null });
+      const connection = await connections.get(connectionId);
+      await connections.recordIdentity(connection, await api.whoAmI());
     },
   });
 
@@ -127,6 +128,14 @@ export async function createApp(
     clock,
     logger,
   });
+  const grants = new GrantEnding({
+    database,
+    secrets,
+    oauth,
+    releaseWebhooks: (connectionId) => webhooks.releaseConnection(connectionId),
+    logger,
+  });
+  const lifecycle = new ConnectionLifecycle({ database, connections, secrets, grants, logger });
   changeFeeds.start();
   notifications.start();
   webhooks.start();
@@ -139,7 +148,9 @@ export async function createApp(
     database,
     keys,
     connections,
+    lifecycle,
     flows,
+    tokens,
     upstream,
     baseSchemas,
     recordReads,
@@ -147,14 +158,6 @@ export async function createApp(
     changeFeeds,
     connectionWatch,
     webhooks,
-    disconnect: (connectionId) =>
-      disconnect(connectionId, {
-        database,
-        secrets,
-        oauth,
-        logger,
-        releaseWebhooks: (id) => webhooks.releaseConnection(id),
-      }),
     isClosing: () => closing,
     async close() {
       closing = true;

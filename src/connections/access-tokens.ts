@@ -104,14 +104,25 @@ export class AccessTokens {
   async current(connectionId: number): Promise<AccessToken> {
     const row = await this.#read(connectionId);
     const lifeMs = this.#lifeMs(row);
-    if (lifeMs > refreshAheadMs) return this.#open(connectionId, row);
+    if (lifeMs > refreshAheadMs) return this.#openOrGiveUp(connectionId, row);
     try {
       return await this.refresh(connectionId, row.token_generation);
     } catch (error) {
       const transient = error instanceof AppError && error.code === 'UPSTREAM_UNAVAILABLE';
-      if (transient && lifeMs > 0) return this.#open(connectionId, row);
+      if (transient && lifeMs > 0) return this.#openOrGiveUp(connectionId, row);
       throw error;
     }
+  }
+
+  /**
+   * A refresh on demand: afterwards the pair of now is void. Whoever asks at the same time shares it.
+   * @throws AppError CONNECTION_NOT_FOUND, CONNECTION_NOT_CONNECTED, UPSTREAM_UNAVAILABLE
+   */
+  async rotate(connectionId: number): Promise<void> {
+    const { token_generation: generation } = await this.#read(connectionId);
+    const token = await this.refresh(connectionId, generation);
+    // What was under way when we looked may have been the refresh of the generation before.
+    if (token.generation <= generation) await this.refresh(connectionId, generation);
   }
 
   /** A pair newer than `generation`, whoever fetches it. */
@@ -244,14 +255,18 @@ export class AccessTokens {
     });
     if (stored) return { value: answer.accessToken, generation: claim.generation + 1 };
     // Disconnected, changed or overtaken meanwhile: the pair belongs to nobody.
-    await client.revoke(answer.accessToken);
+    await client.revokePair(answer);
     const row = await this.#read(connectionId);
     if (row.token_generation > claim.generation) return this.#open(connectionId, row);
     throw unavailable(connectionId, 'The connection changed while its access token was refreshed');
   }
 
   /** One more look for a newer pair, then the state `error`. */
-  async #giveUp(connectionId: number, claim: Claim, problem: ProblemCode): Promise<AccessToken> {
+  async #giveUp(
+    connectionId: number,
+    claim: Pick<Claim, 'generation' | 'epoch'>,
+    problem: ProblemCode,
+  ): Promise<AccessToken> {
     const row = await this.#read(connectionId);
     if (row.token_generation > claim.generation) return this.#open(connectionId, row);
     await recordProblem(this.#database.manager, { id: connectionId, epoch: claim.epoch }, problem, [
@@ -284,6 +299,17 @@ export class AccessTokens {
 
   #lifeMs(row: TokenRow): number {
     return (row.access_token_expires_at?.getTime() ?? 0) - this.#clock.now();
+  }
+
+  /** A stored token that can't be decrypted will not be so the next time either. */
+  async #openOrGiveUp(connectionId: number, row: TokenRow): Promise<AccessToken> {
+    try {
+      return this.#open(connectionId, row);
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'SECRET_UNREADABLE') throw error;
+      const seen = { generation: row.token_generation, epoch: row.epoch };
+      return this.#giveUp(connectionId, seen, 'SECRET_UNREADABLE');
+    }
   }
 
   #open(connectionId: number, row: TokenRow): AccessToken {

@@ -225,7 +225,7 @@ export class AuthorizationFlows {
       throw error;
     }
     if (!(await this.#storeGrant(flow, answer))) {
-      await client.revoke(answer.accessToken);
+      await client.revokePair(answer);
       return { kind: 'superseded', connection: await connections.find(connection.id) };
     }
     logger.info({ connectionId: connection.id, startedBy: flow.started_by }, 'connection connected');

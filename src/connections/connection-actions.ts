@@ -5,8 +5,8 @@ export const connectionActions = {
   CONNECT: 'Grant access for the first time: connectConnection.',
   RECONNECT: 'Grant access again: connectConnection.',
   DISCONNECT: 'Give up the grant: disconnectConnection.',
-  TEST: 'Ask the service whether the tokens work.',
-  UPDATE_CREDENTIALS: 'Enter the client id or secret again.',
+  TEST: 'Ask the service whether the tokens work: testConnection.',
+  UPDATE_CREDENTIALS: 'Enter the client id or secret again: updateConnection.',
 } as const;
 
 export type ConnectionAction = keyof typeof connectionActions;

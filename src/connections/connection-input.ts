@@ -52,12 +52,25 @@ export const clientSecret = z
   )
   .refine(printable, 'Client secret must consist of printable ASCII characters');
 
+/** What is shown of a client secret. Written back, it keeps the stored one. */
+export const maskedSecret = '***';
+
 /** The one description of a connection's required properties, for the API and for configuration files. */
 export const newConnection = z.object({
   type: connectionType,
   name: connectionName,
   clientId,
-  clientSecret,
+  clientSecret: clientSecret.refine((secret) => secret !== maskedSecret, clientSecretMissing),
 });
 
 export type NewConnection = z.infer<typeof newConnection>;
+
+/** What may be changed of a connection; what is left out stays as it is. */
+export const connectionUpdate = z.object({
+  type: z
+    .literal('calendly', { error: 'Connection type cannot be changed. Create a new connection instead.' })
+    .nullish(),
+  name: connectionName.nullish(),
+  clientId: clientId.nullish(),
+  clientSecret: clientSecret.nullish(),
+});

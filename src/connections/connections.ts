@@ -1,6 +1,7 @@
 import { QueryFailedError, type DataSource, type EntityManager, type Repository } from 'typeorm';
 import { connectionNotFound } from '../access/caller.ts';
 import type { Caller } from '../access/caller.ts';
+import type { WhoAmI } from '../calendly/wire.ts';
 import { AppError } from '../errors.ts';
 import { ConnectionEntity, type ConnectionState } from './connection.entity.ts';
 import type { NewConnection } from './connection-input.ts';
@@ -10,7 +11,7 @@ import { problems, type ProblemCode } from './problem.ts';
 /** More connections than this are refused; it also bounds the list, which has no pages. */
 export const maxConnections = 1_000;
 
-/** Connections as rows: created, found, listed, renamed. What moves their state lives in flows and access tokens. */
+/** Connections as rows: created, found, listed, edited. What moves their state lives in flows, tokens and lifecycle. */
 export class Connections {
   readonly #database: DataSource;
   readonly #repository: Repository<ConnectionEntity>;
@@ -49,18 +50,31 @@ export class Connections {
     }
   }
 
-  /** @throws AppError NAME_TAKEN, CONNECTION_NOT_FOUND */
-  async rename(id: number, name: string): Promise<ConnectionEntity> {
+  /** Writes what does not touch the grant, where it differs. @throws AppError NAME_TAKEN */
+  async edit(
+    connection: ConnectionEntity,
+    { name, requestedScopes }: Pick<ConnectionEntity, 'name' | 'requestedScopes'>,
+  ): Promise<void> {
     try {
-      await this.#repository.update({ id }, { name, updatedAt: () => 'now()' });
+      await this.#database.query(
+        `UPDATE connections SET name = $2, requested_scopes = $3, updated_at = now()
+         WHERE id = $1 AND (name, requested_scopes) IS DISTINCT FROM ($2, $3::text[])`,
+        [connection.id, name, requestedScopes],
+      );
     } catch (error) {
       throw nameTaken(error, name) ?? error;
     }
-    return this.get(id);
   }
 
-  async setAccount(id: number, account: { id: string; email: string | null }): Promise<void> {
-    await this.#repository.update({ id }, { accountId: account.id, accountEmail: account.email });
+  /** Stores what the upstream says of a grant, unless it has ended or a newer flow has begun since it was read. */
+  async recordIdentity(connection: Pick<ConnectionEntity, 'id' | 'epoch'>, who: WhoAmI): Promise<void> {
+    await this.#database.query(
+      `UPDATE connections
+       SET account_id = $3, account_email = $4, granted_scopes = coalesce($5, granted_scopes), updated_at = now()
+       WHERE id = $1 AND epoch = $2 AND state = 'connected'
+         AND (account_id, account_email, granted_scopes) IS DISTINCT FROM ($3, $4, coalesce($5::text[], granted_scopes))`,
+      [connection.id, connection.epoch, who.id, who.email ?? null, who.scopes ?? null],
+    );
   }
 
   async find(id: number): Promise<ConnectionEntity | null> {

@@ -108,8 +108,16 @@ export class OAuthClient {
     );
   }
 
-  /** Best effort: the provider documents no such endpoint. @returns whether it confirmed. */
-  async revoke(token: string): Promise<boolean> {
+  /** Best effort: the provider documents no such endpoint. @returns whether it confirmed both. */
+  async revokePair({
+    accessToken,
+    refreshToken,
+  }: Pick<TokenAnswer, 'accessToken' | 'refreshToken'>): Promise<boolean> {
+    const revoked = await this.#revoke(accessToken);
+    return (refreshToken === null || (await this.#revoke(refreshToken))) && revoked;
+  }
+
+  async #revoke(token: string): Promise<boolean> {
     try {
       await this.#client.createToken({ access_token: token }).revoke('access_token', { json: false });
       return true;

@@ -1,23 +1,13 @@
 import { encodeGlobalID } from '@pothos/plugin-relay';
 import { builder } from '../graphql/builder.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
-import {
-  ConnectionNotConnected,
-  ConnectionNotFound,
-  NameTaken,
-  withTypedErrors,
-} from '../graphql/error-types.ts';
-import { InvalidInput } from '../graphql/invalid-input.ts';
 import { beforeLookups } from '../graphql/pending-work.ts';
-import { validatedBy } from '../graphql/validated-by.ts';
 import { connectionNotFound } from '../access/caller.ts';
-import { AppError } from '../errors.ts';
 import { connectionStates, type ConnectionEntity, type ConnectionState } from './connection.entity.ts';
-import { connectionId, newConnection } from './connection-input.ts';
+import { connectionId } from './connection-input.ts';
 import { availableActions, connectionActions } from './connection-actions.ts';
-import type { DisconnectReport } from './disconnect.ts';
 import { problems } from './problem.ts';
-import { missingScopes, requestedScopes, scopePresets, type ScopePreset } from './scopes.ts';
+import { missingScopes, scopePresets, type ScopePreset } from './scopes.ts';
 
 const ConnectionTypeEnum = builder.enumType('ConnectionType', {
   description: 'The service that a connection leads to.',
@@ -53,7 +43,7 @@ const ConnectionActionEnum = builder.enumType('ConnectionAction', {
   ) as Record<keyof typeof connectionActions, { description: string }>,
 });
 
-const ScopePresetEnum = builder.enumType('ScopePreset', {
+export const ScopePresetEnum = builder.enumType('ScopePreset', {
   description: 'How much access a connection asks for. Ask for no more than you need.',
   values: Object.fromEntries(
     Object.entries(scopePresets).map(([preset, scopes]) => [
@@ -70,7 +60,7 @@ const ProblemCodeEnum = builder.enumType('ConnectionProblemCode', {
   ) as Record<keyof typeof problems, { description: string }>,
 });
 
-const ConnectionProblemRef = builder
+export const ConnectionProblemRef = builder
   .objectRef<{ code: keyof typeof problems; message: string }>('ConnectionProblem')
   .implement({
     description: 'Why a connection does not work, and what to do.',
@@ -86,7 +76,7 @@ const ConnectionProblemRef = builder
     }),
   });
 
-const CalendlyAccountRef = builder
+export const CalendlyAccountRef = builder
   .objectRef<{ id: string; email: string | null }>('CalendlyAccount')
   .implement({
     description: 'The Calendly user who granted access.',
@@ -226,215 +216,24 @@ builder.queryFields((t) => ({
 }));
 
 /** @throws AppError CONNECTION_NOT_FOUND for what is missing and for what is out of the caller's reach alike. */
-async function visibleConnection(id: number, { app, caller }: GraphQLContext): Promise<ConnectionEntity> {
+export async function visibleConnection(
+  id: number,
+  { app, caller }: GraphQLContext,
+): Promise<ConnectionEntity> {
   if (!caller.sees(id)) throw connectionNotFound(id);
   return app.connections.get(id);
 }
 
-const CreateConnectionInput = builder.inputType('CreateConnectionInput', {
-  description:
-    'A new connection. Everything that is required is checked at once, so that a form can show all faults.',
-  fields: (t) => ({
-    type: t.string({ description: 'Required. Exactly `calendly`.' }),
-    name: t.string({
-      description: 'Required. A label for people, 1 to 100 characters, unique on this server.',
-    }),
-    clientId: t.string({
-      description: "Required. The client ID of the OAuth integration in Calendly's Developer Hub.",
-    }),
-    clientSecret: t.string({
-      description:
-        'Required. The client secret that belongs to it. Encrypted before it is stored, and never shown again.',
-    }),
-    scopes: t.field({
-      type: ScopePresetEnum,
-      defaultValue: 'WITH_WEBHOOKS',
-      description: 'How much access to ask for.',
-    }),
-    withEmail: t.boolean({
-      defaultValue: false,
-      description: "Also ask for the account's e-mail address, to show who granted access.",
-    }),
-  }),
-});
-
-const CreateConnectionSuccess = builder
-  .objectRef<{ connection: ConnectionEntity }>('CreateConnectionSuccess')
-  .implement({
-    description: 'The connection was created. Its state is CONFIGURED: run connectConnection next.',
+/** The input of a mutation that only needs to know which connection. */
+export function connectionChoice(name: string, description: string) {
+  return builder.inputType(name, {
+    description,
     fields: (t) => ({
-      connection: t.field({
-        type: CalendlyConnectionRef,
-        description: 'The new connection.',
-        resolve: (result) => result.connection,
-      }),
-    }),
-  });
-
-builder.mutationField('createConnection', (t) =>
-  t.field({
-    type: CreateConnectionSuccess,
-    authScopes: { role: 'admin' },
-    args: {
-      input: t.arg({
-        type: CreateConnectionInput,
+      connection: t.int({
         required: true,
-        description: 'The new connection.',
-        validate: validatedBy(newConnection.loose()),
-      }),
-    },
-    description: 'Saves the credentials of an OAuth integration. For admins.',
-    errors: { types: [InvalidInput, NameTaken] },
-    resolve: (_root, { input }, { app }) =>
-      withTypedErrors(async () => {
-        const fields = newConnection.parse(input);
-        const connection = await app.connections.create({
-          ...fields,
-          requestedScopes: requestedScopes(
-            (input.scopes as ScopePreset | null) ?? 'WITH_WEBHOOKS',
-            input.withEmail ?? false,
-          ),
-        });
-        return { connection };
-      }),
-  }),
-);
-
-const ConnectConnectionInput = builder.inputType('ConnectConnectionInput', {
-  description: 'Which connection to authorize.',
-  fields: (t) => ({
-    connection: t.int({
-      required: true,
-      description: 'The number of the connection.',
-      validate: { schema: connectionId },
-    }),
-    redirectTo: t.string({
-      description:
-        'Where the last page leads back to. Its origin must be our own or one of ALLOWED_REDIRECT_ORIGINS.',
-      validate: { maxLength: [2_000, { message: 'redirectTo must not exceed 2000 characters' }] },
-    }),
-  }),
-});
-
-const ConnectConnectionSuccess = builder
-  .objectRef<{ authorizationUrl: string; expiresAt: Date; connection: ConnectionEntity }>(
-    'ConnectConnectionSuccess',
-  )
-  .implement({
-    description: 'Open `authorizationUrl` in a browser, or hand it to the owner of the account.',
-    fields: (t) => ({
-      authorizationUrl: t.exposeString('authorizationUrl', { description: 'A link that opens once.' }),
-      expiresAt: t.field({
-        type: 'DateTime',
-        description: 'Until when the whole flow must be finished: ten minutes from now.',
-        resolve: (result) => result.expiresAt,
-      }),
-      connection: t.field({
-        type: CalendlyConnectionRef,
-        description: 'The connection as it is now.',
-        resolve: (result) => result.connection,
+        description: 'The number of the connection.',
+        validate: { schema: connectionId },
       }),
     }),
   });
-
-builder.mutationField('connectConnection', (t) =>
-  t.field({
-    type: ConnectConnectionSuccess,
-    authScopes: { role: 'admin' },
-    args: {
-      input: t.arg({ type: ConnectConnectionInput, required: true, description: 'Which connection.' }),
-    },
-    description:
-      'Begins the OAuth flow. A flow that was begun earlier for the same connection ends with that. For admins.',
-    errors: { types: [InvalidInput, ConnectionNotFound] },
-    resolve: (_root, { input }, context) =>
-      withTypedErrors(async () => {
-        const redirectTo = allowedRedirect(
-          input.redirectTo ?? null,
-          context.app.config.publicUrl,
-          context.app.config.allowedRedirectOrigins,
-        );
-        const connection = await visibleConnection(input.connection, context);
-        return { ...(await context.app.flows.begin(connection, context.caller, redirectTo)), connection };
-      }),
-  }),
-);
-
-function allowedRedirect(
-  redirectTo: string | null,
-  publicUrl: string,
-  allowedOrigins: string[],
-): string | null {
-  if (redirectTo === null) return null;
-  const url = URL.canParse(redirectTo) ? new URL(redirectTo) : null;
-  const isWeb = url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
-  if (isWeb && [new URL(publicUrl).origin, ...allowedOrigins].includes(url.origin)) return url.href;
-  throw new InvalidInput([
-    {
-      path: ['redirectTo'],
-      message: 'redirectTo must be a URL of this server or of an origin in ALLOWED_REDIRECT_ORIGINS',
-    },
-  ]);
 }
-
-const DisconnectConnectionInput = builder.inputType('DisconnectConnectionInput', {
-  description: 'Which connection to disconnect.',
-  fields: (t) => ({
-    connection: t.int({
-      required: true,
-      description: 'The number of the connection.',
-      validate: { schema: connectionId },
-    }),
-  }),
-});
-
-const DisconnectConnectionSuccess = builder
-  .objectRef<DisconnectReport & { connection: ConnectionEntity }>('DisconnectConnectionSuccess')
-  .implement({
-    description:
-      'The tokens are forgotten here in any case. The other fields say what the upstream confirmed.',
-    fields: (t) => ({
-      connection: t.field({
-        type: CalendlyConnectionRef,
-        description: 'The connection as it is now.',
-        resolve: (result) => result.connection,
-      }),
-      tokensRevoked: t.exposeBoolean('tokensRevoked', {
-        description:
-          'Whether the service confirmed that the tokens are dead. If not, access can be removed in the account settings there.',
-      }),
-      webhooksDeleted: t.exposeInt('webhooksDeleted', {
-        description: 'Webhooks that were deleted at the service.',
-      }),
-      webhooksFailed: t.exposeInt('webhooksFailed', {
-        description: 'Webhooks whose deletion was not confirmed; they end by themselves within seven days.',
-      }),
-    }),
-  });
-
-builder.mutationField('disconnectConnection', (t) =>
-  t.field({
-    type: DisconnectConnectionSuccess,
-    authScopes: { role: 'admin' },
-    args: {
-      input: t.arg({ type: DisconnectConnectionInput, required: true, description: 'Which connection.' }),
-    },
-    description: 'Gives up the grant: webhooks are deleted, tokens revoked, then forgotten. For admins.',
-    errors: { types: [InvalidInput, ConnectionNotFound, ConnectionNotConnected] },
-    resolve: (_root, { input }, context) =>
-      withTypedErrors(async () => {
-        const before = await visibleConnection(input.connection, context);
-        if (before.state !== 'connected' && before.state !== 'error') {
-          throw new AppError(
-            'CONNECTION_NOT_CONNECTED',
-            `Connection ${before.id} is ${before.state}: there is no grant to give up.`,
-            {
-              details: { connectionId: before.id, state: before.state.toUpperCase() },
-            },
-          );
-        }
-        const report = await context.app.disconnect(before.id);
-        return { ...report, connection: await context.app.connections.get(before.id) };
-      }),
-  }),
-);

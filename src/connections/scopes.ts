@@ -14,6 +14,16 @@ export function requestedScopes(preset: ScopePreset, withEmail: boolean): string
   return withEmail ? [...scopePresets[preset], emailScope] : [...scopePresets[preset]];
 }
 
+/** The scopes to ask for when the preset, the e-mail or both are chosen anew; null keeps the present choice. */
+export function changedScopes(
+  present: readonly string[],
+  preset: ScopePreset | null,
+  withEmail: boolean | null,
+): string[] {
+  const scopes = preset === null ? present.filter((scope) => scope !== emailScope) : scopePresets[preset];
+  return (withEmail ?? present.includes(emailScope)) ? [...scopes, emailScope] : [...scopes];
+}
+
 export function missingScopes(requested: readonly string[], granted: readonly string[]): string[] {
   return requested.filter((scope) => !granted.includes(scope));
 }

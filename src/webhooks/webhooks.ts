@@ -173,6 +173,11 @@ export class Webhooks {
       `UPDATE webhooks SET state = 'failed', ended_at = clock_timestamp() WHERE connection_id = $1 AND state = 'creating'`,
       [connectionId],
     );
+    await this.#deps.database.query(
+      `UPDATE webhooks SET mac_secret_envelope = NULL
+       WHERE connection_id = $1 AND mac_secret_envelope IS NOT NULL AND state IN ('deleted', 'failed')`,
+      [connectionId],
+    );
     return released;
   }
 

@@ -59,6 +59,22 @@ describe('createConnection', () => {
     for (const row of rows) expect(row['client_secret']).toMatch(/^v1\.test\./);
   });
 
+  test('CONN-CALENDLY-002 refuses invalid credentials with a clear error about the credentials', async () => {
+    const before = await app.database.query('SELECT count(*) FROM connections');
+    const { data } = await app.graphql(createConnection, {
+      input: { ...valid, clientId: '', clientSecret: '' },
+    });
+    expect(data.createConnection).toMatchObject({
+      __typename: 'InvalidInputError',
+      code: 'INVALID_INPUT',
+      faults: [
+        { path: ['clientId'], message: 'Client ID must be at least 1 character' },
+        { path: ['clientSecret'], message: 'Client secret is required and cannot be empty' },
+      ],
+    });
+    expect(await app.database.query('SELECT count(*) FROM connections')).toEqual(before);
+  });
+
   test.each([
     [{ ...valid, type: 'airtable' }, 'type', "Type must be exactly 'calendly'"],
     [{ ...valid, type: undefined }, 'type', "Type must be exactly 'calendly'"],
@@ -71,7 +87,8 @@ describe('createConnection', () => {
     [{ ...valid, clientId: undefined }, 'clientId', 'Client ID must be at least 1 character'],
     [{ ...valid, clientSecret: '' }, 'clientSecret', 'Client secret is required and cannot be empty'],
     [{ ...valid, clientSecret: undefined }, 'clientSecret', 'Client secret is required and cannot be empty'],
-  ])('CONN-CALENDLY-002 refuses %j with a clear message at %s', async (input, field, message) => {
+    [{ ...valid, clientSecret: '***' }, 'clientSecret', 'Client secret is required and cannot be empty'],
+  ])('%j is refused with a clear message at %s', async (input, field, message) => {
     const before = await app.database.query('SELECT count(*) FROM connections');
     const { data } = await app.graphql(createConnection, { input });
     expect(data.createConnection).toEqual({

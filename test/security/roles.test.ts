@@ -11,8 +11,10 @@ const place = { connection: missing, baseId: 'appABC123', tableId: 'tblDEF456' }
 /** The least role for each mutation, and an input that does no harm. */
 const mutations: Record<string, [Role, object]> = {
   createConnection: ['admin', { type: 'nonsense' }],
-  updateConnection: ['admin', { id: missing }],
-  deleteConnection: ['admin', { id: missing }],
+  updateConnection: ['admin', { connection: missing }],
+  deleteConnection: ['admin', { connection: missing }],
+  testConnection: ['editor', { connection: missing }],
+  rotateTokens: ['admin', { connection: missing }],
   connectConnection: ['admin', { connection: missing }],
   disconnectConnection: ['admin', { connection: missing }],
   createWebhook: ['admin', { connection: missing, baseId: 'appABC123' }],

@@ -21,9 +21,9 @@ export type ConnectionAction =
   | 'DISCONNECT'
   /** Grant access again: connectConnection. */
   | 'RECONNECT'
-  /** Ask the service whether the tokens work. */
+  /** Ask the service whether the tokens work: testConnection. */
   | 'TEST'
-  /** Enter the client id or secret again. */
+  /** Enter the client id or secret again: updateConnection. */
   | 'UPDATE_CREDENTIALS';
 
 /** Where a connection stands. */
@@ -182,7 +182,7 @@ export type DisconnectConnectionMutationVariables = Exact<{
 export type DisconnectConnectionMutation = { disconnectConnection:
     | { __typename: 'ConnectionNotConnectedError' }
     | { __typename: 'ConnectionNotFoundError' }
-    | { __typename: 'DisconnectConnectionSuccess', tokensRevoked: boolean, webhooksDeleted: number, connection: { state: ConnectionState } }
+    | { __typename: 'DisconnectConnectionSuccess', tokensRevoked: boolean | null, webhooksDeleted: number, connection: { state: ConnectionState } }
     | { __typename: 'InvalidInputError' }
    };
 

@@ -1,0 +1,123 @@
+import type { DataSource, EntityManager } from 'typeorm';
+import { AppError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { ConnectionEntity } from './connection.entity.ts';
+import { maskedSecret } from './connection-input.ts';
+import type { ConnectionSecrets } from './connection-secrets.ts';
+import type { Connections } from './connections.ts';
+import type { GrantEnding, GrantReport } from './grant-ending.ts';
+
+/*
+ * What people do to a connection that exists, apart from OAuth:
+ *
+ *   renamed, other scopes asked for           the state stays
+ *   other client id or secret                 any -> configured; the grant belonged to the old credentials and ends
+ *   disconnected                              connected, error -> disconnected; the grant ends
+ *   deleted                                   any -> gone; the grant ends, then the row and its envelopes are erased
+ *
+ * A grant always ends with the credentials it was made with, so they are replaced last.
+ */
+
+/** What is left out, or null, stays as it is. */
+export interface ConnectionChanges {
+  name?: string | null | undefined;
+  clientId?: string | null | undefined;
+  /** `***`, which is what is shown of it, keeps it too. */
+  clientSecret?: string | null | undefined;
+  requestedScopes: string[];
+}
+
+/** Columns of a connection without a grant. */
+const withoutGrant = `epoch = epoch + 1, problem_code = NULL, problem_message = NULL, granted_scopes = '{}',
+  access_token_expires_at = NULL, refresh_token_expires_at = NULL, refresh_sent_generation = NULL,
+  refresh_holder = NULL, refresh_lease_until = NULL, updated_at = now()`;
+
+export class ConnectionLifecycle {
+  readonly #connections: Connections;
+  readonly #secrets: ConnectionSecrets;
+  readonly #database: DataSource;
+  readonly #grants: GrantEnding;
+  readonly #logger: Logger;
+
+  constructor(deps: {
+    database: DataSource;
+    connections: Connections;
+    secrets: ConnectionSecrets;
+    grants: GrantEnding;
+    logger: Logger;
+  }) {
+    this.#database = deps.database;
+    this.#connections = deps.connections;
+    this.#secrets = deps.secrets;
+    this.#grants = deps.grants;
+    this.#logger = deps.logger;
+  }
+
+  /**
+   * Writes what differs. A taken name is refused before a grant ends.
+   * @returns what came of the grant; null when the credentials are the old ones
+   * @throws AppError NAME_TAKEN, CONNECTION_NOT_FOUND
+   */
+  async update(connection: ConnectionEntity, changes: ConnectionChanges): Promise<GrantReport | null> {
+    await this.#connections.edit(connection, {
+      name: changes.name ?? connection.name,
+      requestedScopes: changes.requestedScopes,
+    });
+    const clientId = changes.clientId ?? connection.clientId;
+    const clientSecret = await this.#newSecret(connection.id, changes.clientSecret);
+    if (clientId === connection.clientId && clientSecret === null) return null;
+    const report = await this.#grants.end(connection.id, async (manager) => {
+      await manager.query(
+        `UPDATE connections
+         SET state = 'configured', client_id = $2, account_id = NULL, account_email = NULL, last_refreshed_at = NULL, ${withoutGrant}
+         WHERE id = $1`,
+        [connection.id, clientId],
+      );
+      if (clientSecret !== null) await this.#secrets.storeClientSecret(manager, connection.id, clientSecret);
+    });
+    this.#logger.info({ connectionId: connection.id, ...report }, 'credentials of a connection changed');
+    return report;
+  }
+
+  /** @throws AppError CONNECTION_NOT_CONNECTED when there is no grant to give up, CONNECTION_NOT_FOUND */
+  async disconnect({ id, state }: ConnectionEntity): Promise<GrantReport> {
+    if (state !== 'connected' && state !== 'error') {
+      throw new AppError(
+        'CONNECTION_NOT_CONNECTED',
+        `Connection ${id} is ${state}: there is no grant to give up.`,
+        { details: { connectionId: id, state: state.toUpperCase() } },
+      );
+    }
+    const report = await this.#grants.end(id, async (manager) => {
+      await manager.query(`UPDATE connections SET state = 'disconnected', ${withoutGrant} WHERE id = $1`, [
+        id,
+      ]);
+    });
+    this.#logger.info({ connectionId: id, ...report }, 'connection disconnected');
+    return report;
+  }
+
+  /** Erases the row, and with it every envelope and flow of the connection. @throws AppError CONNECTION_NOT_FOUND */
+  async delete({ id }: ConnectionEntity): Promise<GrantReport> {
+    const report = await this.#grants.end(id, (manager) => erase(manager, id));
+    this.#logger.info({ connectionId: id, ...report }, 'connection deleted');
+    return report;
+  }
+
+  /** The secret, if it is given and not the stored one. One that can't be read any more counts as another. */
+  async #newSecret(connectionId: number, given: string | null | undefined): Promise<string | null> {
+    if (given == null || given === maskedSecret) return null;
+    try {
+      const stored = await this.#secrets.clientSecret(this.#database, connectionId);
+      return given === stored ? null : given;
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'SECRET_UNREADABLE') return given;
+      throw error;
+    }
+  }
+}
+
+/** connection_secrets and authorization_flows go with the row. */
+async function erase(manager: EntityManager, connectionId: number): Promise<void> {
+  await manager.query('DELETE FROM connections WHERE id = $1', [connectionId]);
+}
