@@ -44,8 +44,9 @@ export interface RecordToUpsert extends RecordToCreate {
 
 /**
  * The upstream's endpoints, one method each, for one connection and on behalf of one operation. Records come with their
- * cells by field id. Every method waits for the rate limit, repeats what is safe to repeat and throws AppError; a write
- * whose effect can't be known carries `details.outcome = "unknown"`.
+ * cells by field id. Every method waits for the rate limit and repeats what is safe to repeat. A write whose effect can't
+ * be known fails with an AppError that carries `details.outcome = "unknown"`; any other error of a write tells that it had
+ * no effect.
  */
 export class CalendlyApi {
   readonly #transport: Transport;
@@ -206,8 +207,9 @@ export class CalendlyApi {
       return answer.records.filter((record) => record.deleted).map((record) => record.id);
     } catch (error) {
       if (!wasRefusedAfterLostAnswer(error)) throw error;
-      const left = await this.recordsByIds(baseId, tableId, ids);
-      if (left.length > 0) throw error;
+      // Only a look that succeeds tells more than the error that we have.
+      const left = await this.recordsByIds(baseId, tableId, ids).catch(() => null);
+      if (left?.length !== 0) throw error;
       return [...ids];
     }
   }

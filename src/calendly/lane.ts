@@ -14,7 +14,7 @@ const failuresUntilProbing = 3;
 /** … and is tried with one call in this time until one is answered. */
 const probeEveryMs = 1_000;
 /** The longest delay that a Node timer takes. */
-const maxTimerMs = 2_147_483_647;
+export const maxTimerMs = 2_147_483_647;
 
 interface Waiter extends Waiting {
   deadline: number;

@@ -3,7 +3,7 @@ import type { Effect } from './upstream-call.ts';
 /**
  * How an attempt failed, as far as it matters for sending again:
  * `limited` a 429, nothing took effect · `unsent` it never left · `lost` it left and no answer came ·
- * `unavailable` a 502 or 503, which may have been answered behind the work · `final` everything else.
+ * `unavailable` a 502, 503 or 504, which may have been answered behind the work · `final` everything else.
  */
 export type FailureKind = 'limited' | 'unsent' | 'lost' | 'unavailable' | 'final';
 

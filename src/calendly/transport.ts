@@ -10,8 +10,9 @@ import type { RateLimiter } from './rate-limit.ts';
 import { AttemptFailed, sendOnce, type RawAnswer } from './request.ts';
 import { retryDelayMs, type FailureKind } from './retry.ts';
 import type { AccessToken, TokenSource } from './tokens.ts';
-import type { Effect, UpstreamCall } from './upstream-call.ts';
+import type { UpstreamCall } from './upstream-call.ts';
 import { decodeAnswer } from './wire.ts';
+import { withinOperation } from './within-operation.ts';
 
 /** The upstream documents no limit; a page of a hundred records with long texts stays far below. */
 const maxAnswerBytes = 25 * 1024 * 1024;
@@ -59,10 +60,13 @@ export class Transport {
     this.#agent = new Agent({ connections: maxConnections, connect: { timeout: connectTimeoutMs } });
   }
 
-  /** @throws AppError, or the reason of the operation's abort */
+  /**
+   * @throws AppError, or what the token source throws or the operation was aborted for, which no AppError has to be. What
+   *   is none tells that a write had no effect.
+   */
   async send<Answer>(call: UpstreamCall<Answer>, tokens: TokenSource, operation: Operation): Promise<Answer> {
     const key = call.baseId === null ? `connection:${tokens.connectionId}` : `base:${call.baseId}`;
-    let token = await tokens.current();
+    let token = await this.#inTime(tokens.current(), operation);
     let tokenWasReplaced = false;
     let answerWasLost = false;
     try {
@@ -73,7 +77,9 @@ export class Transport {
         if (verdict.kind === 'answer') return decode(call, verdict.value);
         answerWasLost ||= verdict.kind === 'lost' || verdict.kind === 'unavailable';
         if (verdict.kind === 'unauthorized') {
-          const newer = tokenWasReplaced ? null : await tokens.replacementFor(tried.token);
+          const newer = tokenWasReplaced
+            ? null
+            : await this.#inTime(tokens.replacementFor(tried.token), operation);
           if (newer === null) throw verdict.error;
           token = newer;
           tokenWasReplaced = true;
@@ -83,8 +89,12 @@ export class Transport {
         operation.meter.retries += 1;
       }
     } catch (error) {
-      throw answerWasLost ? withLostAnswer(error, call.effect) : error;
+      throw answerWasLost ? withLostAnswer(error, call) : error;
     }
+  }
+
+  #inTime<T>(work: Promise<T>, operation: Operation): Promise<T> {
+    return withinOperation(work, operation, this.#options.clock);
   }
 
   /** Lets calls in flight end for ten seconds, then cuts them off. Waiting ones are turned away. May be repeated. */
@@ -120,7 +130,7 @@ export class Transport {
       const permission = await rateLimit.acquire(key, operation);
       operation.meter.waitedMs += permission.waitedMs;
       try {
-        if (permission.waitedMs > tokenAgesAfterMs) token = await tokens.current();
+        if (permission.waitedMs > tokenAgesAfterMs) token = await this.#inTime(tokens.current(), operation);
         const raw = await this.#exchange(call, key, token, permission, operation);
         return { verdict: judge(raw, call, clock.now()), token };
       } catch (error) {
@@ -274,9 +284,17 @@ function judgeSilence(failed: AttemptFailed, call: UpstreamCall<unknown>, isTooL
 }
 
 /** Whatever ended the call: an earlier or this attempt left and may have worked. */
-function withLostAnswer(error: unknown, effect: Effect): unknown {
-  if (effect === 'read' || !(error instanceof AppError)) return error;
-  return withDetails(error, { outcome: 'unknown', afterLostAnswer: true });
+function withLostAnswer(error: unknown, call: UpstreamCall<unknown>): unknown {
+  if (call.effect === 'read') return error;
+  const told =
+    error instanceof AppError
+      ? error
+      : new AppError(
+          'UPSTREAM_UNAVAILABLE',
+          `The upstream's answer to "${call.name}" was lost, and it could not be sent again.`,
+          { cause: error },
+        );
+  return withDetails(told, { outcome: 'unknown', afterLostAnswer: true });
 }
 
 function withDetails(error: AppError, details: ErrorDetails): AppError {

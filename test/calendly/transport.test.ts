@@ -229,6 +229,23 @@ describe('lost answers', () => {
     expect(upstream.received).toHaveLength(1);
   });
 
+  test('a delete that was refused after a lost answer has an unknown outcome when looking fails as well', async () => {
+    upstream.behave(reset, answer(404, { error: 'NOT_FOUND' }), answer(500, { error: 'SERVER_ERROR' }));
+    await expect(remove()).rejects.toMatchObject({
+      code: 'RECORD_NOT_FOUND',
+      details: { outcome: 'unknown' },
+    });
+    expect(upstream.received).toHaveLength(3);
+  });
+
+  test('an update whose answer was lost has an unknown outcome, whatever the source of tokens fails with', async () => {
+    upstream.behave(reset, answer(401, { error: { type: 'UNAUTHORIZED' } }));
+    const tokens = new TestTokens(token);
+    tokens.replacementFor = () => Promise.reject(new Error('timeout exceeded when trying to connect'));
+    const updating = client.api(tokens).updateRecords(base, table, [{ id: 'rec1', fields: {} }]);
+    await expect(updating).rejects.toMatchObject({ details: { outcome: 'unknown' } });
+  });
+
   test('an update whose answer was lost and which then finds no time any more has an unknown outcome', async () => {
     upstream.behave(reset, answer(429, { error: { type: 'RATE_LIMIT_REACHED' } }));
     await expect(update()).rejects.toMatchObject({
@@ -381,6 +398,39 @@ describe('the caller', () => {
     const reason = new Error('closed');
     leaving.abort(reason);
     await expect(reading).rejects.toBe(reason);
+  });
+
+  describe.each<[string, (tokens: TestTokens, wait: () => Promise<never>) => void]>([
+    ['a token', (tokens, wait) => (tokens.current = wait)],
+    ['a newer token', (tokens, wait) => (tokens.replacementFor = wait)],
+  ])('waiting for %s', (_, hold) => {
+    const held = () => {
+      upstream.behave(answer(401, { error: { type: 'UNAUTHORIZED' } }));
+      let waits = false;
+      const tokens = new TestTokens('old', 'new');
+      hold(tokens, () => {
+        waits = true;
+        return new Promise(() => undefined);
+      });
+      return { tokens, waits: () => waits };
+    };
+
+    test('leaves at the deadline', async () => {
+      const deadline = systemClock.now() + 200;
+      const reading = client.api(held().tokens, { deadline }).listRecords(base, table, {});
+      await expect(reading).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+      expect(systemClock.now() - deadline).toBeLessThan(250);
+    });
+
+    test('leaves when it is aborted', async () => {
+      const leaving = new AbortController();
+      const { tokens, waits } = held();
+      const reading = client.api(tokens, { signal: leaving.signal }).listRecords(base, table, {});
+      await until(waits);
+      const reason = new Error('closed');
+      leaving.abort(reason);
+      await expect(reading).rejects.toBe(reason);
+    });
   });
 
   test('a write that has left is waited for although the caller has gone', async () => {
