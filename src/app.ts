@@ -1,5 +1,9 @@
 import type { DataSource } from 'typeorm';
 import { ApiKeys } from './access/api-keys.ts';
+import { Authentication } from './access/authentication.ts';
+import { ExplorerCodes } from './access/explorer-codes.ts';
+import { KeyWatch } from './access/key-watch.ts';
+import { OperationsInFlight } from './access/operations-in-flight.ts';
 import { BaseSchemas } from './bases/base-schemas.ts';
 import { ChangeFeeds } from './changes/change-feeds.ts';
 import { ChangeLog } from './changes/change-log.ts';
@@ -39,6 +43,10 @@ export interface App {
   clock: Clock;
   database: DataSource;
   keys: ApiKeys;
+  authentication: Authentication;
+  keyWatch: KeyWatch;
+  explorerCodes: ExplorerCodes;
+  operationsInFlight: OperationsInFlight;
   connections: Connections;
   lifecycle: ConnectionLifecycle;
   flows: AuthorizationFlows;
@@ -69,6 +77,9 @@ export async function createApp(
 
   const keys = new ApiKeys(database);
   if (config.adminApiKey) await keys.ensureAdminKey(config.adminApiKey);
+  const authentication = new Authentication({ database, clock, logger });
+  const keyWatch = new KeyWatch({ database, logger });
+  const explorerCodes = new ExplorerCodes(database, keys);
 
   const permits = new Permits((text, params) => database.query(text, params), config.rateLimit);
   const rateLimit = new RateLimiter({ permits, penaltyMs: config.rateLimit.penaltyMs, clock, logger });
@@ -147,6 +158,10 @@ export async function createApp(
     clock,
     database,
     keys,
+    authentication,
+    keyWatch,
+    explorerCodes,
+    operationsInFlight: new OperationsInFlight(),
     connections,
     lifecycle,
     flows,
@@ -163,6 +178,7 @@ export async function createApp(
       closing = true;
       await webhooks.close();
       connectionWatch.close();
+      keyWatch.close();
       await changeFeeds.close();
       await notifications.close();
       rateLimit.close();

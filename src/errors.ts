@@ -10,11 +10,15 @@ export const errorCodes = {
   REQUEST_TOO_LARGE: 413,
   CSRF_REFUSED: 400,
   UNAUTHENTICATED: 401,
+  TOO_MANY_ATTEMPTS: 429,
+  OPERATION_LIMIT: 429,
   FORBIDDEN: 403,
   INVALID_INPUT: 400,
   TOO_MANY: 400,
   NAME_TAKEN: 409,
   NOT_FOUND: 404,
+  API_KEY_NOT_FOUND: 404,
+  API_KEY_CONFIGURED: 409,
   CONNECTION_NOT_FOUND: 404,
   CONNECTION_NOT_CONNECTED: 409,
   BASE_NOT_FOUND: 404,
@@ -70,5 +74,14 @@ export class AppError extends Error {
 
   get httpStatus(): number {
     return errorCodes[this.code];
+  }
+
+  /** What an HTTP answer says beside its status when the whole request fails with this error. */
+  get httpHeaders(): Record<string, string> {
+    const { retryAfterMs } = this.details;
+    return {
+      ...(this.httpStatus === 401 ? { 'WWW-Authenticate': 'Bearer' } : {}),
+      ...(typeof retryAfterMs === 'number' ? { 'Retry-After': String(Math.ceil(retryAfterMs / 1_000)) } : {}),
+    };
   }
 }

@@ -76,7 +76,7 @@ async function start(
     process.stdout.write(
       renderSummary({
         url,
-        explorerUrl: `${url}/graphql#code=${await app.keys.issueExplorerCode()}`,
+        explorerUrl: `${url}/graphql#code=${await app.explorerCodes.issue()}`,
         sandboxUrl: local.sandboxUrl,
         upstreamUrl: local.config.upstream.apiUrl,
         data: local.hold

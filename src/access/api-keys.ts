@@ -1,26 +1,24 @@
-import { createHash, randomBytes } from 'node:crypto';
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
 import { AppError } from '../errors.ts';
-import { Caller, type Role } from './caller.ts';
+import { apiKeyColumns, callerOf, isLiving, keyIdOf, type ApiKey } from './api-key.ts';
+import { connectionNotFound, type Caller, type Role } from './caller.ts';
+import { hashOf, newSecret } from './key-secret.ts';
 
-/** 256 random bits: nothing to guess, so a plain SHA-256 at rest is enough and a lookup is one indexed read. */
-const keyBytes = 32;
+/** Keys that open the door at a time; it also bounds the list, which has no pages. */
+const maxKeys = 1_000;
 
-/** Longest bearer text that is hashed at all; ours have some 50 characters. */
-const maxKeyLength = 200;
+/** Keys that have ended are listed for this long, and no more than this many of them. */
+const endedKeptDays = 90;
+const maxEndedKeys = 1_000;
 
-/** How long a key made for the explorer page lives. */
-const explorerKeyHours = 12;
-
-/** How long the one-use code in a printed GraphiQL link can be exchanged. */
-const explorerCodeMinutes = 10;
-
-interface ApiKeyRow {
-  id: number;
+export interface NewApiKey {
   name: string;
   role: Role;
-  connection_ids: number[] | null;
-  base_ids: string[] | null;
+  /** The only connections, and the only bases, that the key reaches; null: all. */
+  connectionIds: number[] | null;
+  baseIds: string[] | null;
+  /** Null: it does not end by itself. */
+  expiresAt: Date | null;
 }
 
 /** API keys: made once, shown once, stored as a hash. */
@@ -39,18 +37,43 @@ export class ApiKeys {
     await this.#database.transaction(async (manager) => {
       await manager.query(`SELECT pg_advisory_xact_lock(hashtext('api_keys:configured'))`);
       await manager.query(
-        `UPDATE api_keys SET revoked_at = now() WHERE name = $1 AND key_hash <> $2 AND revoked_at IS NULL`,
-        [configuredKeyName, hashOf(key)],
+        `UPDATE api_keys SET configured = false, revoked_at = coalesce(revoked_at, now()) WHERE configured AND key_hash <> $1`,
+        [hashOf(key)],
       );
       await manager.query(
-        `INSERT INTO api_keys (name, role, key_hash) VALUES ($1, 'admin', $2) ON CONFLICT (key_hash) DO UPDATE SET revoked_at = NULL`,
+        `INSERT INTO api_keys (name, role, key_hash, configured) VALUES ($1, 'admin', $2, true)
+         ON CONFLICT (key_hash) DO UPDATE
+         SET name = EXCLUDED.name, role = 'admin', configured = true, connection_ids = NULL, base_ids = NULL,
+             expires_at = NULL, revoked_at = NULL`,
         [configuredKeyName, hashOf(key)],
       );
     });
   }
 
   /**
-   * @param options.connectionIds The only connections that the key reaches, and `baseIds` the only bases; all by default.
+   * Makes a key. The answer is the only one that ever holds it.
+   * @throws AppError CONNECTION_NOT_FOUND, TOO_MANY
+   */
+  async issue(wanted: NewApiKey): Promise<{ key: string; apiKey: ApiKey }> {
+    const key = `ock_${newSecret()}`;
+    const apiKey = await this.#database.transaction(async (manager) => {
+      // One at a time, so that the count is still true when the key is added.
+      await manager.query(`SELECT pg_advisory_xact_lock(hashtext('api_keys:issue'))`);
+      await forgetLongEnded(manager);
+      await requireRoom(manager);
+      await requireConnections(manager, wanted.connectionIds ?? []);
+      const rows: ApiKey[] = await manager.query(
+        `INSERT INTO api_keys (name, role, key_hash, connection_ids, base_ids, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6) RETURNING ${apiKeyColumns}`,
+        [wanted.name, wanted.role, hashOf(key), wanted.connectionIds, wanted.baseIds, wanted.expiresAt],
+      );
+      return rows[0] as ApiKey;
+    });
+    return { key, apiKey };
+  }
+
+  /**
+   * The same in short, where only the key matters.
    * @returns the key, which can't be read again.
    */
   async create(
@@ -58,96 +81,104 @@ export class ApiKeys {
     role: Role,
     options: { expiresInHours?: number; connectionIds?: number[]; baseIds?: string[] } = {},
   ): Promise<string> {
-    const key = `ock_${randomBytes(keyBytes).toString('base64url')}`;
+    const { expiresInHours, connectionIds = null, baseIds = null } = options;
+    const expiresAt =
+      expiresInHours === undefined ? null : new Date(Date.now() + expiresInHours * millisecondsPerHour);
+    return (await this.issue({ name, role, connectionIds, baseIds, expiresAt })).key;
+  }
+
+  /** All keys, oldest first; those that have ended are among them for a while. */
+  async list(): Promise<ApiKey[]> {
+    return this.#database.query<ApiKey[]>(`SELECT ${apiKeyColumns} FROM api_keys ORDER BY id LIMIT $1`, [
+      maxKeys + maxEndedKeys,
+    ]);
+  }
+
+  /** @throws AppError API_KEY_NOT_FOUND */
+  async get(id: number): Promise<ApiKey> {
+    const [found] = await this.#database.query<ApiKey[]>(
+      `SELECT ${apiKeyColumns} FROM api_keys WHERE id = $1`,
+      [id],
+    );
+    if (!found) throw apiKeyNotFound(id);
+    return found;
+  }
+
+  /**
+   * Ends a key at once; one that was revoked before stays as it is. What runs under it ends within seconds, see KeyWatch.
+   * @throws AppError API_KEY_NOT_FOUND, API_KEY_CONFIGURED
+   */
+  async revoke(id: number): Promise<ApiKey> {
     await this.#database.query(
-      `INSERT INTO api_keys (name, role, key_hash, expires_at, connection_ids, base_ids)
-       VALUES ($1, $2, $3, now() + $4 * interval '1 hour', $5, $6)`,
-      [
-        name,
-        role,
-        hashOf(key),
-        options.expiresInHours ?? null,
-        options.connectionIds ?? null,
-        options.baseIds ?? null,
-      ],
+      'UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL AND NOT configured',
+      [id],
     );
+    const key = await this.get(id);
+    if (key.configured) throw isConfigured(id);
     return key;
-  }
-
-  async revoke(key: string): Promise<void> {
-    await this.#database.query('UPDATE api_keys SET revoked_at = now() WHERE key_hash = $1', [hashOf(key)]);
-  }
-
-  /** @throws AppError UNAUTHENTICATED; the message is the same whether a key is unknown, expired or revoked. */
-  async authenticate(key: string | null): Promise<Caller> {
-    if (!key) throw unauthenticated('This server needs an API key.');
-    if (key.length > maxKeyLength) throw unauthenticated('The API key is not valid.');
-    const rows: ApiKeyRow[] = await this.#database.query(
-      `SELECT id, name, role, connection_ids, base_ids FROM api_keys
-       WHERE key_hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
-      [hashOf(key)],
-    );
-    const [row] = rows;
-    if (!row) throw unauthenticated('The API key is not valid.');
-    return callerOf(row);
   }
 
   /** The caller behind an id such as `key:7`, or null when that key is gone: used where a key acted earlier. */
   async find(callerId: string): Promise<Caller | null> {
-    const id = Number(/^key:(\d{1,9})$/.exec(callerId)?.[1] ?? NaN);
-    if (Number.isNaN(id)) return null;
-    const rows: ApiKeyRow[] = await this.#database.query(
-      `SELECT id, name, role, connection_ids, base_ids FROM api_keys
-       WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
+    const id = keyIdOf(callerId);
+    if (id === null) return null;
+    const [found] = await this.#database.query<ApiKey[]>(
+      `SELECT ${apiKeyColumns} FROM api_keys WHERE id = $1 AND ${isLiving}`,
       [id],
     );
-    return rows[0] ? callerOf(rows[0]) : null;
-  }
-
-  /** A code for the fragment of a GraphiQL link: works once, for ten minutes. */
-  async issueExplorerCode(): Promise<string> {
-    const code = randomBytes(keyBytes).toString('base64url');
-    await this.#database.query(`DELETE FROM explorer_codes WHERE expires_at < now()`);
-    await this.#database.query(
-      `INSERT INTO explorer_codes (code_hash, expires_at) VALUES ($1, now() + $2 * interval '1 minute')`,
-      [hashOf(code), explorerCodeMinutes],
-    );
-    return code;
-  }
-
-  /** Exchanges a code for a key of its own, which ends by itself. */
-  async redeemExplorerCode(code: string): Promise<string> {
-    const used: [unknown[], number] = await this.#database.query(
-      'DELETE FROM explorer_codes WHERE code_hash = $1 AND expires_at > now() RETURNING 1',
-      [hashOf(code.slice(0, maxKeyLength))],
-    );
-    if (used[1] === 0)
-      throw unauthenticated(
-        'This link was used already or is older than ten minutes. Start the server again for a new one, or enter an API key.',
-      );
-    return this.create('GraphiQL', 'admin', { expiresInHours: explorerKeyHours });
+    return found ? callerOf(found) : null;
   }
 }
 
 const configuredKeyName = 'configured admin key';
+const millisecondsPerHour = 3_600_000;
 
-function callerOf(row: ApiKeyRow): Caller {
-  return new Caller({
-    id: `key:${row.id}`,
-    name: row.name,
-    role: row.role,
-    connectionIds: row.connection_ids,
-    baseIds: row.base_ids,
-  });
+async function forgetLongEnded(manager: EntityManager): Promise<void> {
+  await manager.query(
+    `DELETE FROM api_keys WHERE id IN (
+       SELECT id FROM (
+         SELECT id, LEAST(revoked_at, expires_at) AS ended_at,
+                row_number() OVER (ORDER BY LEAST(revoked_at, expires_at) DESC) AS place
+         FROM api_keys WHERE NOT ${isLiving}
+       ) AS ended
+       WHERE place > $1 OR ended_at < now() - $2 * interval '1 day')`,
+    [maxEndedKeys, endedKeptDays],
+  );
 }
 
-function hashOf(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
+async function requireRoom(manager: EntityManager): Promise<void> {
+  const [counted] = await manager.query<{ living: number }[]>(
+    `SELECT count(*)::integer AS living FROM api_keys WHERE ${isLiving}`,
+  );
+  if ((counted?.living ?? 0) < maxKeys) return;
+  throw new AppError(
+    'TOO_MANY',
+    `This server holds ${maxKeys} API keys already, which is its limit. Revoke one that is no longer used.`,
+    { details: { max: maxKeys } },
+  );
 }
 
-function unauthenticated(message: string): AppError {
+async function requireConnections(manager: EntityManager, ids: number[]): Promise<void> {
+  if (ids.length === 0) return;
+  const [missing] = await manager.query<{ id: number }[]>(
+    `SELECT id FROM unnest($1::integer[]) AS asked (id) WHERE NOT EXISTS (SELECT FROM connections WHERE connections.id = asked.id) LIMIT 1`,
+    [ids],
+  );
+  if (missing) throw connectionNotFound(missing.id);
+}
+
+export function apiKeyNotFound(id: number): AppError {
   return new AppError(
-    'UNAUTHENTICATED',
-    `${message} Send it as "Authorization: Bearer …", or as "authorization" in the connection_init payload of a WebSocket.`,
+    'API_KEY_NOT_FOUND',
+    `There is no API key with the id ${id}. The query "apiKeys" lists the ones you may see.`,
+    { details: { id } },
+  );
+}
+
+function isConfigured(id: number): AppError {
+  return new AppError(
+    'API_KEY_CONFIGURED',
+    `Key ${id} is the configured admin key, which the server would bring back at its next start. To change it, set ADMIN_API_KEY to another key (or, where it was generated, delete the file keys/admin-api-key in the data folder) and restart: the old key ends then.`,
+    { details: { id } },
   );
 }

@@ -42,11 +42,20 @@ export class Caller {
     if (!this.sees(connectionId, baseId)) throw baseNotFound(baseId, connectionId);
   }
 
+  /** Whether a reach lies within the caller's own; null is all there is. */
+  covers(connectionIds: readonly number[] | null, baseIds: readonly string[] | null): boolean {
+    return within(connectionIds, this.#connectionIds) && within(baseIds, this.#baseIds);
+  }
+
   /** Callers with equal reach may share one answer. */
   get reach(): string {
     const list = (set: ReadonlySet<number | string> | null) => (set ? [...set].sort().join(',') : '*');
     return `${this.role}|${list(this.#connectionIds)}|${list(this.#baseIds)}`;
   }
+}
+
+function within<T>(part: readonly T[] | null, whole: ReadonlySet<T> | null): boolean {
+  return whole === null || (part !== null && part.every((one) => whole.has(one)));
 }
 
 export function connectionNotFound(connectionId: number): AppError {

@@ -3,11 +3,12 @@ import { DataSource } from 'typeorm';
 import { ConnectionEntity } from '../connections/connection.entity.ts';
 import { Initial1764000000000 } from './migrations/1764000000000-initial.ts';
 import { RateBudgets1764000000001 } from './migrations/1764000000001-rate-budgets.ts';
+import { ApiKeyUse1764000000002 } from './migrations/1764000000002-api-key-use.ts';
 
 /** Only entities without secrets are mapped; secrets are read and written by SQL in the one module that decrypts them. */
 const entities = [ConnectionEntity];
 
-const migrations = [Initial1764000000000, RateBudgets1764000000001];
+const migrations = [Initial1764000000000, RateBudgets1764000000001, ApiKeyUse1764000000002];
 
 /** How long a caller waits for a free connection before it gets an error instead of hanging, in milliseconds. */
 const connectTimeoutMs = 2_000;

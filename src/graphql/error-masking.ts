@@ -17,7 +17,7 @@ export function maskError(error: unknown, logger: Logger): GraphQLError {
       original.message,
       wrapper,
       { code: original.code, ...original.details },
-      original.httpStatus,
+      { status: original.httpStatus, headers: original.httpHeaders },
     );
   }
   if (original instanceof GraphQLError) {
@@ -40,7 +40,7 @@ export function maskError(error: unknown, logger: Logger): GraphQLError {
       'The database can not be reached at the moment. Try again in a few seconds.',
       wrapper,
       { code: 'DATABASE_UNAVAILABLE' },
-      503,
+      { status: 503 },
     );
   }
   logger.error({ err: original, path: wrapper?.path }, 'unexpected error');
@@ -48,7 +48,7 @@ export function maskError(error: unknown, logger: Logger): GraphQLError {
     'Something went wrong on our side. The request id identifies it in the logs.',
     wrapper,
     { code: 'INTERNAL' },
-    500,
+    { status: 500 },
   );
 }
 
@@ -82,7 +82,7 @@ function graphQLError(
   message: string,
   wrapper: GraphQLError | null,
   extensions: Record<string, unknown>,
-  status?: number,
+  http?: { status: number; headers?: Record<string, string> },
 ): GraphQLError {
   return new GraphQLError(message, {
     nodes: wrapper?.nodes ?? null,
@@ -90,6 +90,6 @@ function graphQLError(
     positions: wrapper?.positions ?? null,
     path: wrapper?.path ?? null,
     // Errors of single fields leave the answer's status alone; it is only used where nothing was executed.
-    extensions: wrapper?.path || status === undefined ? extensions : { ...extensions, http: { status } },
+    extensions: wrapper?.path || !http ? extensions : { ...extensions, http },
   });
 }

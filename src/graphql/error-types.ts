@@ -48,6 +48,8 @@ builder.objectType(InvalidInput, {
 export class NameTaken extends AppError {}
 export class ConnectionNotFound extends AppError {}
 export class ConnectionNotConnected extends AppError {}
+export class ApiKeyNotFound extends AppError {}
+export class ApiKeyConfigured extends AppError {}
 
 const members: [new (code: ErrorCode, message: string) => AppError, string, string][] = [
   [NameTaken, 'NameTakenError', 'Another connection has this name already.'],
@@ -56,6 +58,12 @@ const members: [new (code: ErrorCode, message: string) => AppError, string, stri
     ConnectionNotConnected,
     'ConnectionNotConnectedError',
     'The connection has no living grant at the moment.',
+  ],
+  [ApiKeyNotFound, 'ApiKeyNotFoundError', 'There is no such API key, or it reaches further than yours.'],
+  [
+    ApiKeyConfigured,
+    'ApiKeyConfiguredError',
+    'It is the configured admin key; the message says how to change it.',
   ],
 ];
 
@@ -72,6 +80,8 @@ const memberByCode: Partial<
   NAME_TAKEN: NameTaken,
   CONNECTION_NOT_FOUND: ConnectionNotFound,
   CONNECTION_NOT_CONNECTED: ConnectionNotConnected,
+  API_KEY_NOT_FOUND: ApiKeyNotFound,
+  API_KEY_CONFIGURED: ApiKeyConfigured,
 };
 
 /** Runs a mutation so that failures with a type of their own become members of its result. */

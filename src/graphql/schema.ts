@@ -2,6 +2,7 @@ import type { GraphQLSchema } from 'graphql';
 import { builder } from './builder.ts';
 import './scalars.ts';
 import './error-types.ts';
+import '../access/schema.ts';
 import '../connections/schema.ts';
 import '../connections/grant-fields.ts';
 import '../connections/credential-fields.ts';

@@ -5,6 +5,7 @@ import {
   Kind,
   OperationTypeNode,
   type DocumentNode,
+  type ExecutionArgs,
   type GraphQLSchema,
 } from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
@@ -21,6 +22,8 @@ import { subscribeWithFreshOperations } from './subscribe.ts';
 export interface ServerContext {
   requestId: string;
   signal: AbortSignal | undefined;
+  /** The peer of the connection. What a header says of others that it forwards for is not believed. */
+  remoteAddress: string;
   /** Set by authentication; over WebSocket, by the connection. */
   caller?: Caller;
 }
@@ -67,6 +70,7 @@ export function createGraphQLYoga(app: App, schema: GraphQLSchema): Yoga {
       }),
       useNamedRefusals(),
       useDocumentLimits(),
+      useOperationLimit(app),
       useFreshOperations(),
       useAnswerExtensions(),
     ],
@@ -79,17 +83,17 @@ function useAuthentication(app: App): Plugin<object, ServerContext> {
     async onRequest({ request, serverContext, endResponse, fetchAPI }) {
       if (request.method === 'OPTIONS') return;
       try {
-        serverContext.caller = await app.keys.authenticate(bearer(request.headers.get('authorization')));
+        serverContext.caller = await app.authentication.caller(
+          bearer(request.headers.get('authorization')),
+          serverContext.remoteAddress,
+        );
       } catch (error) {
         const { message, extensions } = maskError(error, app.logger);
-        const { http, ...shown } = extensions as { http?: { status: number } };
+        const { http, ...shown } = extensions as { http?: ResponseInit };
         endResponse(
           fetchAPI.Response.json(
             { errors: [{ message, extensions: { ...shown, requestId: serverContext.requestId } }] },
-            {
-              status: http?.status ?? 500,
-              headers: http?.status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {},
-            },
+            http ?? { status: 500 },
           ),
         );
       }
@@ -135,6 +139,27 @@ function useDocumentLimits(): Plugin {
         const fault = checkDocument(result);
         if (fault) throw fault;
       };
+    },
+  };
+}
+
+/** Subscriptions are not counted: they wait most of the time, and sockets have bounds of their own. */
+function useOperationLimit(app: App): Plugin<GraphQLContext> {
+  return {
+    onExecute({ args, executeFn, setExecuteFn }) {
+      setExecuteFn(async (given: ExecutionArgs) => {
+        let leave: () => void;
+        try {
+          leave = app.operationsInFlight.enter(args.contextValue.caller.id);
+        } catch (error) {
+          return { errors: [maskError(error, app.logger)] };
+        }
+        try {
+          return (await executeFn(given)) as unknown;
+        } finally {
+          leave();
+        }
+      });
     },
   };
 }

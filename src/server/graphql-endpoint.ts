@@ -55,7 +55,11 @@ export function createGraphQLEndpoint(
       ...(body === undefined ? {} : { body }),
       signal: gone.signal,
     });
-    const answer = await yoga.fetch(fetchRequest, { requestId, signal: gone.signal });
+    const answer = await yoga.fetch(fetchRequest, {
+      requestId,
+      signal: gone.signal,
+      remoteAddress: request.socket.remoteAddress ?? '',
+    });
     await sendAnswer(answer, request, response, closing);
   };
 }

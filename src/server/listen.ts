@@ -95,7 +95,7 @@ function explorerKey(app: App): Route {
     if (!code)
       throw new AppError('BAD_REQUEST', 'The body must be {"code":"…"} with the code of the printed link.');
     return {
-      ...json(200, { key: await app.keys.redeemExplorerCode(code) }),
+      ...json(200, { key: await app.explorerCodes.redeem(code) }),
       headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' },
     };
   };

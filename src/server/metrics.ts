@@ -11,7 +11,10 @@ export function metrics(app: App): Route {
   collectDefaultMetrics({ register: registry });
   return async (request) => {
     if (!isLoopback(request)) {
-      const caller = await app.keys.authenticate(bearer(request.headers.authorization));
+      const caller = await app.authentication.caller(
+        bearer(request.headers.authorization),
+        request.socket.remoteAddress ?? '',
+      );
       if (!caller.may('admin'))
         throw new AppError('FORBIDDEN', 'Metrics are for admins, or for a scraper on the same machine.');
     }

@@ -53,9 +53,7 @@ export function errorReply(error: unknown, requestId: string, logger: Logger): R
   const reply = json(shown.httpStatus, {
     error: { code: shown.code, message: shown.message, ...shown.details, requestId },
   });
-  return reply.status === 401
-    ? { ...reply, headers: { ...reply.headers, 'WWW-Authenticate': 'Bearer' } }
-    : reply;
+  return { ...reply, headers: { ...reply.headers, ...shown.httpHeaders } };
 }
 
 /** A caller's own id is kept if it is harmless, so that logs on both sides can be joined. */

@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { GraphQLError } from 'graphql';
+import { CloseCode } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
-import { WebSocketServer } from 'ws';
+import { WebSocketServer, type WebSocket } from 'ws';
 import type { Caller } from '../access/caller.ts';
 import type { App } from '../app.ts';
 import { AppError } from '../errors.ts';
@@ -21,6 +22,8 @@ const keepAliveMs = 12_000;
 const maxOperationsPerSocket = 100;
 /** Sockets of this process; more are refused with 503. */
 const maxSockets = 20_000;
+/** RFC 6455's registry: the client may come back, unlike after 4403. */
+const tryAgainLater = 1013;
 
 interface Extra extends Record<PropertyKey, unknown> {
   caller?: Caller;
@@ -41,11 +44,16 @@ export function createWebSockets(app: App, yoga: Yoga) {
       async onConnect({ connectionParams, extra }) {
         const given = connectionParams?.authorization ?? connectionParams?.Authorization;
         try {
-          extra.caller = await app.keys.authenticate(
+          const caller = await app.authentication.caller(
             bearer(typeof given === 'string' ? given : null) ?? (typeof given === 'string' ? given : null),
+            extra.request.socket.remoteAddress ?? '',
           );
+          extra.caller = caller;
+          closeWithKey(app, caller, extra.socket);
           return true;
         } catch (error) {
+          if (error instanceof AppError && error.code === 'TOO_MANY_ATTEMPTS')
+            extra.socket.close(tryAgainLater, 'Too many wrong API keys');
           if (error instanceof AppError) return false; // Closes with 4403.
           throw error;
         }
@@ -57,7 +65,12 @@ export function createWebSockets(app: App, yoga: Yoga) {
           const message = `One socket may run ${maxOperationsPerSocket} operations at a time. End one, or open another socket.`;
           return [new GraphQLError(message, { extensions: { code: 'SUBSCRIPTION_LIMIT', requestId } })];
         }
-        const serverContext: ServerContext = { requestId, signal: undefined, caller: extra.caller };
+        const serverContext: ServerContext = {
+          requestId,
+          signal: undefined,
+          remoteAddress: extra.request.socket.remoteAddress ?? '',
+          caller: extra.caller,
+        };
         const shown = (error: unknown) => identified(maskError(error, app.logger), requestId);
         const enveloped = yoga.getEnveloped({ ...serverContext, request: undefined, params: payload });
         const { schema, execute, subscribe, contextFactory, parse, validate } = enveloped;
@@ -125,6 +138,13 @@ export function createWebSockets(app: App, yoga: Yoga) {
       await protocol.dispose();
     },
   };
+}
+
+/** Closes a socket as a wrong key would have closed it, once its key has ended. */
+function closeWithKey(app: App, caller: Caller, socket: WebSocket): void {
+  if (socket.readyState !== socket.OPEN) return;
+  const unwatch = app.keyWatch.watch(caller.id, () => socket.close(CloseCode.Forbidden, 'Forbidden'));
+  socket.once('close', unwatch);
 }
 
 /** With the request id, and without what is only for an answer's HTTP status. */

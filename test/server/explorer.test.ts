@@ -68,7 +68,7 @@ test('the only script that may run is the one in the page', () => {
 });
 
 test('a code is exchanged for a key that works, once', async () => {
-  const code = await app.app.keys.issueExplorerCode();
+  const code = await app.app.explorerCodes.issue();
   const answer = await exchange(code, { origin: app.url });
   expect(answer.status).toBe(200);
   expect(answer.headers.get('cache-control')).toBe('no-store');
@@ -80,7 +80,7 @@ test('a code is exchanged for a key that works, once', async () => {
 });
 
 test('two who exchange a code at the same time get one key', async () => {
-  const code = await app.app.keys.issueExplorerCode();
+  const code = await app.app.explorerCodes.issue();
   const answers = await Promise.all([exchange(code), exchange(code), exchange(code), exchange(code)]);
   expect(answers.map(({ status }) => status).sort()).toEqual([200, 401, 401, 401]);
 });
@@ -88,7 +88,7 @@ test('two who exchange a code at the same time get one key', async () => {
 test.each(['https://evil.example', 'null', 'not an origin'])(
   'a page of %s may not exchange a code, and does not use it up',
   async (origin) => {
-    const code = await app.app.keys.issueExplorerCode();
+    const code = await app.app.explorerCodes.issue();
     const refused = await exchange(code, { origin });
     expect(refused.status).toBe(403);
     expect(await refused.json()).toMatchObject({ error: { code: 'FORBIDDEN' } });
@@ -97,7 +97,7 @@ test.each(['https://evil.example', 'null', 'not an origin'])(
 );
 
 test('a code is of no use after ten minutes', async () => {
-  const code = await app.app.keys.issueExplorerCode();
+  const code = await app.app.explorerCodes.issue();
   const [row] = await app.database.query(
     'SELECT extract(epoch FROM expires_at - now())::float AS seconds FROM explorer_codes',
   );

@@ -1,0 +1,104 @@
+import type { DataSource } from 'typeorm';
+import type { Clock } from '../clock.ts';
+import { AppError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { apiKeyColumns, callerOf, isLiving, type ApiKey } from './api-key.ts';
+import type { Caller } from './caller.ts';
+import { hashOf, maxKeyLength } from './key-secret.ts';
+import { WrongKeys } from './wrong-keys.ts';
+
+/** Keys that opened the door last, by hash: they still do while their address is stopped for others' wrong ones. */
+const maxProvenKeys = 1_000;
+
+/** When a key was last used is written at most this often, in seconds. */
+const useIntervalSeconds = 60;
+
+/** Tells who is calling by the key that was sent. */
+export class Authentication {
+  readonly #database: DataSource;
+  readonly #logger: Logger;
+  readonly #wrongKeys: WrongKeys;
+  readonly #proven = new Set<string>();
+  readonly #writingUse = new Set<number>();
+
+  constructor(deps: { database: DataSource; clock: Clock; logger: Logger }) {
+    this.#database = deps.database;
+    this.#logger = deps.logger;
+    this.#wrongKeys = new WrongKeys(deps.clock);
+  }
+
+  /**
+   * @param address The peer of the connection, as the socket says.
+   * @throws AppError UNAUTHENTICATED, whose message is the same whether a key is unknown, expired or revoked;
+   *   TOO_MANY_ATTEMPTS after too many wrong keys from the address.
+   */
+  async caller(key: string | null, address: string): Promise<Caller> {
+    if (!key) throw unauthenticated('This server needs an API key.');
+    const isLegible = key.length <= maxKeyLength;
+    const hash = isLegible ? hashOf(key) : null;
+    const proof = hash?.toString('base64') ?? '';
+    const stoppedForMs = this.#wrongKeys.stoppedForMs(address);
+    if (stoppedForMs > 0 && !this.#proven.has(proof)) throw tooManyAttempts(stoppedForMs);
+
+    const found = hash && (await this.#find(hash));
+    if (!found) {
+      this.#proven.delete(proof);
+      this.#wrongKeys.count(address);
+      throw unauthenticated('The API key is not valid.');
+    }
+    this.#prove(proof);
+    if (found.useIsOld) void this.#writeUse(found.id);
+    return callerOf(found);
+  }
+
+  async #find(hash: Buffer): Promise<(ApiKey & { useIsOld: boolean }) | null> {
+    const [found] = await this.#database.query<(ApiKey & { useIsOld: boolean })[]>(
+      `SELECT ${apiKeyColumns}, coalesce(last_used_at < now() - $2 * interval '1 second', true) AS "useIsOld"
+       FROM api_keys WHERE key_hash = $1 AND ${isLiving}`,
+      [hash, useIntervalSeconds],
+    );
+    return found ?? null;
+  }
+
+  #prove(proof: string): void {
+    this.#proven.delete(proof);
+    this.#proven.add(proof);
+    if (this.#proven.size <= maxProvenKeys) return;
+    for (const oldest of this.#proven) {
+      this.#proven.delete(oldest);
+      return;
+    }
+  }
+
+  /** Beside the request, which does not wait for it. The condition holds for all instances together. */
+  async #writeUse(id: number): Promise<void> {
+    if (this.#writingUse.has(id)) return;
+    this.#writingUse.add(id);
+    try {
+      await this.#database.query(
+        `UPDATE api_keys SET last_used_at = now()
+         WHERE id = $1 AND coalesce(last_used_at < now() - $2 * interval '1 second', true)`,
+        [id, useIntervalSeconds],
+      );
+    } catch (error) {
+      this.#logger.debug({ err: error, keyId: id }, 'the use of a key could not be written');
+    } finally {
+      this.#writingUse.delete(id);
+    }
+  }
+}
+
+export function unauthenticated(message: string): AppError {
+  return new AppError(
+    'UNAUTHENTICATED',
+    `${message} Send it as "Authorization: Bearer …", or as "authorization" in the connection_init payload of a WebSocket.`,
+  );
+}
+
+function tooManyAttempts(retryAfterMs: number): AppError {
+  return new AppError(
+    'TOO_MANY_ATTEMPTS',
+    `Too many wrong API keys came from your address. Try again in ${Math.ceil(retryAfterMs / 1_000)} s, with a valid key.`,
+    { details: { retryAfterMs } },
+  );
+}
