@@ -2,7 +2,21 @@ import { GraphQLError, GraphQLScalarType, Kind } from 'graphql';
 import { DateTimeResolver, JSONResolver } from 'graphql-scalars';
 import { builder } from './builder.ts';
 
-builder.addScalarType('DateTime', DateTimeResolver);
+/** Times as the upstream writes them. The days that only some months have are left to the library. */
+const wellFormed =
+  /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
+
+const dateTime = DateTimeResolver.toConfig();
+
+builder.addScalarType(
+  'DateTime',
+  new GraphQLScalarType({
+    ...dateTime,
+    // A page has hundreds of times, and what is right already need not become a Date and a text again.
+    serialize: (value: unknown) =>
+      typeof value === 'string' && wellFormed.test(value) ? value : dateTime.serialize(value),
+  }),
+);
 builder.addScalarType('JSON', JSONResolver);
 
 /** Longest cursor that is accepted, in characters; ours are far shorter. */
