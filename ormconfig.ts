@@ -4,4 +4,4 @@ import { createDataSource } from './src/database/data-source.ts';
 const url = process.env.DATABASE_URL;
 if (!url) throw new Error('Set DATABASE_URL to the database that the migration commands should work on.');
 
-export default createDataSource(url, 2);
+export default createDataSource(url, { poolSize: 2 });

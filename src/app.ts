@@ -16,6 +16,7 @@ import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { AccessTokens } from './connections/access-tokens.ts';
 import { AuthorizationFlows } from './connections/authorization-flows.ts';
+import { ConnectionChanges } from './connections/connection-changes.ts';
 import { ConnectionLifecycle } from './connections/connection-lifecycle.ts';
 import { ConnectionSecrets } from './connections/connection-secrets.ts';
 import { Connections } from './connections/connections.ts';
@@ -48,6 +49,7 @@ export interface App {
   explorerCodes: ExplorerCodes;
   operationsInFlight: OperationsInFlight;
   connections: Connections;
+  connectionChanges: ConnectionChanges;
   lifecycle: ConnectionLifecycle;
   flows: AuthorizationFlows;
   tokens: AccessTokens;
@@ -71,9 +73,9 @@ export async function createApp(
   config: ResolvedConfig,
   { logger, clock }: { logger: Logger; clock: Clock },
 ): Promise<App> {
-  const database = createDataSource(config.databaseUrl, config.databasePoolSize);
+  await migrate(config.databaseUrl);
+  const database = createDataSource(config.databaseUrl, { poolSize: config.databasePoolSize });
   await connectDatabase(database);
-  await migrate(database);
 
   const keys = new ApiKeys(database);
   if (config.adminApiKey) await keys.ensureAdminKey(config.adminApiKey);
@@ -123,6 +125,7 @@ export async function createApp(
   const changeLog = new ChangeLog(database);
   const notifications = new Notifications({ databaseUrl: config.databaseUrl, logger });
   const changeFeeds = new ChangeFeeds({ database, notifications, log: changeLog, logger });
+  const connectionChanges = new ConnectionChanges({ connections, notifications, logger });
   const connectionWatch = new ConnectionWatch({ database, logger });
   const webhooks = new Webhooks({
     database,
@@ -163,6 +166,7 @@ export async function createApp(
     explorerCodes,
     operationsInFlight: new OperationsInFlight(),
     connections,
+    connectionChanges,
     lifecycle,
     flows,
     tokens,
@@ -178,6 +182,7 @@ export async function createApp(
       closing = true;
       await webhooks.close();
       connectionWatch.close();
+      connectionChanges.close();
       keyWatch.close();
       await changeFeeds.close();
       await notifications.close();

@@ -105,7 +105,12 @@ export const environment = z.object({
   NODE_ENV: z.string().optional(),
   HOST: z.string().min(1).default('localhost'),
   PORT: port.optional(),
-  PUBLIC_URL: webUrl.optional(),
+  PUBLIC_URL: webUrl
+    .refine(
+      (url) => new URL(url).origin === url,
+      'must be an origin such as https://api.example.com, without a path',
+    )
+    .optional(),
   DATA_DIR: z.string().min(1).default('.data'),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }).optional(),
   DATABASE_POOL_SIZE: z.coerce

@@ -25,7 +25,8 @@ import type { ProblemCode } from './problem.ts';
  * connection's row: a claim writes the holder, a lease (by PostgreSQL's clock) and the generation that is being sent,
  * in one statement that only succeeds while nobody holds a living lease. Everybody else waits and re-reads the row;
  * a risen generation means that the new pair is there. The new pair is stored before anyone uses it, and only where
- * generation, holder and epoch are still the ones of the claim: a process that slept through its lease writes nothing.
+ * generation and holder are still the ones of the claim: a process that slept through its lease writes nothing. The
+ * epoch is not asked: a new flow that merely began leaves the grant of now alive.
  *
  * `refresh_sent_generation` outlives the lease. If it still names the present generation when the next claim is made,
  * an earlier answer was lost (crash, time-out) and the upstream may have rotated the pair. Then one further call is
@@ -39,6 +40,10 @@ const refreshAheadMs = 60_000;
 
 /** Longer than a token call may take, so that a living holder never loses its lease. */
 const leaseMs = tokenCallTimeoutMs + 5_000;
+
+/** How long a new pair is offered to a database that does not take it; less than what is left of the lease. */
+const storeWithinMs = 4_000;
+const storeRetryMs = 250;
 
 /** How often the waiting look at the row. */
 const pollMs = 40;
@@ -63,7 +68,6 @@ interface TokenRow {
 interface Claim {
   holder: string;
   generation: number;
-  epoch: number;
   /** Whether the answer to an earlier refresh of this generation was lost. */
   earlierAnswerLost: boolean;
 }
@@ -179,7 +183,6 @@ export class AccessTokens {
     return {
       holder,
       generation: row.token_generation,
-      epoch: row.epoch,
       earlierAnswerLost: claimed.sent === row.token_generation,
     };
   }
@@ -192,8 +195,13 @@ export class AccessTokens {
       if (!refreshToken) return await this.#giveUp(connectionId, claim, 'INVALID_GRANT');
       const client = this.#oauth({ clientId: row.client_id, clientSecret });
       for (let attempt = 1; ; attempt += 1) {
+        if (!(await this.#extendLease(connectionId, claim)))
+          throw unavailable(connectionId, 'Another instance took over its refresh');
         try {
-          return await this.#store(connectionId, claim, await client.refresh(refreshToken), client);
+          const answer = await client.refresh(refreshToken);
+          // From here on the old pair is dead: should storing fail, the next claim has to know.
+          answerLost = true;
+          return await this.#storeWithin(connectionId, claim, answer, client);
         } catch (error) {
           if (!(error instanceof OAuthFailure)) throw error;
           this.#logger.warn(
@@ -225,6 +233,35 @@ export class AccessTokens {
     }
   }
 
+  /** Each call gets a whole lease. @returns false when the claim is no longer ours. */
+  async #extendLease(connectionId: number, claim: Claim): Promise<boolean> {
+    const [, affected]: [unknown[], number] = await this.#database.query(
+      `UPDATE connections SET refresh_lease_until = clock_timestamp() + $3 * interval '1 millisecond'
+       WHERE id = $1 AND refresh_holder = $2`,
+      [connectionId, claim.holder, leaseMs],
+    );
+    return affected === 1;
+  }
+
+  /** A pair that the database would not take is offered again until the lease ends: there is no other copy of it. */
+  async #storeWithin(
+    connectionId: number,
+    claim: Claim,
+    answer: TokenAnswer,
+    client: OAuthClient,
+  ): Promise<AccessToken> {
+    const giveUpAt = performance.now() + storeWithinMs;
+    for (;;) {
+      try {
+        return await this.#store(connectionId, claim, answer, client);
+      } catch (error) {
+        if (error instanceof AppError || performance.now() > giveUpAt) throw error;
+        this.#logger.warn({ connectionId, err: error }, 'a refreshed token pair could not be stored yet');
+        await delay(storeRetryMs);
+      }
+    }
+  }
+
   async #store(
     connectionId: number,
     claim: Claim,
@@ -238,7 +275,7 @@ export class AccessTokens {
          SET token_generation = token_generation + 1, refresh_sent_generation = NULL, refresh_holder = NULL, refresh_lease_until = NULL,
              access_token_expires_at = $4, refresh_token_expires_at = coalesce($5, refresh_token_expires_at), last_refreshed_at = $6, updated_at = now(),
              granted_scopes = CASE WHEN cardinality($7::text[]) > 0 THEN $7::text[] ELSE granted_scopes END
-         WHERE id = $1 AND token_generation = $2 AND refresh_holder = $3 AND epoch = $8 AND state = 'connected'`,
+         WHERE id = $1 AND token_generation = $2 AND refresh_holder = $3 AND state = 'connected'`,
         [
           connectionId,
           claim.generation,
@@ -246,7 +283,6 @@ export class AccessTokens {
           ...expiries(answer, now),
           new Date(now),
           answer.scopes,
-          claim.epoch,
         ],
       );
       if (affected !== 1) return false;
@@ -254,24 +290,30 @@ export class AccessTokens {
       return true;
     });
     if (stored) return { value: answer.accessToken, generation: claim.generation + 1 };
+    // A commit whose answer was lost has stored it all the same.
+    const row = await this.#read(connectionId).catch(() => null);
+    const token = row && row.token_generation > claim.generation ? this.#open(connectionId, row) : null;
+    if (token?.value === answer.accessToken) return token;
     // Disconnected, changed or overtaken meanwhile: the pair belongs to nobody.
     await client.revokePair(answer);
-    const row = await this.#read(connectionId);
-    if (row.token_generation > claim.generation) return this.#open(connectionId, row);
+    if (token) return token;
     throw unavailable(connectionId, 'The connection changed while its access token was refreshed');
   }
 
   /** One more look for a newer pair, then the state `error`. */
   async #giveUp(
     connectionId: number,
-    claim: Pick<Claim, 'generation' | 'epoch'>,
+    claim: Pick<Claim, 'generation'>,
     problem: ProblemCode,
   ): Promise<AccessToken> {
     const row = await this.#read(connectionId);
     if (row.token_generation > claim.generation) return this.#open(connectionId, row);
-    await recordProblem(this.#database.manager, { id: connectionId, epoch: claim.epoch }, problem, [
-      'connected',
-    ]);
+    await recordProblem(
+      this.#database.manager,
+      { id: connectionId, tokenGeneration: claim.generation },
+      problem,
+      ['connected'],
+    );
     this.#logger.error({ connectionId, problem }, 'connection lost its authorization');
     throw notConnected(connectionId, 'error', problem);
   }
@@ -307,8 +349,7 @@ export class AccessTokens {
       return this.#open(connectionId, row);
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'SECRET_UNREADABLE') throw error;
-      const seen = { generation: row.token_generation, epoch: row.epoch };
-      return this.#giveUp(connectionId, seen, 'SECRET_UNREADABLE');
+      return this.#giveUp(connectionId, { generation: row.token_generation }, 'SECRET_UNREADABLE');
     }
   }
 

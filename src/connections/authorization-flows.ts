@@ -67,7 +67,8 @@ export interface Callback {
   error: string | null;
   /** RFC 9207: who issued the answer, when the provider says so. */
   issuer: string | null;
-  browserCookie: string | null;
+  /** Of all flows that are open in this browser. */
+  browserCookies: readonly string[];
 }
 
 interface FlowDependencies {
@@ -183,7 +184,7 @@ export class AuthorizationFlows {
       : [];
     const [flow] = found;
     if (!flow) return { kind: 'refused', reason: 'UNKNOWN_STATE' };
-    if (!sameHash(flow.browser_hash, callback.browserCookie)) {
+    if (!callback.browserCookies.some((cookie) => sameHash(flow.browser_hash, cookie))) {
       logger.warn({ connectionId: flow.connection_id }, 'authorization answer brought by another browser');
       return { kind: 'refused', reason: 'OTHER_BROWSER' };
     }
@@ -248,7 +249,7 @@ export class AuthorizationFlows {
     return database.transaction(async (manager) => {
       const [, affected]: [unknown[], number] = await manager.query(
         `UPDATE connections
-         SET state = 'connected', problem_code = NULL, problem_message = NULL, token_generation = token_generation + 1,
+         SET state = 'connected', epoch = epoch + 1, problem_code = NULL, problem_message = NULL, token_generation = token_generation + 1,
              refresh_sent_generation = NULL, refresh_holder = NULL, refresh_lease_until = NULL,
              access_token_expires_at = $3, refresh_token_expires_at = $4, last_refreshed_at = NULL, granted_scopes = $5,
              account_id = NULL, account_email = NULL, updated_at = now()
@@ -300,6 +301,6 @@ function hashOf(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
-function sameHash(hash: Buffer | null, secret: string | null): boolean {
-  return hash !== null && secret !== null && timingSafeEqual(hash, hashOf(secret));
+function sameHash(hash: Buffer | null, secret: string): boolean {
+  return hash !== null && timingSafeEqual(hash, hashOf(secret));
 }

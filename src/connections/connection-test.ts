@@ -53,7 +53,7 @@ export async function testConnection(
     return {
       latencyMs: latencyMs(),
       account: null,
-      problem: await problemBehind(error, await connections.get(id)),
+      problem: problemBehind(error, await connections.get(id)),
     };
   }
 }

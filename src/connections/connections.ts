@@ -1,4 +1,4 @@
-import { QueryFailedError, type DataSource, type EntityManager, type Repository } from 'typeorm';
+import { In, QueryFailedError, type DataSource, type EntityManager, type Repository } from 'typeorm';
 import { connectionNotFound } from '../access/caller.ts';
 import type { Caller } from '../access/caller.ts';
 import type { WhoAmI } from '../calendly/wire.ts';
@@ -88,6 +88,15 @@ export class Connections {
     return connection;
   }
 
+  /** Those of the ids that are there, or all when no ids are given; oldest first. */
+  async read(ids: number[] | null): Promise<ConnectionEntity[]> {
+    return this.#repository.find({
+      where: ids ? { id: In(ids) } : {},
+      order: { id: 'ASC' },
+      take: maxConnections,
+    });
+  }
+
   /** All that the caller may see, oldest first. */
   async list(caller: Caller, state?: ConnectionState): Promise<ConnectionEntity[]> {
     const all = await this.#repository.find({
@@ -100,12 +109,13 @@ export class Connections {
 }
 
 /**
- * Puts a connection into `error`, where the epoch is still the one in which the trouble was seen.
+ * Puts a connection into `error`, where it is still what it was when the trouble was seen: in the same epoch for a flow,
+ * with the same token pair for a refresh.
  * @param fromStates States in which the problem matters; in any other nothing changes.
  */
 export async function recordProblem(
   manager: EntityManager,
-  connection: Pick<ConnectionEntity, 'id' | 'epoch'>,
+  seen: Pick<ConnectionEntity, 'id'> & Partial<Pick<ConnectionEntity, 'epoch' | 'tokenGeneration'>>,
   problem: ProblemCode,
   fromStates: ConnectionState[],
 ): Promise<boolean> {
@@ -119,11 +129,7 @@ export async function recordProblem(
       refreshSentGeneration: null,
       updatedAt: () => 'now()',
     })
-    .where('id = :id AND epoch = :epoch AND state IN (:...fromStates)', {
-      id: connection.id,
-      epoch: connection.epoch,
-      fromStates,
-    })
+    .where({ ...seen, state: In(fromStates) })
     .execute();
   return result.affected === 1;
 }

@@ -138,7 +138,7 @@ builder.mutationField('updateConnection', (t) =>
           ...connectionUpdate.parse(input),
           requestedScopes: changedScopes(
             before.requestedScopes,
-            (input.scopes as ScopePreset | null | undefined) ?? null,
+            input.scopes ?? null,
             input.withEmail ?? null,
           ),
         });

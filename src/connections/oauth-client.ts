@@ -197,8 +197,9 @@ function judge(error: unknown): OAuthFailure {
       return new OAuthFailure('refused', problem, `The token endpoint answered ${status} ${named}`);
     if (status === 401)
       return new OAuthFailure('refused', 'INVALID_CLIENT', 'The token endpoint answered 401');
-    if (status === 429 || status === 502 || status === 503)
-      return new OAuthFailure('unavailable', 'PROVIDER_UNAVAILABLE', `The token endpoint answered ${status}`);
+    // A 5xx may come from in front of the work or from behind it.
+    if (status === 429)
+      return new OAuthFailure('unavailable', 'PROVIDER_UNAVAILABLE', 'The token endpoint answered 429');
     return new OAuthFailure('unknown', 'PROVIDER_UNAVAILABLE', `The token endpoint answered ${status}`);
   }
   const text = `${code ?? ''} ${error instanceof Error ? error.message : ''}`;

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 import { escapeHtml, page } from '../server/page.ts';
 import type { Reply, Route } from '../server/reply.ts';
 import type { AuthorizationFlows, FlowOutcome } from './authorization-flows.ts';
@@ -7,67 +8,82 @@ import { flowLifetimeMs } from './authorization-flows.ts';
 import { problems } from './problem.ts';
 import { missingScopes } from './scopes.ts';
 
-const cookieName = 'omnera_oauth';
+/** Each flow has a cookie of its own, named after its first characters: two flows in one browser don't meet. */
+const cookiePrefix = 'omnera_oauth_';
+const cookieNameLength = 8;
 const cookiePath = '/oauth/calendly';
+/** Cookies of flows that are looked at; an open flow ends after ten minutes. */
+const maxCookies = 20;
 
 /** `/oauth/calendly/start/{token}` and `/oauth/calendly/callback`: the two stops of a browser in a flow. */
-export function oauthRoutes(flows: AuthorizationFlows, publicUrl: string): Map<string, Route> {
+export function oauthRoutes(
+  flows: AuthorizationFlows,
+  publicUrl: string,
+  logger: Logger,
+): Map<string, Route> {
   const secure = publicUrl.startsWith('https:') ? '; Secure' : '';
-  const cookie = (value: string, maxAgeSeconds: number) =>
-    `${cookieName}=${value}; Path=${cookiePath}; HttpOnly; SameSite=Lax; Max-Age=${maxAgeSeconds}${secure}`;
+  const cookie = (value: string) =>
+    `${cookiePrefix}${value.slice(0, cookieNameLength)}=${value}; Path=${cookiePath}; HttpOnly; SameSite=Lax; Max-Age=${flowLifetimeMs / 1_000}${secure}`;
 
   const start: Route = async (_request, url) => {
-    try {
-      const { location, browserCookie } = await flows.open(
-        url.pathname.slice(url.pathname.lastIndexOf('/') + 1),
-      );
-      return {
-        status: 303,
-        headers: {
-          Location: location,
-          'Set-Cookie': cookie(browserCookie, flowLifetimeMs / 1_000),
-          'Cache-Control': 'no-store',
-          'Referrer-Policy': 'no-referrer',
-        },
-      };
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      return page(error.httpStatus, {
-        title: 'This link does not work',
-        mark: { symbol: '!', tone: 'bad' },
-        body: `<p>${escapeHtml(error.message)}</p>`,
-      });
-    }
+    const { location, browserCookie } = await flows.open(
+      url.pathname.slice(url.pathname.lastIndexOf('/') + 1),
+    );
+    return {
+      status: 303,
+      headers: {
+        Location: location,
+        'Set-Cookie': cookie(browserCookie),
+        'Cache-Control': 'no-store',
+        'Referrer-Policy': 'no-referrer',
+      },
+    };
   };
 
   const callback: Route = async (request, url) => {
     const { searchParams } = url;
-    const outcome = await flows.finish({
-      state: searchParams.get('state'),
-      code: searchParams.get('code'),
-      error: searchParams.get('error'),
-      issuer: searchParams.get('iss'),
-      browserCookie: cookieOf(request),
-    });
-    const reply = outcomePage(outcome);
-    // Another browser's flow goes on: only the flow that ended takes its cookie along.
-    return outcome.kind === 'refused'
-      ? reply
-      : { ...reply, headers: { ...reply.headers, 'Set-Cookie': cookie('', 0) } };
+    return outcomePage(
+      await flows.finish({
+        state: searchParams.get('state'),
+        code: searchParams.get('code'),
+        error: searchParams.get('error'),
+        issuer: searchParams.get('iss'),
+        browserCookies: cookiesOf(request),
+      }),
+    );
   };
 
   return new Map([
-    ['GET /oauth/calendly/start/*', start],
-    ['GET /oauth/calendly/callback', callback],
+    ['GET /oauth/calendly/start/*', withErrorPage(start, logger)],
+    ['GET /oauth/calendly/callback', withErrorPage(callback, logger)],
   ]);
 }
 
-function cookieOf(request: IncomingMessage): string | null {
+/** A person in a browser gets a page, whatever happens. */
+function withErrorPage(route: Route, logger: Logger): Route {
+  return async (request, url, requestId) => {
+    try {
+      return await route(request, url, requestId);
+    } catch (error) {
+      if (!(error instanceof AppError)) logger.error({ err: error, requestId }, 'unexpected error');
+      const shown = error instanceof AppError ? error : null;
+      return page(shown?.httpStatus ?? 500, {
+        title: shown?.code === 'FLOW_NOT_FOUND' ? 'This link does not work' : 'That did not work',
+        mark: { symbol: '!', tone: 'bad' },
+        body: `<p>${escapeHtml(shown?.message ?? 'Something went wrong on our side. Ask for a new link with connectConnection and try again.')}</p>
+<p class="soft">Request <code>${escapeHtml(requestId)}</code></p>`,
+      });
+    }
+  };
+}
+
+function cookiesOf(request: IncomingMessage): string[] {
+  const values: string[] = [];
   for (const pair of (request.headers.cookie ?? '').split(';')) {
-    const [name, value] = pair.trim().split('=');
-    if (name === cookieName && value) return value;
+    const [name = '', value] = pair.trim().split('=');
+    if (name.startsWith(cookiePrefix) && value && values.length < maxCookies) values.push(value);
   }
-  return null;
+  return values;
 }
 
 const refusals = {

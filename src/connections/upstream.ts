@@ -6,16 +6,18 @@ import { notConnected, type AccessTokens } from './access-tokens.ts';
 import type { ConnectionEntity } from './connection.entity.ts';
 import type { Connections } from './connections.ts';
 
+export interface OpenedConnection {
+  connection: ConnectionEntity;
+  api: CalendlyApi;
+}
+
 /** The upstream as one connection sees it, for one operation. */
 export class Upstream {
   readonly #connections: Connections;
   readonly #tokens: AccessTokens;
   readonly #transport: Transport;
   /** However many resolvers of an operation ask, the connection's row is read once. */
-  readonly #ofOperation = new WeakMap<
-    Operation,
-    Map<number, Promise<{ connection: ConnectionEntity; api: CalendlyApi }>>
-  >();
+  readonly #ofOperation = new WeakMap<Operation, Map<number, Promise<OpenedConnection>>>();
 
   constructor(deps: { connections: Connections; tokens: AccessTokens; transport: Transport }) {
     this.#connections = deps.connections;
@@ -32,19 +34,24 @@ export class Upstream {
     operation: Operation,
     scopes: readonly string[] = [],
   ): Promise<CalendlyApi> {
+    return (await this.open(connectionId, operation, scopes)).api;
+  }
+
+  /** The same together with the connection as the operation has found it. */
+  async open(
+    connectionId: number,
+    operation: Operation,
+    scopes: readonly string[] = [],
+  ): Promise<OpenedConnection> {
     let known = this.#ofOperation.get(operation);
     if (!known) this.#ofOperation.set(operation, (known = new Map()));
     let opened = known.get(connectionId);
-    if (!opened) known.set(connectionId, (opened = this.#open(connectionId, operation)));
-    const { connection, api } = await opened;
-    requireScopes(connection, scopes);
-    return api;
+    if (!opened) known.set(connectionId, (opened = this.#read(connectionId, operation)));
+    requireScopes((await opened).connection, scopes);
+    return opened;
   }
 
-  async #open(
-    connectionId: number,
-    operation: Operation,
-  ): Promise<{ connection: ConnectionEntity; api: CalendlyApi }> {
+  async #read(connectionId: number, operation: Operation): Promise<OpenedConnection> {
     const connection = await this.#connections.get(connectionId);
     if (connection.state !== 'connected')
       throw notConnected(connectionId, connection.state, connection.problemCode);

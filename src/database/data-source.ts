@@ -4,17 +4,29 @@ import { ConnectionEntity } from '../connections/connection.entity.ts';
 import { Initial1764000000000 } from './migrations/1764000000000-initial.ts';
 import { RateBudgets1764000000001 } from './migrations/1764000000001-rate-budgets.ts';
 import { ApiKeyUse1764000000002 } from './migrations/1764000000002-api-key-use.ts';
+import { ConnectionChanges1764000000003 } from './migrations/1764000000003-connection-changes.ts';
 
 /** Only entities without secrets are mapped; secrets are read and written by SQL in the one module that decrypts them. */
 const entities = [ConnectionEntity];
 
-const migrations = [Initial1764000000000, RateBudgets1764000000001, ApiKeyUse1764000000002];
+const migrations = [
+  Initial1764000000000,
+  RateBudgets1764000000001,
+  ApiKeyUse1764000000002,
+  ConnectionChanges1764000000003,
+];
 
 /** How long a caller waits for a free connection before it gets an error instead of hanging, in milliseconds. */
 const connectTimeoutMs = 2_000;
 
-/** @param poolSize Connections that this process may hold open at once. */
-export function createDataSource(url: string, poolSize = 10): DataSource {
+/** Longest statement of a running server, in milliseconds. Migrations may take longer. */
+const statementTimeoutMs = 30_000;
+
+/** @param options.poolSize Connections that this process may hold open at once. */
+export function createDataSource(
+  url: string,
+  { poolSize = 10, statementTimeoutMs: timeoutMs = statementTimeoutMs } = {},
+): DataSource {
   return new DataSource({
     type: 'postgres',
     url,
@@ -26,7 +38,7 @@ export function createDataSource(url: string, poolSize = 10): DataSource {
     poolSize,
     connectTimeoutMS: connectTimeoutMs,
     applicationName: 'omnera-calendly-connections',
-    extra: { connectionTimeoutMillis: connectTimeoutMs, statement_timeout: 30_000 },
+    extra: { connectionTimeoutMillis: connectTimeoutMs, statement_timeout: timeoutMs },
   });
 }
 
@@ -57,8 +69,18 @@ function isPassing(error: unknown): boolean {
 /** Any number that only we use: instances that start together migrate one after the other. */
 const migrationLock = 4_917_203_311;
 
-/** Brings the schema up to date. Safe to call from several instances at once. */
-export async function migrate(database: DataSource): Promise<void> {
+/** Brings the schema up to date. Safe to call from several instances at once: they take turns. */
+export async function migrate(url: string): Promise<void> {
+  const database = createDataSource(url, { poolSize: 2, statementTimeoutMs: 0 });
+  await connectDatabase(database);
+  try {
+    await migrateOn(database);
+  } finally {
+    await database.destroy();
+  }
+}
+
+async function migrateOn(database: DataSource): Promise<void> {
   const runner = database.createQueryRunner();
   await runner.connect();
   try {

@@ -26,6 +26,8 @@ export function createHandler(app: App, routes: Routes) {
       const route = findRoute(routes.others, request.method ?? 'GET', url.pathname);
       send(response, await route(request, url, requestId));
     } catch (error) {
+      // Whoever has hung up needs no answer, and is no fault of ours.
+      if (response.destroyed) return;
       discardRest(request);
       send(response, errorReply(error, requestId, app.logger));
     }
@@ -42,7 +44,8 @@ function addressOf(request: IncomingMessage): URL {
 }
 
 function findRoute(routes: Map<string, Route>, method: string, path: string): Route {
-  const asked = method === 'HEAD' ? 'GET' : method;
+  // A link that works once must not be used up by somebody who only checks whether it is there.
+  const asked = method === 'HEAD' && !path.startsWith('/oauth/') ? 'GET' : method;
   const route = routes.get(`${asked} ${path}`) ?? routes.get(`${asked} ${path.replace(/[^/]+$/, '*')}`);
   if (route) return route;
   return () => {

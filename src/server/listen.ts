@@ -63,11 +63,14 @@ export async function listen(app: App, at: { host: string; port: number }): Prom
     url: `http://${at.host.includes(':') ? `[${at.host}]` : at.host}:${port}`,
     port,
     async close() {
+      const force = setTimeout(() => {
+        sockets.terminate();
+        server.closeAllConnections();
+      }, closeTimeoutMs);
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       closing.abort();
       await sockets.close();
       server.closeIdleConnections();
-      const force = setTimeout(() => server.closeAllConnections(), closeTimeoutMs);
       await closed;
       clearTimeout(force);
     },
@@ -78,7 +81,7 @@ function servingRoutes(app: App): [string, Route][] {
   return [
     ['GET /', startPage],
     ['POST /explorer/key', explorerKey(app)],
-    ...oauthRoutes(app.flows, app.config.publicUrl),
+    ...oauthRoutes(app.flows, app.config.publicUrl, app.logger),
     ...webhookRoutes(app.webhooks, app.logger),
   ];
 }

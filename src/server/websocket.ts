@@ -55,7 +55,10 @@ export function createWebSockets(app: App, yoga: Yoga) {
           if (error instanceof AppError && error.code === 'TOO_MANY_ATTEMPTS')
             extra.socket.close(tryAgainLater, 'Too many wrong API keys');
           if (error instanceof AppError) return false; // Closes with 4403.
-          throw error;
+          // Nothing is wrong with the client: it should come back, which it would not after 4500.
+          app.logger.error({ err: error }, 'a WebSocket could not be authenticated');
+          extra.socket.close(tryAgainLater, 'Try again later');
+          return false;
         }
       },
       async onSubscribe({ extra, subscriptions }, _id, payload) {
@@ -131,6 +134,10 @@ export function createWebSockets(app: App, yoga: Yoga) {
         client.removeAllListeners('error');
         client.on('error', (error) => app.logger.debug({ err: error }, 'a WebSocket failed'));
       });
+    },
+    /** Cuts the sockets of peers that did not answer the goodbye. */
+    terminate(): void {
+      for (const client of server.clients) client.terminate();
     },
     /** Sockets close with 1012, which clients take as "come back to another instance". */
     async close(): Promise<void> {

@@ -87,12 +87,30 @@ describe('the OAuth flow', () => {
     const id = await create('Carried');
     const { consentUrl } = await openFlow(await authorizationUrl(app.graphql, id));
     const callback = await answerConsent(consentUrl, 'grant');
-    for (const cookie of ['', 'omnera_oauth=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA']) {
+    for (const cookie of ['', 'omnera_oauth_AAAAAAAA=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA']) {
       const page = await fetch(callback, { headers: { cookie } });
       expect(page.status).toBe(400);
       expect(await page.text()).toContain('OTHER_BROWSER');
     }
     expect((await read(id)).state).toBe('CONFIGURED');
+  });
+
+  test('two flows in one browser do not meet', async () => {
+    const ids = [await create('First of two'), await create('Second of two')];
+    const opened = [];
+    for (const id of ids) opened.push(await openFlow(await authorizationUrl(app.graphql, id)));
+    const cookie = opened.map((flow) => flow.cookie).join('; ');
+    for (const { consentUrl } of opened) {
+      const page = await fetch(await answerConsent(consentUrl, 'grant'), { headers: { cookie } });
+      expect(page.status).toBe(200);
+    }
+    for (const id of ids) expect((await read(id)).state).toBe('CONNECTED');
+  });
+
+  test('somebody who only checks whether the link is there does not use it up', async () => {
+    const url = await authorizationUrl(app.graphql, await create('Checked'));
+    expect((await fetch(url, { method: 'HEAD', redirect: 'manual' })).status).toBe(404);
+    expect((await openFlow(url)).consentUrl).toContain('/oauth2/v1/authorize');
   });
 
   test('a forged state is refused and changes nothing', async () => {

@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { createDataSource, migrate } from '../../src/database/data-source.ts';
+import { migrate } from '../../src/database/data-source.ts';
 import { LocalPostgres, stopLeftoverServer } from '../../src/local/postgres.ts';
 import { processIdentity } from '../../src/local/process-identity.ts';
 
@@ -48,13 +48,7 @@ async function createTemplate(serverUrl: string, name: string): Promise<void> {
   await execute(serverUrl, `CREATE DATABASE ${name}`);
   const url = new URL(serverUrl);
   url.pathname = name;
-  const database = createDataSource(url.href, 2);
-  await database.initialize();
-  try {
-    await migrate(database);
-  } finally {
-    await database.destroy();
-  }
+  await migrate(url.href);
 }
 
 async function execute(url: string, statement: string): Promise<void> {
