@@ -95,8 +95,8 @@ export class TableSchema {
   readonly primaryFieldId: string;
   readonly fields: readonly FieldSchema[];
   readonly views: readonly WireView[];
-  readonly #byId = new Map<string, FieldSchema>();
-  readonly #byName = new Map<string, FieldSchema>();
+  /** By name and by id in one, since every cell of every record asks here. */
+  readonly #byIdOrName = new Map<string, FieldSchema>();
 
   constructor(wire: WireTable) {
     this.id = wire.id;
@@ -105,24 +105,23 @@ export class TableSchema {
     this.primaryFieldId = wire.primaryFieldId;
     this.fields = wire.fields.map((field) => new FieldSchema(field));
     this.views = wire.views;
-    for (const field of this.fields) {
-      this.#byId.set(field.id, field);
-      this.#byName.set(field.name, field);
-    }
+    for (const field of this.fields) this.#byIdOrName.set(field.name, field);
+    for (const field of this.fields) this.#byIdOrName.set(field.id, field);
   }
 
   /** By id or by exact name; an id wins over a field that is named like one. */
   findField(idOrName: string): FieldSchema | null {
-    return this.#byId.get(idOrName) ?? this.#byName.get(idOrName) ?? null;
+    return this.#byIdOrName.get(idOrName) ?? null;
   }
 
   /** @throws AppError FIELD_NOT_FOUND, suggesting the nearest name. */
   getField(idOrName: string): FieldSchema {
     const field = this.findField(idOrName);
     if (field) return field;
+    const names = this.fields.map(({ name }) => name);
     throw new AppError(
       'FIELD_NOT_FOUND',
-      `The table ${JSON.stringify(this.name)} has no field ${JSON.stringify(idOrName.slice(0, 100))}.${suggestion(idOrName, this.#byName.keys())}`,
+      `The table ${JSON.stringify(this.name)} has no field ${JSON.stringify(idOrName.slice(0, 100))}.${suggestion(idOrName, names)}`,
       { details: { tableId: this.id, field: idOrName.slice(0, 100) } },
     );
   }

@@ -31,11 +31,15 @@ export function readCell(field: FieldSchema, cell: unknown): unknown {
     : cell;
 }
 
-/** All cells by field name, or the named ones by the names as given. */
+/**
+ * All cells by field name, or the named ones by the names as given.
+ * @param fieldOf finds a named field, and throws where there is none
+ */
 export function readFields(
   table: TableSchema,
   cells: Cells,
   names: readonly string[] | null,
+  fieldOf: (name: string) => FieldSchema = (name) => table.getField(name),
 ): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   if (names === null) {
@@ -43,7 +47,7 @@ export function readFields(
     return values;
   }
   for (const name of names) {
-    const field = table.getField(name);
+    const field = fieldOf(name);
     put(values, name, readCell(field, cells[field.id]));
   }
   return values;

@@ -1,6 +1,6 @@
 import { encodeGlobalID } from '@pothos/plugin-relay';
 import { operationSchemas, TableNode, TableRef } from '../bases/schema.ts';
-import type { TableSchema } from '../bases/table-schema.ts';
+import type { FieldSchema, TableSchema } from '../bases/table-schema.ts';
 import { AppError } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
@@ -19,7 +19,7 @@ import {
   type FieldProblem,
 } from './cell-values.ts';
 import { noFields } from './field-set.ts';
-import { itemsOf, loadAll, selectionHere } from './operation-records.ts';
+import { itemsOf, loadAll, recordAllowance, selectionHere } from './operation-records.ts';
 import { RecordNode } from './record-node.ts';
 
 export const RecordRef = builder.objectRef<RecordNode>('Record');
@@ -60,13 +60,14 @@ RecordRef.implement({
     createdTime: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When it was created.',
+      description: 'When it was created. Null where a change of our log does not tell.',
       resolve: (record) => record.createdTime,
     }),
     table: t.field({
       type: TableRef,
       nullable: true,
-      description: 'The table it stands in.',
+      description:
+        'The table it stands in. Null for a record of our log whose table the service does not show any more.',
       resolve: (record, _args, context) => {
         const { connectionId, baseId, level } = record;
         return withTable(record, context, (table) => new TableNode(connectionId, baseId, table, level));
@@ -84,21 +85,16 @@ RecordRef.implement({
       description:
         'Cells by field name. Every field asked for is there, empty or not. Ask by `names`: the fewer cells, the less is fetched.',
       resolve: (record, { names }, context) =>
-        withTable(record, context, (table) => {
-          if (names) requireKnown(record, table, names);
-          return readFields(table, record.cells, names ?? null);
-        }),
+        withTable(record, context, (table) =>
+          readFields(table, record.cells, names ?? null, (name) => requireField(record, table, name)),
+        ),
     }),
     value: t.field({
       type: 'JSON',
       nullable: true,
       args: { field: t.arg.string({ required: true, description: fieldArgument }) },
       description: 'One cell as the service gives it.',
-      resolve: (record, { field: name }, context) =>
-        withTable(record, context, (table) => {
-          const [field] = requireKnown(record, table, [name]);
-          return readCell(field!, record.cells[field!.id]);
-        }),
+      resolve: (record, { field }, context) => readOne(record, field, context, readCell),
     }),
     text: t.string({
       nullable: true,
@@ -147,6 +143,7 @@ RecordRef.implement({
         const selection = selectionHere(context, info);
         if (selection.needsRecord)
           return itemsOf(await loadAll(context, record, table, ids, selection, record.level + 1));
+        recordAllowance(context).take(ids.length);
         return ids.map((id) => linkTo(record, table, id));
       },
     }),
@@ -160,7 +157,8 @@ RecordRef.implement({
     problems: t.field({
       type: [FieldProblemRef],
       nullable: true,
-      description: 'What could not be read among the cells selected beside it, or among all when none are.',
+      description:
+        'What could not be read among the cells selected beside it, or among all when none are. Null where `table` is.',
       resolve: (record, _args, context) =>
         withTable(record, context, (table) =>
           problemsOf(
@@ -189,34 +187,35 @@ function readOne<T>(
   record: RecordNode,
   name: string,
   context: GraphQLContext,
-  read: (field: TableSchema['fields'][number], cell: unknown) => T,
+  read: (field: FieldSchema, cell: unknown) => T,
 ): T | Promise<T> {
-  return withTable(record, context, (table) => {
-    const [field] = requireKnown(record, table, [name]);
-    return read(field!, record.cells[field!.id]);
-  });
+  // Once per cell: no closure where the table is at hand.
+  if (record.table) return readIn(record.table, record, name, read);
+  return withTable(record, context, (table) => readIn(table, record, name, read));
+}
+
+function readIn<T>(
+  table: TableSchema,
+  record: RecordNode,
+  name: string,
+  read: (field: FieldSchema, cell: unknown) => T,
+): T {
+  const field = requireField(record, table, name);
+  return read(field, record.cells[field.id]);
 }
 
 /**
- * The fields, all of which this record must know: a cell that was not fetched must never pass for an empty one.
+ * A field that this record must know: a cell that was not fetched must never pass for an empty one.
  * @throws AppError FIELD_NOT_FOUND
  */
-function requireKnown(
-  record: RecordNode,
-  table: TableSchema,
-  names: readonly string[],
-): TableSchema['fields'][number][] {
-  return names.map((name) => {
-    const field = table.getField(name);
-    if (record.knows(field.id)) return field;
-    throw new AppError(
-      'FIELD_NOT_FOUND',
-      `The cell ${JSON.stringify(field.name)} of ${record.id} was not recorded here. Read the record itself.`,
-      {
-        details: { field: field.name, recordId: record.id },
-      },
-    );
-  });
+function requireField(record: RecordNode, table: TableSchema, name: string): FieldSchema {
+  const field = table.getField(name);
+  if (record.knows(field.id)) return field;
+  throw new AppError(
+    'FIELD_NOT_FOUND',
+    `The cell ${JSON.stringify(field.name)} of ${record.id} was not recorded here. Read the record itself.`,
+    { details: { field: field.name, recordId: record.id } },
+  );
 }
 
 function startBehind(after: string, ids: readonly string[]): number {
