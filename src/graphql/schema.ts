@@ -8,6 +8,7 @@ import '../connections/grant-fields.ts';
 import '../connections/credential-fields.ts';
 import '../connections/authorization-fields.ts';
 import '../connections/token-fields.ts';
+import '../connections/subscription-fields.ts';
 import '../bases/schema.ts';
 import '../bases/connection-fields.ts';
 import '../records/schema.ts';
