@@ -57,8 +57,8 @@ const zones = [
   { target: `./src/@(${ground.join('|')})`, from: './src', except: ground },
   {
     target: './src',
-    from: './src/main.ts',
-    message: 'src/main.ts is where a process begins; nothing imports it.',
+    from: ['./src/main.ts', './src/keys.ts'],
+    message: 'src/main.ts and src/keys.ts are where processes begin; nothing imports them.',
   },
   {
     target: './src',
@@ -113,7 +113,7 @@ export default typescript.config(
   },
   {
     files: ['src/**/*.ts'],
-    ignores: ['src/config.ts', 'src/main.ts'],
+    ignores: ['src/config.ts', 'src/main.ts', 'src/keys.ts'],
     rules: {
       'no-restricted-properties': [
         'error',

@@ -10,6 +10,7 @@ import { ensureDataFolder, keptSecret } from './data-folder.ts';
 import { freePort } from './ports.ts';
 import { findPostgresPlace, type PostgresPlace } from './postgres-place.ts';
 import { isServerOf } from './process-identity.ts';
+import { readServerLock } from './server-lock.ts';
 
 const roleName = 'omnera';
 const startTimeoutMs = 60_000;
@@ -65,8 +66,7 @@ export class LocalPostgres {
       const log = join(place.home, 'postgres.log');
       const { server, ended } = await launch(place, cluster, port, log, options);
       if (await becomesReady(cluster, server, ended, options.signal)) {
-        const url = `postgres://${roleName}:${password}@127.0.0.1:${port}/postgres`;
-        return new LocalPostgres(url, place, server, ended);
+        return new LocalPostgres(localUrl(password, port), place, server, ended);
       }
       options.signal?.throwIfAborted();
       lastOutput = (await readFile(log, 'utf8').catch(() => '')).slice(-maxShownOutput).trim();
@@ -83,6 +83,11 @@ export class LocalPostgres {
     if (this.#process.exitCode === null && this.#process.signalCode === null) this.#process.kill('SIGQUIT');
     await this.ended;
   }
+}
+
+/** With the password in it: for the driver, never for a log. */
+export function localUrl(password: string, port: number): string {
+  return `postgres://${roleName}:${password}@127.0.0.1:${port}/postgres`;
 }
 
 async function createCluster(
@@ -208,7 +213,7 @@ async function becomesReady(
   void ended.then(() => (hasEnded = true));
   const deadline = Date.now() + startTimeoutMs;
   while (!hasEnded && !signal?.aborted && Date.now() < deadline) {
-    const lock = await readLock(cluster);
+    const lock = await readServerLock(cluster);
     if (lock?.pid === server.pid && lock?.status === 'ready') return true;
     await wait(pollMs);
   }
@@ -219,7 +224,7 @@ async function becomesReady(
 
 /** Stops the server of an earlier process of ours that was killed, or forgets the file that such a server left. */
 export async function stopLeftoverServer(cluster: string): Promise<void> {
-  const lock = await readLock(cluster);
+  const lock = await readServerLock(cluster);
   if (!lock) return;
   const deadline = Date.now() + stopTimeoutMs;
   let signal: NodeJS.Signals = 'SIGINT';
@@ -238,15 +243,6 @@ function trySignal(pid: number, signal: NodeJS.Signals): void {
   } catch {
     // It ended between the look and the signal.
   }
-}
-
-/** https://www.postgresql.org/docs/current/storage-file-layout.html: line 1 is the server's pid, line 8 its status. */
-async function readLock(cluster: string): Promise<{ pid: number; status: string } | null> {
-  const text = await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => null);
-  if (text === null) return null;
-  const lines = text.split('\n');
-  const pid = Number(lines[0]);
-  return Number.isInteger(pid) && pid > 0 ? { pid, status: (lines[7] ?? '').trim() } : null;
 }
 
 async function exists(path: string): Promise<boolean> {
