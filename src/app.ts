@@ -77,9 +77,9 @@ export async function createApp(
   const database = createDataSource(config.databaseUrl, { poolSize: config.databasePoolSize });
   await connectDatabase(database);
 
-  const keys = new ApiKeys(database);
-  if (config.adminApiKey) await keys.ensureAdminKey(config.adminApiKey);
   const authentication = new Authentication({ database, clock, logger });
+  const keys = new ApiKeys(database, () => authentication.doubtKeys());
+  if (config.adminApiKey) await keys.ensureAdminKey(config.adminApiKey);
   const keyWatch = new KeyWatch({ database, logger });
   const explorerCodes = new ExplorerCodes(database, keys);
 

@@ -24,9 +24,11 @@ export interface NewApiKey {
 /** API keys: made once, shown once, stored as a hash. */
 export class ApiKeys {
   readonly #database: DataSource;
+  readonly #onRevoked: () => void;
 
-  constructor(database: DataSource) {
+  constructor(database: DataSource, onRevoked: () => void = () => undefined) {
     this.#database = database;
+    this.#onRevoked = onRevoked;
   }
 
   /**
@@ -48,6 +50,7 @@ export class ApiKeys {
         [configuredKeyName, hashOf(key)],
       );
     });
+    this.#onRevoked();
   }
 
   /**
@@ -113,6 +116,7 @@ export class ApiKeys {
       'UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL AND NOT configured',
       [id],
     );
+    this.#onRevoked();
     const key = await this.get(id);
     if (key.configured) throw isConfigured(id);
     return key;

@@ -5,10 +5,8 @@ import type { Logger } from '../logger.ts';
 import { apiKeyColumns, callerOf, isLiving, type ApiKey } from './api-key.ts';
 import type { Caller } from './caller.ts';
 import { hashOf, maxKeyLength } from './key-secret.ts';
+import { ProvenKeys } from './proven-keys.ts';
 import { WrongKeys } from './wrong-keys.ts';
-
-/** Keys that opened the door last, by hash: they still do while their address is stopped for others' wrong ones. */
-const maxProvenKeys = 1_000;
 
 /** When a key was last used is written at most this often, in seconds. */
 const useIntervalSeconds = 60;
@@ -18,7 +16,8 @@ export class Authentication {
   readonly #database: DataSource;
   readonly #logger: Logger;
   readonly #wrongKeys: WrongKeys;
-  readonly #proven = new Set<string>();
+  /** They still open the door while their address is stopped for others' wrong ones. */
+  readonly #proven = new ProvenKeys();
   readonly #writingUse = new Set<number>();
 
   constructor(deps: { database: DataSource; clock: Clock; logger: Logger }) {
@@ -40,15 +39,22 @@ export class Authentication {
     const stoppedForMs = this.#wrongKeys.stoppedForMs(address);
     if (stoppedForMs > 0 && !this.#proven.has(proof)) throw tooManyAttempts(stoppedForMs);
 
+    const known = this.#proven.recent(proof);
+    if (known) return callerOf(known);
     const found = hash && (await this.#find(hash));
     if (!found) {
-      this.#proven.delete(proof);
+      this.#proven.forget(proof);
       this.#wrongKeys.count(address);
       throw unauthenticated('The API key is not valid.');
     }
-    this.#prove(proof);
+    this.#proven.remember(proof, found);
     if (found.useIsOld) void this.#writeUse(found.id);
     return callerOf(found);
+  }
+
+  /** To be called when a key was revoked here: from now on every key is looked up again. */
+  doubtKeys(): void {
+    this.#proven.doubtAll();
   }
 
   async #find(hash: Buffer): Promise<(ApiKey & { useIsOld: boolean }) | null> {
@@ -58,16 +64,6 @@ export class Authentication {
       [hash, useIntervalSeconds],
     );
     return found ?? null;
-  }
-
-  #prove(proof: string): void {
-    this.#proven.delete(proof);
-    this.#proven.add(proof);
-    if (this.#proven.size <= maxProvenKeys) return;
-    for (const oldest of this.#proven) {
-      this.#proven.delete(oldest);
-      return;
-    }
   }
 
   /** Beside the request, which does not wait for it. The condition holds for all instances together. */
