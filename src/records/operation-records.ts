@@ -5,6 +5,7 @@ import { requireId } from '../calendly/ids.ts';
 import { perOperation, type GraphQLContext } from '../graphql/context.ts';
 import { pendingWork } from '../graphql/pending-work.ts';
 import type { FieldSet } from './field-set.ts';
+import { RecordAllowance } from './record-allowance.ts';
 import type { RecordNode } from './record-node.ts';
 import { RecordPlanner, type OpenApi } from './record-planner.ts';
 import { fieldSetOf, fieldsBehindLinks, namesIn, type RecordSelection } from './record-selection.ts';
@@ -29,6 +30,9 @@ export const recordPlanner = perOperation(
       inFlight: context.app.recordReads.lookups,
     }),
 );
+
+/** How many records the operation may still give. */
+export const recordAllowance = perOperation(() => new RecordAllowance());
 
 /** What has been worked out of the document. Sibling records are resolved with the same nodes, so this pays per place. */
 const selections = perOperation(() => new WeakMap<readonly FieldNode[], RecordSelection>());
@@ -75,6 +79,7 @@ export function fieldsNeeded(
 /**
  * The records with these ids, each null when the table does not have it, or the error that met it. Lookups of the whole
  * operation share their calls. The caller's right to the base must have been checked.
+ * @throws AppError TOO_MANY when the operation would give more records than it may, and what reading the schema throws
  * @param tableIdOrName checked against the live schema
  * @param level 1 for what needs no other record of the operation
  */
@@ -96,7 +101,7 @@ export async function lookUp(
 }
 
 /** The same for a table at hand. */
-export function loadAll(
+export async function loadAll(
   context: GraphQLContext,
   { connectionId, baseId }: TablePlace,
   table: TableSchema,
@@ -104,6 +109,7 @@ export function loadAll(
   selection: RecordSelection,
   level: number,
 ): Promise<(RecordNode | null | Error)[]> {
+  recordAllowance(context).take(ids.length);
   const planner = recordPlanner(context);
   const fields = fieldsNeeded(context, { connectionId, baseId }, table, selection);
   return Promise.all(

@@ -7,7 +7,7 @@ import type { GraphQLContext } from '../graphql/context.ts';
 import { maxListLength, pageLength } from '../graphql/list-slice.ts';
 import { pendingWork } from '../graphql/pending-work.ts';
 import { fieldsToAsk } from './field-set.ts';
-import { fieldsNeeded, openForReading, recordPlanner } from './operation-records.ts';
+import { fieldsNeeded, openForReading, recordAllowance, recordPlanner } from './operation-records.ts';
 import { decodeCursor, encodeCursor, type RecordPosition, type RecordQuery } from './record-cursor.ts';
 import { listRecords, type WirePage } from './record-listing.ts';
 import { nodeOf } from './record-planner.ts';
@@ -217,6 +217,7 @@ async function readPage(
     throw error;
   });
   const place = { connectionId, baseId, table: schema };
+  recordAllowance(context).take(listed.records.length);
   const nodes = listed.records.map((record) => nodeOf(place, record, fields, level + 1));
   for (const node of nodes) planner.remember(node);
   return {
