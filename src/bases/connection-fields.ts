@@ -4,6 +4,7 @@ import { CalendlyConnectionRef } from '../connections/schema.ts';
 import { AppError } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import { maxListLength, pageLength } from '../graphql/list-slice.ts';
+import { pendingWork } from '../graphql/pending-work.ts';
 import { BaseNode, BaseRef, findBase, operationSchemas } from './schema.ts';
 
 const BaseEdgeRef = builder.objectRef<BaseNode>('BaseEdge').implement({
@@ -55,9 +56,9 @@ builder.objectFields(CalendlyConnectionRef, (t) => ({
       'The bases that were granted and that your key may see, in the order of the service. None can also mean that a policy of the organisation hides them.',
     resolve: async (connection, { first, after }, context) => {
       const length = pageLength(first);
-      const visible = (await operationSchemas(context).bases(connection.id)).filter((base) =>
-        context.caller.sees(connection.id, base.id),
-      );
+      // Records may be asked for below, and share their calls with lookups that are ready before.
+      const granted = await pendingWork(context).preparing(1, operationSchemas(context).bases(connection.id));
+      const visible = granted.filter((base) => context.caller.sees(connection.id, base.id));
       const start = after == null ? 0 : startBehind(after, visible);
       const bases = visible.slice(start, start + length).map((base) => new BaseNode(connection.id, base.id));
       return { bases, hasPreviousPage: start > 0, hasNextPage: start + length < visible.length };

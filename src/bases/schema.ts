@@ -3,6 +3,7 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { baseNotFound } from '../access/caller.ts';
 import { requireId } from '../calendly/ids.ts';
 import type { WireBase, WireView } from '../calendly/wire.ts';
+import { connectionArgument } from '../connections/connection-argument.ts';
 import { builder } from '../graphql/builder.ts';
 import { perOperation, type GraphQLContext } from '../graphql/context.ts';
 import { pendingWork } from '../graphql/pending-work.ts';
@@ -168,7 +169,10 @@ BaseRef.implement({
       nullable: true,
       description: 'Its tables.',
       resolve: async ({ connectionId, id }, _args, context) => {
-        const schema = await operationSchemas(context).load(connectionId, id);
+        const schema = await pendingWork(context).preparing(
+          1,
+          operationSchemas(context).load(connectionId, id),
+        );
         return schema.tables.map((table) => new TableNode(connectionId, id, table, 0));
       },
     }),
@@ -235,7 +239,7 @@ builder.queryField('base', (t) =>
     type: BaseRef,
     nullable: true,
     args: {
-      connection: t.arg.int({ required: true, description: 'The number of the connection.' }),
+      connection: t.arg.int(connectionArgument),
       baseId: t.arg.string({ required: true, description: 'Id of the base; starts with `app`.' }),
     },
     description: 'One base. Null with an error when it does not exist or was not granted.',

@@ -21,12 +21,14 @@ export function isUpstreamId(prefix: IdPrefix, text: unknown): text is string {
 
 /**
  * The gate in front of every URL and formula: what passes can't carry a slash, a quote or a parameter.
+ * @param argument what the caller gave it as, where that is known
  * @throws AppError INVALID_INPUT naming the kind of id.
  */
-export function requireId(prefix: IdPrefix, text: string): string {
+export function requireId(prefix: IdPrefix, text: string, argument?: string): string {
   if (isUpstreamId(prefix, text)) return text;
   throw new AppError(
     'INVALID_INPUT',
     `${JSON.stringify(String(text).slice(0, 60))} is not a ${prefixes[prefix]} id; those look like ${prefix}0123456789AbCd.`,
+    argument === undefined ? {} : { details: { argument } },
   );
 }

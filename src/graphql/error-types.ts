@@ -89,6 +89,12 @@ export async function withTypedErrors<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
+    if (error instanceof AppError && error.code === 'INVALID_INPUT' && !(error instanceof InvalidInput)) {
+      const { argument } = error.details;
+      throw new InvalidInput([
+        { path: typeof argument === 'string' ? [argument] : [], message: error.message },
+      ]);
+    }
     const member = error instanceof AppError ? memberByCode[error.code] : undefined;
     throw member && error instanceof AppError
       ? new member(error.code, error.message, { details: error.details })

@@ -1,5 +1,6 @@
 import { TableRef } from '../bases/schema.ts';
 import { requireId } from '../calendly/ids.ts';
+import { connectionArgument } from '../connections/connection-argument.ts';
 import { builder } from '../graphql/builder.ts';
 import { maxListLength, requireListLength } from '../graphql/list-slice.ts';
 import { itemsOf, lookUp, oneOf, selectionHere } from './operation-records.ts';
@@ -10,7 +11,7 @@ builder.queryField('record', (t) =>
     type: RecordRef,
     nullable: true,
     args: {
-      connection: t.arg.int({ required: true, description: 'The number of the connection.' }),
+      connection: t.arg.int(connectionArgument),
       baseId: t.arg.string({ required: true, description: 'Id of the base; starts with `app`.' }),
       tableId: t.arg.string({ required: true, description: 'Id or exact name of the table.' }),
       recordId: t.arg.string({ required: true, description: 'Id of the record; starts with `rec`.' }),

@@ -144,3 +144,50 @@ test('a schema that is forgotten is read again, once however many ask', async ()
   );
   expect(calls).toEqual({ getBaseSchema: 1 });
 });
+
+test.each(['table(id: "Contacts")', 'tables'])(
+  'records asked for by way of a list of bases, below %s, share their call with others of the table',
+  async (below) => {
+    const narrow = await app.connect({ bases: [crm] });
+    const known = await app.graphql(
+      `query ($c: Int!, $b: String!) { base(connection: $c, baseId: $b) { table(id: "Contacts") { records(first: 2) { nodes { id } } } } }`,
+      { c: narrow, b: crm },
+    );
+    const [first, second] = known.data.base.table.records.nodes;
+    await control(app.sandbox.url, 'faults', {
+      match: { path: '/v0/meta/bases' },
+      times: 1,
+      kind: 'delay',
+      effect: 'after',
+      delayMs: 300,
+    });
+    const { result, calls } = await countCalls(app, () =>
+      app.graphql(
+        `query ($c: Int!, $b: String!, $first: String!, $second: String!) {
+           record(connection: $c, baseId: $b, tableId: "Contacts", recordId: $first) { id }
+           connection(id: $c) { ... on CalendlyConnection { bases { nodes { ${below} { id record(id: $second) { id } } } } } } }`,
+        { c: narrow, b: crm, first: first.id, second: second.id },
+      ),
+    );
+    expect(result.errors).toBeUndefined();
+    expect(result.data.record).toEqual(first);
+    const [base] = result.data.connection.bases.nodes;
+    const tables = below === 'tables' ? base.tables : [base.table];
+    expect(tables.find(({ id }: { id: string }) => id === 'tblDEF456').record).toEqual(second);
+    expect(calls).toEqual({ listBases: 1, listRecords: tables.length });
+  },
+);
+
+test.each([
+  ['base', 'base(connection: 0, baseId: "appABC123") { id }'],
+  ['record', 'record(connection: -1, baseId: "appABC123", tableId: "Contacts", recordId: "rec1") { id }'],
+])('a number that no connection can have is refused by %s', async (field, select) => {
+  const answer = await app.graphql(`{ ${select} }`);
+  expect(answer.errors).toMatchObject([
+    {
+      path: [field],
+      message: expect.stringContaining('ID must be a positive integer'),
+      extensions: { code: 'INVALID_INPUT' },
+    },
+  ]);
+});
