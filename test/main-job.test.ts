@@ -76,7 +76,7 @@ test('a person creates a connection, grants access, reads, writes, and sees the 
     connection,
     fields: { Name: 'John Doe', Email: 'john@example.com', Status: 'Active' },
   });
-  if (written.createRecords.__typename !== 'CreateRecordsSuccess') throw new Error(JSON.stringify(written));
+  if (written.createRecords?.__typename !== 'CreateRecordsSuccess') throw new Error(JSON.stringify(written));
   const [result] = written.createRecords.results;
   expect(result).toMatchObject({ status: 'WRITTEN', error: null });
   expect(result?.record?.fields).toEqual({ Name: 'John Doe', Email: 'john@example.com', Status: 'Active' });

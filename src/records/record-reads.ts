@@ -6,7 +6,10 @@ import type { WirePage } from './record-listing.ts';
 /** Reads on their way in one process that others may join; each lasts for seconds at most. */
 const maxReads = 5_000;
 
-/** Lets operations that ask for the same at the same time share one answer. Nothing is kept once it has arrived. */
+/**
+ * Lets operations that ask for the same at the same time share one answer. Nothing is kept once it has arrived. Keys begin
+ * with `<connection>/<base>/`.
+ */
 export class RecordReads {
   readonly lookups: SharedReads<WireRecord[]>;
   readonly pages: SharedReads<WirePage>;
@@ -14,5 +17,12 @@ export class RecordReads {
   constructor({ clock }: { clock: Clock }) {
     this.lookups = new SharedReads({ clock, maxAgeMs: 0, maxEntries: maxReads });
     this.pages = new SharedReads({ clock, maxAgeMs: 0, maxEntries: maxReads });
+  }
+
+  /** To be called before and after a write: what is on its way may have been read before it, so nobody joins it now. */
+  forget(baseId: string): void {
+    const concerned = (key: string) => key.split('/', 2)[1] === baseId;
+    this.lookups.forget(concerned);
+    this.pages.forget(concerned);
   }
 }

@@ -33,10 +33,18 @@ export interface RecordToWrite {
   fields: Record<string, unknown>;
 }
 
+export interface WritePlace {
+  baseId: string;
+  table: TableSchema;
+  /** Notes a failure that is none of ours to foresee, such as our database's, and says what callers may read of it. */
+  explain(error: unknown): AppError;
+}
+
 interface Write<Item> {
   /** Sends at most ten and answers in their order. */
   send(items: Item[]): Promise<Pick<WriteResult, 'recordId' | 'record'>[]>;
   recordIdOf(item: Item): string | null;
+  explain: WritePlace['explain'];
 }
 
 /** Failures that would meet every further ten as well. */
@@ -59,11 +67,12 @@ const maxUnavailableInARow = 2;
 /** Creates in the order of the input, ten at a time. */
 export function createRecords(
   api: CalendlyApi,
-  place: { baseId: string; table: TableSchema; typecast: boolean },
+  place: WritePlace & { typecast: boolean },
   records: readonly RecordToWrite[],
 ): Promise<WriteResult[]> {
-  const { baseId, table, typecast } = place;
+  const { baseId, table, typecast, explain } = place;
   return writeInTens(checkFields(records, table), {
+    explain,
     recordIdOf: () => null,
     async send(items) {
       const written = await api.createRecords(
@@ -80,12 +89,13 @@ export function createRecords(
 /** Changes the given cells and no others. */
 export function updateRecords(
   api: CalendlyApi,
-  place: { baseId: string; table: TableSchema; typecast: boolean },
+  place: WritePlace & { typecast: boolean },
   records: readonly (RecordToWrite & { id: string })[],
 ): Promise<WriteResult[]> {
-  const { baseId, table, typecast } = place;
+  const { baseId, table, typecast, explain } = place;
   const checked = checkIds(checkFields(records, table), ({ id }) => id);
   return writeInTens(checked, {
+    explain,
     recordIdOf: ({ id }) => id,
     async send(items) {
       const written = await api.updateRecords(baseId, table.id, items, { typecast });
@@ -96,7 +106,7 @@ export function updateRecords(
 
 export function deleteRecords(
   api: CalendlyApi,
-  place: { baseId: string; table: TableSchema },
+  place: WritePlace,
   ids: readonly string[],
 ): Promise<WriteResult[]> {
   const checked = checkIds(
@@ -104,6 +114,7 @@ export function deleteRecords(
     (id) => id,
   );
   return writeInTens(checked, {
+    explain: place.explain,
     recordIdOf: (id) => id,
     async send(items) {
       const deleted = new Set(await api.deleteRecords(place.baseId, place.table.id, items));
@@ -213,14 +224,13 @@ async function writeInTens<Item>(
       }
       unavailableInARow = 0;
     } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      const neverLeft = leftNothing(error);
-      settle(
-        results,
-        indexes,
-        error.details.outcome === 'unknown' ? 'OUTCOME_UNKNOWN' : neverLeft ? 'NOT_SENT' : 'FAILED',
-        error,
-      );
+      if (!(error instanceof AppError)) {
+        // What the upstream's client throws beside its own errors came from us, before anything could take effect.
+        ended = write.explain(error);
+        settle(results, indexes, 'NOT_SENT', ended);
+        continue;
+      }
+      settle(results, indexes, statusOf(error), error);
       unavailableInARow = error.code === 'UPSTREAM_UNAVAILABLE' ? unavailableInARow + 1 : 0;
       if (endsTheWrite.has(error.code) || unavailableInARow >= maxUnavailableInARow) ended = error;
     }
@@ -237,7 +247,9 @@ function settle(
   for (const index of indexes) results[index] = { ...results[index]!, status, error };
 }
 
-/** Whether the failure came before anything was sent, so that "refused" would be the wrong word. */
-function leftNothing(error: AppError): boolean {
-  return endsTheWrite.has(error.code) && error.details.upstreamStatus === undefined;
+function statusOf(error: AppError): WriteStatus {
+  if (error.details.outcome === 'unknown') return 'OUTCOME_UNKNOWN';
+  // Without an answer of the upstream the failure came before anything was sent: "refused" would be the wrong word.
+  const neverLeft = error.code === 'UPSTREAM_UNAVAILABLE' || endsTheWrite.has(error.code);
+  return neverLeft && error.details.upstreamStatus === undefined ? 'NOT_SENT' : 'FAILED';
 }

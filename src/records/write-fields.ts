@@ -2,9 +2,11 @@ import { findTable } from '../bases/schema.ts';
 import type { CalendlyApi } from '../calendly/api.ts';
 import { isObject } from '../calendly/cell-values.ts';
 import { requireId } from '../calendly/ids.ts';
-import type { ErrorCode } from '../errors.ts';
+import { connectionArgument } from '../connections/connection-argument.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
+import { maskError } from '../graphql/error-masking.ts';
 import { connectionErrors, withTypedErrors } from '../graphql/error-types.ts';
 import { InvalidInput, type InputFault } from '../graphql/invalid-input.ts';
 import { maxListLength, requireListLength } from '../graphql/list-slice.ts';
@@ -16,11 +18,11 @@ import {
   deleteRecords,
   updateRecords,
   writeStatuses,
+  type WritePlace,
   type WriteResult,
   type WriteStatus,
 } from './record-writes.ts';
 import { RecordRef } from './schema.ts';
-import type { TableSchema } from '../bases/table-schema.ts';
 
 type ShownResult = Omit<WriteResult, 'record'> & { record: RecordNode | null };
 
@@ -89,7 +91,6 @@ function successType(name: string, description: string) {
 }
 
 const descriptions = {
-  connection: 'The number of the connection.',
   baseId: 'Id of the base; starts with `app`.',
   tableId: 'Id or exact name of the table.',
   fields:
@@ -114,7 +115,7 @@ const RecordToUpdateInput = builder.inputType('RecordToUpdate', {
 const CreateRecordsInput = builder.inputType('CreateRecordsInput', {
   description: 'Records to create in one table.',
   fields: (t) => ({
-    connection: t.int({ required: true, description: descriptions.connection }),
+    connection: t.int(connectionArgument),
     baseId: t.string({ required: true, description: descriptions.baseId }),
     tableId: t.string({ required: true, description: descriptions.tableId }),
     records: t.field({
@@ -129,7 +130,7 @@ const CreateRecordsInput = builder.inputType('CreateRecordsInput', {
 const UpdateRecordsInput = builder.inputType('UpdateRecordsInput', {
   description: 'Records to update in one table.',
   fields: (t) => ({
-    connection: t.int({ required: true, description: descriptions.connection }),
+    connection: t.int(connectionArgument),
     baseId: t.string({ required: true, description: descriptions.baseId }),
     tableId: t.string({ required: true, description: descriptions.tableId }),
     records: t.field({
@@ -144,7 +145,7 @@ const UpdateRecordsInput = builder.inputType('UpdateRecordsInput', {
 const DeleteRecordsInput = builder.inputType('DeleteRecordsInput', {
   description: 'Records to delete from one table.',
   fields: (t) => ({
-    connection: t.int({ required: true, description: descriptions.connection }),
+    connection: t.int(connectionArgument),
     baseId: t.string({ required: true, description: descriptions.baseId }),
     tableId: t.string({ required: true, description: descriptions.tableId }),
     ids: t.stringList({ required: true, description: `1 to ${maxListLength} ids of records, each once.` }),
@@ -157,44 +158,37 @@ const tellsPerRecord =
 builder.mutationFields((t) => ({
   createRecords: t.field({
     type: successType('CreateRecordsSuccess', 'What became of each record to create. Look at each `status`.'),
+    nullable: true,
     authScopes: { role: 'editor' },
     args: { input: t.arg({ type: CreateRecordsInput, required: true, description: 'The records.' }) },
     description: `Creates up to ${maxListLength} records. ${tellsPerRecord}`,
     errors: { types: connectionErrors },
     resolve: (_root, { input }, context) =>
-      write(context, input, 'records', input.records.length, (api, table) =>
-        createRecords(
-          api,
-          { ...input, table, typecast: input.typecast ?? false },
-          recordsToWrite(input.records),
-        ),
+      write(context, input, 'records', input.records.length, (api, to) =>
+        createRecords(api, { ...to, typecast: input.typecast ?? false }, recordsToWrite(input.records)),
       ),
   }),
   updateRecords: t.field({
     type: successType('UpdateRecordsSuccess', 'What became of each record to update. Look at each `status`.'),
+    nullable: true,
     authScopes: { role: 'editor' },
     args: { input: t.arg({ type: UpdateRecordsInput, required: true, description: 'The changes.' }) },
     description: `Updates up to ${maxListLength} records. ${tellsPerRecord}`,
     errors: { types: connectionErrors },
     resolve: (_root, { input }, context) =>
-      write(context, input, 'records', input.records.length, (api, table) =>
-        updateRecords(
-          api,
-          { ...input, table, typecast: input.typecast ?? false },
-          recordsToWrite(input.records),
-        ),
+      write(context, input, 'records', input.records.length, (api, to) =>
+        updateRecords(api, { ...to, typecast: input.typecast ?? false }, recordsToWrite(input.records)),
       ),
   }),
   deleteRecords: t.field({
     type: successType('DeleteRecordsSuccess', 'What became of each record to delete. Look at each `status`.'),
+    nullable: true,
     authScopes: { role: 'editor' },
     args: { input: t.arg({ type: DeleteRecordsInput, required: true, description: 'The records.' }) },
     description: `Deletes up to ${maxListLength} records. ${tellsPerRecord}`,
     errors: { types: connectionErrors },
     resolve: (_root, { input }, context) =>
-      write(context, input, 'ids', input.ids.length, (api, table) =>
-        deleteRecords(api, { ...input, table }, input.ids),
-      ),
+      write(context, input, 'ids', input.ids.length, (api, to) => deleteRecords(api, to, input.ids)),
   }),
 }));
 
@@ -221,19 +215,22 @@ function write(
   place: { connection: number; baseId: string; tableId: string },
   argument: 'records' | 'ids',
   count: number,
-  send: (api: CalendlyApi, table: TableSchema) => Promise<WriteResult[]>,
+  send: (api: CalendlyApi, to: WritePlace) => Promise<WriteResult[]>,
 ): Promise<ShownResult[]> {
   return withTypedErrors(async () => {
     requireListLength(argument, count);
     if (count === 0)
       throw new InvalidInput([{ path: [argument], message: `"${argument}" must not be empty` }]);
-    requireId('app', place.baseId);
+    requireId('app', place.baseId, 'baseId');
     context.caller.requireBase(place.connection, place.baseId);
     const { schema: table } = await findTable(context, place.connection, place.baseId, place.tableId);
     const api = await context.app.upstream.api(place.connection, context.operation, writeScopes);
     const planner = recordPlanner(context);
+    const { recordReads } = context.app;
+    recordReads.forget(place.baseId);
     try {
-      const results = await send(api, table);
+      const explain = (error: unknown) => explained(error, context);
+      const results = await send(api, { baseId: place.baseId, table, explain });
       return results.map((result) => ({
         ...result,
         record:
@@ -241,8 +238,15 @@ function write(
           nodeOf({ connectionId: place.connection, baseId: place.baseId, table }, result.record, 'all'),
       }));
     } finally {
-      // Whatever was written shows in what the operation reads from here on.
+      // Whatever was written shows in what this operation, and whoever begins after it, reads from here on.
       planner.forgetRecords();
+      recordReads.forget(place.baseId);
     }
   });
+}
+
+/** Logs the failure and tells of it what the answer would tell if the whole field failed. */
+function explained(error: unknown, { app }: GraphQLContext): AppError {
+  const { message, extensions } = maskError(error, app.logger);
+  return new AppError(extensions.code as ErrorCode, message, { cause: error });
 }

@@ -24,6 +24,14 @@ async function send(field: 'createRecords' | 'updateRecords' | 'deleteRecords', 
   return { ...answer.data?.[field], errors: answer.errors };
 }
 
+/** Waits until the sandbox has got so many calls since counting began. */
+async function callsReach(endpoint: string, count: number) {
+  for (;;) {
+    const { byEndpoint } = await control(app.sandbox.url, 'calls');
+    if ((byEndpoint[endpoint] ?? 0) >= count) return;
+  }
+}
+
 const named = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, n) => ({ fields: { Name: `Person ${from + n}` } }));
 const statuses = (answer: { results: { status: string }[] }) => answer.results.map(({ status }) => status);
@@ -174,6 +182,88 @@ test('what is read after a write in the same operation is what was written', asy
   expect(answer.data.third.results[0].record).toEqual({ text: 'Last', linked: [{ text: 'Renamed Inc' }] });
 });
 
+test('what one field of a mutation has written is told although another fails', async () => {
+  const select = '{ ... on CreateRecordsSuccess { written } }';
+  const input = { connection, baseId: crm, tableId: 'Contacts', records: named(800, 801) };
+  const answer = await app.graphql(
+    `mutation ($good: CreateRecordsInput!, $bad: CreateRecordsInput!) { good: createRecords(input: $good) ${select} bad: createRecords(input: $bad) ${select} }`,
+    { good: input, bad: { ...input, tableId: 'Contcats' } },
+  );
+  expect(answer.data).toEqual({ good: { written: 1 }, bad: null });
+  expect(answer.errors).toMatchObject([{ path: ['bad'], extensions: { code: 'TABLE_NOT_FOUND' } }]);
+});
+
+test('when our database fails in the middle, what was written is told, and the rest is NOT_SENT', async () => {
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'POST', path: `/v0/${crm}/tblDEF456` },
+    after: 1,
+    times: 1,
+    kind: 'delay',
+    effect: 'after',
+    delayMs: 1_500,
+  });
+  const { result: answer, calls } = await countCalls(app, async () => {
+    const sending = send('createRecords', { records: named(900, 935) });
+    await callsReach('createRecords', 2);
+    await app.database.query('ALTER TABLE connection_secrets RENAME TO out_of_reach');
+    try {
+      return await sending;
+    } finally {
+      await app.database.query('ALTER TABLE out_of_reach RENAME TO connection_secrets');
+    }
+  });
+  expect(answer.errors).toBeUndefined();
+  expect(statuses(answer)).toEqual([...times(20, 'WRITTEN'), ...times(15, 'NOT_SENT')]);
+  expect(answer.results[34].error.code).toBe('INTERNAL');
+  expect(calls.createRecords).toBe(2);
+  expect(app.logs.text).toContain('connection_secrets');
+});
+
+test('what could not leave for want of a token is NOT_SENT', async () => {
+  const other = await app.connect();
+  const place = { connection: other, records: named(940, 955) };
+  await send('createRecords', { ...place, records: named(936, 937) });
+  await control(app.sandbox.url, 'faults', {
+    match: { path: '/oauth2/v1/token' },
+    times: 100,
+    kind: 'status',
+    status: 503,
+  });
+  await app.database.query('UPDATE connections SET access_token_expires_at = now() WHERE id = $1', [other]);
+  const answer = await send('createRecords', place);
+  expect(statuses(answer)).toEqual(times(15, 'NOT_SENT'));
+  expect(answer.results[0].error.code).toBe('UPSTREAM_UNAVAILABLE');
+});
+
+test.each([
+  ['a lookup', (id: string) => `record(id: "${id}") { text(field: "Name") }`],
+  ['a page', (id: string) => `records(formula: "RECORD_ID() = '${id}'") { nodes { text(field: "Name") } }`],
+])('what is read right after a write joins no read that left before it: %s', async (_, select) => {
+  const created = await send('createRecords', { records: [{ fields: { Name: 'Before' } }] });
+  const id: string = created.results[0].recordId;
+  const read = async () => {
+    const answer = await app.graphql(
+      `query ($c: Int!, $b: String!) { base(connection: $c, baseId: $b) { table(id: "Contacts") { ${select(id)} } } }`,
+      { c: connection, b: crm },
+    );
+    return JSON.stringify(answer.data);
+  };
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'GET', path: `/v0/${crm}/tblDEF456` },
+    times: 1,
+    kind: 'delay',
+    effect: 'after',
+    delayMs: 3_000,
+  });
+  await countCalls(app, async () => {
+    const early = read();
+    await callsReach('listRecords', 1);
+    await send('updateRecords', { records: [{ id, fields: { Name: 'After' } }] });
+    expect(await read()).toContain('After');
+    expect(await early).toContain('Before');
+  });
+});
+
 test('bad ids and repeated ids fail alone', async () => {
   const created = await send('createRecords', { records: named(700, 701) });
   const id: string = created.results[0].recordId;
@@ -195,6 +285,19 @@ test('no records, and cells that are no object, are told as faults of the input'
   expect(await send('createRecords', { records: [] })).toMatchObject({ __typename: 'InvalidInputError' });
   expect(await send('createRecords', { records: [{ fields: 'x' }] })).toMatchObject({
     __typename: 'InvalidInputError',
+  });
+});
+
+test.each([
+  ['a malformed base id', { baseId: 'app/../x' }, 'baseId', 'is not a base id'],
+  ['a number that no connection has', { connection: 0 }, 'connection', 'ID must be a positive integer'],
+])('%s is told as a fault of the input', async (_, fault, place, message) => {
+  const answer = await app.graphql(
+    'mutation ($input: DeleteRecordsInput!) { deleteRecords(input: $input) { ... on InvalidInputError { faults { path message } } } }',
+    { input: { connection, baseId: crm, tableId: 'Contacts', ids: ['rec1'], ...fault } },
+  );
+  expect(answer.data).toEqual({
+    deleteRecords: { faults: [{ path: [place], message: expect.stringContaining(message) }] },
   });
 });
 

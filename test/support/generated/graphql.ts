@@ -132,7 +132,7 @@ export type CreateContactMutation = { createRecords:
     | { __typename: 'ConnectionNotFoundError', code: string, message: string }
     | { __typename: 'CreateRecordsSuccess', results: Array<{ status: RecordWriteStatus, error: { code: string, message: string } | null, record: { id: string, fields: unknown } | null }> }
     | { __typename: 'InvalidInputError', code: string, message: string }
-   };
+   | null };
 
 export type UpdateContactMutationVariables = Exact<{
   connection: number;
@@ -146,7 +146,7 @@ export type UpdateContactMutation = { updateRecords:
     | { __typename: 'ConnectionNotFoundError' }
     | { __typename: 'InvalidInputError' }
     | { __typename: 'UpdateRecordsSuccess', results: Array<{ status: RecordWriteStatus }> }
-   };
+   | null };
 
 export type DeleteContactMutationVariables = Exact<{
   connection: number;
@@ -159,7 +159,7 @@ export type DeleteContactMutation = { deleteRecords:
     | { __typename: 'ConnectionNotFoundError' }
     | { __typename: 'DeleteRecordsSuccess', results: Array<{ status: RecordWriteStatus }> }
     | { __typename: 'InvalidInputError' }
-   };
+   | null };
 
 export type ContactChangesSubscriptionVariables = Exact<{
   connection: number;
