@@ -17,14 +17,17 @@ const maxLists = 1_000;
 
 const schemaScopes = ['schema.bases:read'];
 
-/** Bases and their schemas, shared by all operations of the process. Kept per connection: each may see something else. */
+/**
+ * Bases and their schemas, shared by all operations of the process. Kept per grant, which a connection's epoch tells
+ * apart: each may see something else, and a new one is not answered with what an older one could see.
+ */
 export class BaseSchemas {
-  readonly #upstream: Pick<Upstream, 'api'>;
+  readonly #upstream: Pick<Upstream, 'open'>;
   readonly #clock: Clock;
   readonly #schemas: SharedReads<BaseSchema>;
   readonly #lists: SharedReads<WireBase[]>;
 
-  constructor(deps: { upstream: Pick<Upstream, 'api'>; clock: Clock }) {
+  constructor(deps: { upstream: Pick<Upstream, 'open'>; clock: Clock }) {
     this.#upstream = deps.upstream;
     this.#clock = deps.clock;
     this.#schemas = new SharedReads({ clock: deps.clock, maxAgeMs: maxSchemaAgeMs, maxEntries: maxSchemas });
@@ -38,8 +41,8 @@ export class BaseSchemas {
    */
   async get(connectionId: number, baseId: string, operation: Operation): Promise<BaseSchema> {
     requireId('app', baseId);
-    const api = await this.#upstream.api(connectionId, operation, schemaScopes);
-    return this.#schemas.read(`${connectionId}/${baseId}`, operation, async () => {
+    const { api, connection } = await this.#upstream.open(connectionId, operation, schemaScopes);
+    return this.#schemas.read(`${connectionId}/${connection.epoch}/${baseId}`, operation, async () => {
       const tables = await api.baseSchema(baseId).catch((error: unknown) => {
         throw hidesBase(error) ? baseNotFound(baseId, connectionId) : error;
       });
@@ -49,8 +52,8 @@ export class BaseSchemas {
 
   /** All bases that the connection was granted. */
   async list(connectionId: number, operation: Operation): Promise<readonly WireBase[]> {
-    const api = await this.#upstream.api(connectionId, operation, schemaScopes);
-    return this.#lists.read(String(connectionId), operation, () => api.listBases());
+    const { api, connection } = await this.#upstream.open(connectionId, operation, schemaScopes);
+    return this.#lists.read(`${connectionId}/${connection.epoch}`, operation, () => api.listBases());
   }
 
   /** To be called when the base's tables or fields have changed, or the upstream no longer knows one that we knew. */
@@ -61,7 +64,7 @@ export class BaseSchemas {
   /** To be called when a connection gets another grant. */
   forgetConnection(connectionId: number): void {
     this.#schemas.forget((key) => key.startsWith(`${connectionId}/`));
-    this.#lists.forget((key) => key === String(connectionId));
+    this.#lists.forget((key) => key.startsWith(`${connectionId}/`));
   }
 }
 

@@ -44,7 +44,7 @@ export class Upstream {
     scopes: readonly string[] = [],
   ): Promise<OpenedConnection> {
     let known = this.#ofOperation.get(operation);
-    if (!known) this.#ofOperation.set(operation, (known = new Map()));
+    if (!known) this.#ofOperation.set(operation, (known = new Map<number, Promise<OpenedConnection>>()));
     let opened = known.get(connectionId);
     if (!opened) known.set(connectionId, (opened = this.#read(connectionId, operation)));
     requireScopes((await opened).connection, scopes);
