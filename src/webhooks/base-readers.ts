@@ -3,14 +3,16 @@ import type { Operation } from '../calendly/operation.ts';
 import type { Clock } from '../clock.ts';
 import type { ConnectionEntity } from '../connections/connection.entity.ts';
 import type { Upstream } from '../connections/upstream.ts';
+import { deniesAccess } from './denied-access.ts';
 
 /** How long a connection that could read a base is believed to still be able to, in milliseconds. */
 const trustMs = 10 * 60_000;
 const maxRemembered = 10_000;
 
 /**
- * A feed is shared by all connections of an OAuth client, but not each of them was granted every base: before one that
- * did not make the webhook reads the log, the upstream has to let it read the base.
+ * A feed is shared by all connections of an OAuth client, but not each of them was granted every base, and the next
+ * grant may leave out what the last one had: before anybody reads the log, the upstream has to let that connection read
+ * the base.
  */
 export class BaseReaders {
   readonly #upstream: Pick<Upstream, 'api'>;
@@ -26,16 +28,39 @@ export class BaseReaders {
 
   /** @throws AppError BASE_NOT_FOUND, UPSTREAM_FORBIDDEN, and what any upstream call throws */
   async require(connection: ConnectionEntity, baseId: string, operation: Operation): Promise<void> {
-    // A new grant is a new proof: the epoch changes with it.
+    // A new grant needs a new proof: the epoch changes with it.
     const key = `${connection.id}/${connection.epoch}/${baseId}`;
     const provenAt = this.#provenAt.get(key);
     if (provenAt !== undefined && this.#clock.now() - provenAt < trustMs) return;
-    if (connection.grantedScopes.includes('schema.bases:read'))
-      await this.#schemas.get(connection.id, baseId, operation);
-    else await (await this.#upstream.api(connection.id, operation, ['webhook:manage'])).listWebhooks(baseId);
+    try {
+      await this.#prove(connection, baseId, operation);
+    } catch (error) {
+      // Whoever was let in under this grant stays so while the upstream can't be asked, also after the grant has failed.
+      const isAsked = connection.state === 'connected' && deniesAccess(error);
+      if (provenAt !== undefined && !isAsked) return;
+      this.#provenAt.delete(key);
+      throw error;
+    }
     this.#provenAt.delete(key);
     this.#provenAt.set(key, this.#clock.now());
     const [oldest] = this.#provenAt.size > maxRemembered ? this.#provenAt.keys() : [];
     if (oldest !== undefined) this.#provenAt.delete(oldest);
+  }
+
+  /** The same as an answer; throws only when the upstream can't say. */
+  async mayRead(connection: ConnectionEntity, baseId: string, operation: Operation): Promise<boolean> {
+    try {
+      await this.require(connection, baseId, operation);
+      return true;
+    } catch (error) {
+      if (deniesAccess(error)) return false;
+      throw error;
+    }
+  }
+
+  async #prove(connection: ConnectionEntity, baseId: string, operation: Operation): Promise<void> {
+    if (connection.grantedScopes.includes('schema.bases:read'))
+      await this.#schemas.get(connection.id, baseId, operation);
+    else await (await this.#upstream.api(connection.id, operation, ['webhook:manage'])).listWebhooks(baseId);
   }
 }

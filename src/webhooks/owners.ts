@@ -1,17 +1,27 @@
 import type { DataSource } from 'typeorm';
+import type { CalendlyApi } from '../calendly/api.ts';
 import type { Operation } from '../calendly/operation.ts';
+import type { WireWebhook } from '../calendly/wire.ts';
 import { ConnectionEntity } from '../connections/connection.entity.ts';
 import type { Upstream } from '../connections/upstream.ts';
-import { AppError } from '../errors.ts';
+import { deniesAccess } from './denied-access.ts';
 import { requiredScopes } from './specification.ts';
 import type { Webhook } from './webhook.ts';
 
 /** Connections that are asked, one after the other, whether they could take a webhook over. */
 const maxCandidates = 10;
 
+/** A connection that may read a webhook's base, as the upstream has just confirmed. */
+export interface Reached {
+  connection: ConnectionEntity;
+  api: CalendlyApi;
+  /** All webhooks that the OAuth client holds on the base. */
+  webhooks: WireWebhook[];
+}
+
 /**
  * Through which connection a webhook is read. Upstream it belongs to the OAuth client, so any connection of that client
- * that may read the base can take it over from one that goes.
+ * that may read the base can take it over from one that goes, or that was granted again without the base.
  */
 export class Owners {
   readonly #database: DataSource;
@@ -22,18 +32,29 @@ export class Owners {
     this.#upstream = deps.upstream;
   }
 
-  /** The connection that has it if that one works, or else another that can, who then gets it; null when there is none. */
-  async ownerOf(webhook: Webhook, operation: Operation): Promise<ConnectionEntity | null> {
+  /**
+   * The base through the connection that has the webhook or, if that one can't, through another, which then gets it.
+   * @returns `away` when the only connection has to be connected again first, `refused` when none may read the base.
+   * @throws AppError when the upstream can't say so now
+   */
+  async reach(webhook: Webhook, operation: Operation): Promise<Reached | 'away' | 'refused'> {
     const owner =
       webhook.connectionId === null
         ? null
-        : await this.#database.getRepository(ConnectionEntity).findOneBy({ id: webhook.connectionId });
-    if (owner?.state === 'connected' && owner.clientId === webhook.clientId) return owner;
-    return this.handOver(webhook, operation);
+        : await this.#database
+            .getRepository(ConnectionEntity)
+            .findOneBy({ id: webhook.connectionId, clientId: webhook.clientId });
+    let reached: Reached | 'away' | 'refused' = owner?.state === 'error' ? 'away' : 'refused';
+    if (owner?.state === 'connected') reached = await this.#ask(owner, webhook.baseId, operation);
+    if (typeof reached !== 'string') return reached;
+    return (await this.handOver(webhook, operation)) ?? reached;
   }
 
-  /** Gives a webhook to another connection of the same client that may read its base; null when there is none. */
-  async handOver(webhook: Webhook, operation: Operation): Promise<ConnectionEntity | null> {
+  /**
+   * Gives a webhook to another connection of the same client that may read its base.
+   * @returns null when none may. @throws AppError when one might but the upstream can't say so now
+   */
+  async handOver(webhook: Webhook, operation: Operation): Promise<Reached | null> {
     const candidates = await this.#database
       .getRepository(ConnectionEntity)
       .createQueryBuilder('connection')
@@ -46,25 +67,35 @@ export class Owners {
       .orderBy('connection.id')
       .take(maxCandidates)
       .getMany();
+    let unclear: Error | undefined;
     for (const candidate of candidates) {
-      if (!(await this.#mayRead(candidate.id, webhook.baseId, operation))) continue;
+      const reached = await this.#ask(candidate, webhook.baseId, operation).catch((error: unknown) => {
+        unclear ??=
+          error instanceof Error ? error : new Error('A connection was not reached', { cause: error });
+        return null;
+      });
+      if (reached === null || typeof reached === 'string') continue;
       await this.#database.query(
         'UPDATE webhooks SET connection_id = $2, drain_not_before = NULL WHERE id = $1',
         [webhook.id, candidate.id],
       );
-      return candidate;
+      return reached;
     }
+    if (unclear !== undefined) throw unclear;
     return null;
   }
 
-  async #mayRead(connectionId: number, baseId: string, operation: Operation): Promise<boolean> {
+  async #ask(
+    connection: ConnectionEntity,
+    baseId: string,
+    operation: Operation,
+  ): Promise<Reached | 'away' | 'refused'> {
     try {
-      const api = await this.#upstream.api(connectionId, operation, requiredScopes);
-      await api.listWebhooks(baseId);
-      return true;
+      const api = await this.#upstream.api(connection.id, operation, requiredScopes);
+      return { connection, api, webhooks: await api.listWebhooks(baseId) };
     } catch (error) {
-      if (error instanceof AppError) return false;
-      throw error;
+      if (!deniesAccess(error)) throw error;
+      return error.code === 'CONNECTION_NOT_CONNECTED' ? 'away' : 'refused';
     }
   }
 }

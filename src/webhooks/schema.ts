@@ -5,7 +5,6 @@ import type { GraphQLContext } from '../graphql/context.ts';
 import { ConnectionNotConnected, ConnectionNotFound, withTypedErrors } from '../graphql/error-types.ts';
 import { InvalidInput } from '../graphql/invalid-input.ts';
 import type { NotificationResult, Webhook } from './webhook.ts';
-import { webhookNotFound } from './webhooks.ts';
 
 const WebhookStateEnum = builder.enumType('WebhookState', {
   description: 'Whether a webhook tells us of changes.',
@@ -91,7 +90,8 @@ export const WebhookRef = builder.objectRef<Webhook>('Webhook').implement({
     lastNotificationResult: t.field({
       type: NotificationResultRef,
       nullable: true,
-      description: "The upstream's word on its last notification, looked up every ten minutes.",
+      description:
+        "The upstream's word on its last notification, looked up every minute while somebody listens, and every ten minutes otherwise.",
       resolve: (webhook) => webhook.notificationResult,
     }),
     createdAt: t.field({
@@ -105,35 +105,16 @@ export const WebhookRef = builder.objectRef<Webhook>('Webhook').implement({
 builder.objectField(CalendlyConnectionRef, 'webhooks', (t) =>
   t.field({
     type: [WebhookRef],
-    description: 'The webhooks that are held through this connection, oldest first.',
-    resolve: async (connection, _args, { app, caller }) =>
-      (await app.webhooks.list(connection.id)).filter(({ baseId }) => caller.sees(connection.id, baseId)),
-  }),
-);
-
-builder.queryField('webhooks', (t) =>
-  t.field({
-    type: [WebhookRef],
-    args: {
-      connection: t.arg.int({
-        required: true,
-        description: 'The number of the connection.',
-        validate: { schema: connectionId },
-      }),
-    },
-    description: 'The webhooks that are held through a connection, oldest first.',
-    resolve: async (_root, { connection }, { app, caller }) =>
-      caller.sees(connection)
-        ? (await app.webhooks.list(connection)).filter(({ baseId }) => caller.sees(connection, baseId))
-        : [],
+    description:
+      'The webhooks of the bases that this connection may read, oldest first. Each is shared by all connections of an OAuth client.',
+    resolve: (connection, _args, { app, caller, operation }) =>
+      app.webhooks.shared.list(connection, operation, (baseId) => caller.sees(connection.id, baseId)),
   }),
 );
 
 /** @throws AppError WEBHOOK_NOT_FOUND for what is missing and for what is out of the caller's reach alike. */
-async function visibleWebhook(id: string, { app, caller }: GraphQLContext): Promise<Webhook> {
-  const webhook = await app.webhooks.get(id);
-  if (webhook.connectionId !== null && caller.sees(webhook.connectionId, webhook.baseId)) return webhook;
-  throw webhookNotFound(id);
+function visibleWebhook(id: string, { app, caller, operation }: GraphQLContext): Promise<Webhook> {
+  return app.webhooks.shared.find(id, operation, (connectionId, baseId) => caller.sees(connectionId, baseId));
 }
 
 const errors = { types: [InvalidInput, ConnectionNotFound, ConnectionNotConnected] };

@@ -1,7 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { WireWebhook } from '../calendly/wire.ts';
 import type { Clock } from '../clock.ts';
-import type { Upstream } from '../connections/upstream.ts';
 import type { Logger } from '../logger.ts';
 import { backgroundOperation } from './background-operation.ts';
 import type { Drains } from './drain.ts';
@@ -11,7 +10,6 @@ import type { WebhookCreation } from './webhook-creation.ts';
 
 export interface CheckDeps {
   database: DataSource;
-  upstream: Pick<Upstream, 'api'>;
   owners: Owners;
   drains: Drains;
   creation: WebhookCreation;
@@ -21,8 +19,9 @@ export interface CheckDeps {
 
 /**
  * Compares a webhook with what the upstream says of it. A living one gets its lease renewed and its pings switched on
- * again; a dead one (deleted, expired, switched off) is drained to its end, given up as `lost`, and replaced. What
- * happened between the two is told in the log when the new one lives.
+ * again; a dead one (deleted, expired, switched off) is drained to its end, given up as `lost`, and replaced. So is one
+ * whose base no connection may read any more, as soon as there is one that may. What happened between the two is told in
+ * the log when the new one lives.
  */
 export class WebhookChecks {
   readonly #deps: CheckDeps;
@@ -32,18 +31,22 @@ export class WebhookChecks {
   }
 
   async check(webhookId: string, signal: AbortSignal): Promise<void> {
-    const { database, upstream, owners, drains, clock } = this.#deps;
+    const { database, owners, drains, clock } = this.#deps;
     const webhook = await findWebhook(database, webhookId);
     if (webhook?.state !== 'active' || webhook.upstreamId === null) return;
-    const operation = backgroundOperation(clock, signal);
-    const owner = await owners.ownerOf(webhook, operation);
-    if (!owner) return;
-    const api = await upstream.api(owner.id, operation, ['webhook:manage']);
     const [now] = await database.query<{ now: Date }[]>('SELECT clock_timestamp() AS now');
-    const found = (await api.listWebhooks(webhook.baseId)).find(({ id }) => id === webhook.upstreamId);
+    const reached = await owners.reach(webhook, backgroundOperation(clock, signal));
+    if (reached === 'away') return;
+    if (reached === 'refused')
+      return this.#lose(webhook, 'No connection may read its base any more.', signal);
+    const { api, webhooks } = reached;
+    const found = webhooks.find(({ id }) => id === webhook.upstreamId);
     if (!found) return this.#lose(webhook, 'It is gone upstream.', signal);
     if (!found.isHookEnabled) {
       await drains.drain(webhook.id);
+      // A drain may fail, or be under way elsewhere. What it leaves would go with the webhook: a later check goes on.
+      const drained = await findWebhook(database, webhook.id);
+      if (!drained || drained.nextPayload < found.cursorForNextPayload) return;
       await api.deleteWebhook(webhook.baseId, webhook.upstreamId).catch(() => undefined);
       return this.#lose(webhook, 'It expired or was switched off upstream.', signal);
     }
@@ -68,9 +71,9 @@ export class WebhookChecks {
     const lost = await findWebhook(database, webhookId);
     if (lost?.state !== 'lost') return;
     const operation = backgroundOperation(clock, signal);
-    const owner = await owners.ownerOf(lost, operation);
-    if (!owner) return;
-    const webhook = await creation.create(owner, lost.baseId, operation);
+    const reached = await owners.reach(lost, operation);
+    if (typeof reached === 'string') return;
+    const webhook = await creation.create(reached.connection, lost.baseId, operation);
     logger.info({ lost: lost.id, webhook: webhook.id, baseId: lost.baseId }, 'webhook replaced');
   }
 

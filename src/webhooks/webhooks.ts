@@ -18,9 +18,10 @@ import { BaseReaders } from './base-readers.ts';
 import { Drains } from './drain.ts';
 import { Owners } from './owners.ts';
 import { Pings } from './pings.ts';
+import { SharedWebhooks, webhookNotFound } from './shared-webhooks.ts';
 import { requiredScopes } from './specification.ts';
 import { Upkeep } from './upkeep.ts';
-import { findLivingWebhook, findWebhook, isRouteId, selectWebhooks, type Webhook } from './webhook.ts';
+import { findLivingWebhook, selectWebhooks, type Webhook } from './webhook.ts';
 import { WebhookChecks } from './webhook-checks.ts';
 import { WebhookCreation } from './webhook-creation.ts';
 
@@ -44,18 +45,19 @@ export interface WebhooksDeps {
 /** The webhooks that we hold upstream: one per OAuth client and base, whoever asks for it. */
 export class Webhooks {
   readonly pings: Pings;
+  readonly shared: SharedWebhooks;
   readonly #deps: WebhooksDeps;
   readonly #readers: BaseReaders;
   readonly #owners: Owners;
   readonly #creation: WebhookCreation;
   readonly #drains: Drains;
   readonly #upkeep: Upkeep;
-  readonly #creating = new Map<string, Promise<Webhook>>();
   readonly #closing = new AbortController();
 
   constructor(deps: WebhooksDeps) {
     this.#deps = deps;
     this.#readers = new BaseReaders(deps);
+    this.shared = new SharedWebhooks({ ...deps, readers: this.#readers });
     this.#owners = new Owners(deps);
     this.#creation = new WebhookCreation(deps);
     this.#drains = new Drains({ ...deps, onRefused: (webhookId) => this.#upkeep.checkSoon(webhookId) });
@@ -87,8 +89,9 @@ export class Webhooks {
     const connection = await this.#readingConnection(connectionId, baseId);
     requireScopes(connection, requiredScopes);
     const living = await findLivingWebhook(this.#deps.database, connection.clientId, baseId);
-    const webhook = living?.state === 'active' ? living : await this.#create(connection, baseId, operation);
-    if (webhook.connectionId !== connectionId) await this.#readers.require(connection, baseId, operation);
+    const webhook =
+      living?.state === 'active' ? living : await this.#creation.create(connection, baseId, operation);
+    await this.#readers.require(connection, baseId, operation);
     const feed = await findFeed(this.#deps.database, connection.clientId, baseId);
     if (!feed) throw new Error('A webhook has no feed.');
     return { webhook, feed };
@@ -100,24 +103,8 @@ export class Webhooks {
     requireScopes(connection, ['data.records:read']);
     const feed = await findFeed(this.#deps.database, connection.clientId, baseId);
     if (!feed) return null;
-    const living = await findLivingWebhook(this.#deps.database, connection.clientId, baseId);
-    if (living?.connectionId !== connectionId) await this.#readers.require(connection, baseId, operation);
+    await this.#readers.require(connection, baseId, operation);
     return feed;
-  }
-
-  /** @throws AppError WEBHOOK_NOT_FOUND */
-  async get(id: string): Promise<Webhook> {
-    const webhook = isRouteId(id) ? await findWebhook(this.#deps.database, id) : null;
-    if (webhook?.state === 'active' || webhook?.state === 'lost') return webhook;
-    throw webhookNotFound(id);
-  }
-
-  /** The webhooks that are read through a connection. */
-  async list(connectionId: number): Promise<Webhook[]> {
-    return this.#deps.database.query<Webhook[]>(
-      `${selectWebhooks} WHERE w.connection_id = $1 AND w.state IN ('active', 'lost') ORDER BY w.created_at`,
-      [connectionId],
-    );
   }
 
   /** Extends its life upstream to seven days from now. */
@@ -131,7 +118,7 @@ export class Webhooks {
       'UPDATE webhooks SET expires_at = $2, refreshed_at = clock_timestamp() WHERE id = $1',
       [webhook.id, expirationTime],
     );
-    return this.get(webhook.id);
+    return this.shared.get(webhook.id);
   }
 
   /** Deletes it upstream, then here. While somebody listens to the base, a new one is made after some seconds. */
@@ -154,8 +141,8 @@ export class Webhooks {
     const released = { deleted: [] as string[], failed: [] as string[] };
     const operation = backgroundOperation(this.#deps.clock, this.#closing.signal);
     operation.priority = 'person';
-    for (const webhook of await this.list(connectionId)) {
-      if (webhook.state === 'active' && (await this.#owners.handOver(webhook, operation))) continue;
+    for (const webhook of await this.#heldThrough(connectionId)) {
+      if (webhook.state === 'active' && (await this.#isTakenOver(webhook, operation))) continue;
       try {
         await this.delete(webhook, operation);
         if (webhook.upstreamId !== null && webhook.state === 'active')
@@ -205,13 +192,21 @@ export class Webhooks {
     throw notConnected(connectionId, connection.state, connection.problemCode);
   }
 
-  async #create(connection: ConnectionEntity, baseId: string, operation: Operation): Promise<Webhook> {
-    const key = `${connection.clientId}/${baseId}`;
-    const creating =
-      this.#creating.get(key) ??
-      this.#creation.create(connection, baseId, operation).finally(() => this.#creating.delete(key));
-    this.#creating.set(key, creating);
-    return creating;
+  async #heldThrough(connectionId: number): Promise<Webhook[]> {
+    return this.#deps.database.query<Webhook[]>(
+      `${selectWebhooks} WHERE w.connection_id = $1 AND w.state IN ('active', 'lost') ORDER BY w.created_at`,
+      [connectionId],
+    );
+  }
+
+  /** While the upstream can't say who may have it, it stays as it is: the next check finds its connection gone. */
+  async #isTakenOver(webhook: Webhook, operation: Operation): Promise<boolean> {
+    try {
+      return (await this.#owners.handOver(webhook, operation)) !== null;
+    } catch (error) {
+      this.#deps.logger.warn({ err: error, webhook: webhook.id }, 'a webhook will be handed over later');
+      return true;
+    }
   }
 
   async #end(webhookId: string, problem: string | null): Promise<void> {
@@ -220,11 +215,4 @@ export class Webhooks {
       [webhookId, problem],
     );
   }
-}
-
-export function webhookNotFound(id: string): AppError {
-  return new AppError(
-    'WEBHOOK_NOT_FOUND',
-    `There is no webhook ${id.slice(0, 60)}, or it has ended. A connection's field "webhooks" lists the living ones.`,
-  );
 }

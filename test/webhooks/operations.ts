@@ -1,4 +1,4 @@
-import type { TestApp } from '../support/app.ts';
+import { authorizationUrl, control, walkFlow, type TestApp } from '../support/app.ts';
 import { crm } from '../changes/upstream-edits.ts';
 
 /** The data of one operation that must not fail. */
@@ -29,12 +29,14 @@ export async function webhooksOf(
   app: TestApp,
   connection: number,
 ): Promise<{ id: string; baseId: string; state: string }[]> {
-  const { webhooks } = await ask<{ webhooks: { id: string; baseId: string; state: string }[] }>(
+  const { connection: found } = await ask<{
+    connection: { webhooks: { id: string; baseId: string; state: string }[] };
+  }>(
     app,
-    `query ($connection: Int!) { webhooks(connection: $connection) { id baseId state } }`,
+    `query ($connection: Int!) { connection(id: $connection) { ... on CalendlyConnection { webhooks { id baseId state } } } }`,
     { connection },
   );
-  return webhooks;
+  return found.webhooks;
 }
 
 /** A base of the sandbox other than the CRM. */
@@ -63,4 +65,28 @@ export async function disconnect(
     { connection },
   );
   return disconnectConnection;
+}
+
+/** A person walks the OAuth flow of a connection again and ticks these bases alone. */
+export async function grantAgain(app: TestApp, connection: number, bases: string[]): Promise<void> {
+  const page = await walkFlow(await authorizationUrl(app.graphql, connection), bases);
+  if (!page.text.includes('Connected')) throw new Error(`The flow ended with: ${page.text}`);
+}
+
+/** Has all webhooks compared with what the upstream says of them within the next second. */
+export async function checkSoon(app: TestApp): Promise<void> {
+  await app.database.query('UPDATE webhooks SET checked_at = NULL, check_lease_until = NULL');
+}
+
+export interface HeldWebhook {
+  id: string;
+  baseId: string;
+  areNotificationsEnabled: boolean;
+  expirationTime: string;
+}
+
+/** What the upstream holds for a base. */
+export async function heldUpstream(app: TestApp, baseId: string = crm.baseId): Promise<HeldWebhook[]> {
+  const { webhooks } = await control<{ webhooks: HeldWebhook[] }>(app.sandbox.url, 'webhooks');
+  return webhooks.filter((webhook) => webhook.baseId === baseId);
 }

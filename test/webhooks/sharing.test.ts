@@ -2,7 +2,15 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
 import { Subscriber, until } from '../changes/subscriber.ts';
 import { addContacts, countCalls, crm, ledger, ledgerEnd, told } from '../changes/upstream-edits.ts';
-import { ask, createDocument, createWebhook, disconnect, otherBase, webhooksOf } from './operations.ts';
+import {
+  ask,
+  createDocument,
+  createWebhook,
+  disconnect,
+  heldUpstream,
+  otherBase,
+  webhooksOf,
+} from './operations.ts';
 
 let app: TestApp;
 let other: TestApp;
@@ -15,16 +23,6 @@ afterAll(async () => {
   await other.close();
   await app.close();
 });
-
-interface HeldWebhook {
-  id: string;
-  baseId: string;
-}
-
-async function upstreamWebhooks(baseId: string = crm.baseId): Promise<HeldWebhook[]> {
-  const { webhooks } = await control<{ webhooks: HeldWebhook[] }>(app.sandbox.url, 'webhooks');
-  return webhooks.filter((webhook) => webhook.baseId === baseId);
-}
 
 it('names missing scopes before anything is sent', async () => {
   const connection = await app.connect({ scopes: 'READ_ONLY' });
@@ -49,7 +47,7 @@ it('creates one webhook, however many ask for it on two instances at once, and b
   );
   await Promise.all(subscribers.map((subscriber) => subscriber.started()));
   expect(await countCalls(app, 'createWebhook')).toBe(1);
-  expect(await upstreamWebhooks()).toHaveLength(1);
+  expect(await heldUpstream(app)).toHaveLength(1);
   await addContacts(app, 5);
   const truth = await ledger(app, start);
   await until(() => subscribers.every(({ changes }) => changes.length >= truth.length));
@@ -64,7 +62,7 @@ it('hands the webhook over when its connection goes, and deletes it with the las
   );
   const ids = connections.filter(({ scopes }) => scopes.includes('webhook:manage')).map(({ id }) => id);
   expect(ids).toHaveLength(2);
-  const [held] = await upstreamWebhooks();
+  const [held] = await heldUpstream(app);
   const [row] = await app.database.query('SELECT connection_id FROM webhooks WHERE upstream_id = $1', [
     held?.id,
   ]);
@@ -73,13 +71,13 @@ it('hands the webhook over when its connection goes, and deletes it with the las
   const subscriber = await new Subscriber(other, { connection: heir, baseId: crm.baseId }).started();
 
   expect(await disconnect(app, owner)).toEqual({ webhooksDeleted: 0, webhooksFailed: 0 });
-  expect(await upstreamWebhooks()).toEqual([expect.objectContaining({ id: held?.id })]);
+  expect(await heldUpstream(app)).toEqual([expect.objectContaining({ id: held?.id })]);
   const [recordId] = await addContacts(app, 1);
   await until(() => subscriber.changes.length === 1);
   expect(subscriber.changes[0]?.recordId).toBe(recordId);
 
   expect(await disconnect(app, heir)).toEqual({ webhooksDeleted: 1, webhooksFailed: 0 });
-  expect(await upstreamWebhooks()).toEqual([]);
+  expect(await heldUpstream(app)).toEqual([]);
   await subscriber.cut();
 });
 
@@ -123,6 +121,6 @@ it('refreshes and deletes webhooks, for admins alone', async () => {
     'RefreshWebhookSuccess',
   );
   expect((await change('deleteWebhook', webhook?.id)).data?.result?.__typename).toBe('DeleteWebhookSuccess');
-  expect(await upstreamWebhooks()).toEqual([]);
+  expect(await heldUpstream(app)).toEqual([]);
   expect(await webhooksOf(app, connection)).toEqual([]);
 });

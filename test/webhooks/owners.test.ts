@@ -1,0 +1,159 @@
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { control, startTestApp, type TestApp } from '../support/app.ts';
+import { Subscriber, until } from '../changes/subscriber.ts';
+import { addContacts, crm } from '../changes/upstream-edits.ts';
+import {
+  checkSoon,
+  createDocument,
+  createWebhook,
+  disconnect,
+  grantAgain,
+  heldUpstream,
+  otherBase,
+  webhooksOf,
+} from './operations.ts';
+
+let app: TestApp;
+
+beforeEach(async () => {
+  app = await startTestApp();
+});
+afterEach(() => app.close());
+
+const changesDocument = `query ($connection: Int!, $baseId: String!) { changes(connection: $connection, baseId: $baseId) { nodes { recordId } } }`;
+
+function readLog(instance: TestApp, connection: number) {
+  return instance.graphql(changesDocument, { connection, baseId: crm.baseId });
+}
+
+it('lets nobody read a base that the next grant left out, not even who holds its webhook, on any instance', async () => {
+  const other = await app.another();
+  try {
+    const connection = await app.connect();
+    await createWebhook(app, connection);
+    for (const instance of [app, other]) expect((await readLog(instance, connection)).errors).toBeUndefined();
+    await grantAgain(app, connection, [await otherBase(app, connection)]);
+    for (const instance of [app, other]) {
+      expect((await readLog(instance, connection)).errors?.[0]?.extensions.code).toBe('BASE_NOT_FOUND');
+      const subscriber = new Subscriber(instance, { connection, baseId: crm.baseId });
+      await until(() => subscriber.errors.length > 0);
+      expect(subscriber.errors[0]?.extensions?.code).toBe('BASE_NOT_FOUND');
+      await subscriber.cut();
+    }
+  } finally {
+    await other.close();
+  }
+});
+
+it('hands a webhook over when the next grant of its connection left the base out', async () => {
+  const [owner, heir] = [await app.connect(), await app.connect()];
+  await createWebhook(app, owner);
+  const held = await heldUpstream(app);
+  const subscriber = await new Subscriber(app, { connection: heir, baseId: crm.baseId }).started();
+  await grantAgain(app, owner, [await otherBase(app, owner)]);
+  const [recordId] = await addContacts(app, 1);
+  await until(() => subscriber.changes.length === 1);
+  expect(subscriber.changes[0]?.recordId).toBe(recordId);
+  expect(await heldUpstream(app)).toMatchObject(held.map(({ id }) => ({ id })));
+  expect(await app.database.query('SELECT connection_id FROM webhooks')).toEqual([{ connection_id: heir }]);
+  await subscriber.cut();
+});
+
+it('gives a webhook up that nobody may read any more, and tells the gap to whoever may later on', async () => {
+  const owner = await app.connect();
+  const before = await new Subscriber(app, { connection: owner, baseId: crm.baseId }).started();
+  await before.cut();
+  await grantAgain(app, owner, [await otherBase(app, owner)]);
+  await checkSoon(app);
+  await until(
+    async () => (await app.database.query(`SELECT 1 FROM webhooks WHERE state = 'lost'`)).length === 1,
+  );
+  await addContacts(app, 1);
+
+  const heir = await app.connect();
+  await checkSoon(app);
+  await until(
+    async () =>
+      (
+        await app.database.query(`SELECT 1 FROM webhooks WHERE state = 'active' AND connection_id = $1`, [
+          heir,
+        ])
+      ).length === 1,
+  );
+  const subscriber = await new Subscriber(app, {
+    connection: heir,
+    baseId: crm.baseId,
+    after: before.cursor,
+  }).started();
+  await until(() => subscriber.losses.length === 1);
+  expect(subscriber.losses[0]?.reason).toBe('WEBHOOK_GONE');
+  expect(await heldUpstream(app)).toHaveLength(1);
+  await subscriber.cut();
+});
+
+it('keeps a shared webhook when its connection leaves while the upstream can not say who may have it', async () => {
+  const [owner, heir] = [await app.connect(), await app.connect()];
+  await createWebhook(app, owner);
+  const [held] = await heldUpstream(app);
+  const subscriber = await new Subscriber(app, { connection: heir, baseId: crm.baseId }).started();
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'GET', path: '/v0/bases/*/webhooks' },
+    times: 1,
+    kind: 'malformed',
+    effect: 'before',
+  });
+  expect(await disconnect(app, owner)).toEqual({ webhooksDeleted: 0, webhooksFailed: 0 });
+  expect(await heldUpstream(app)).toEqual([expect.objectContaining({ id: held?.id })]);
+  const [recordId] = await addContacts(app, 1);
+  await checkSoon(app);
+  await until(() => subscriber.changes.length === 1);
+  expect(subscriber.changes[0]?.recordId).toBe(recordId);
+  expect(subscriber.losses).toEqual([]);
+  await subscriber.cut();
+});
+
+it("tells nobody of another connection's failure to create the webhook", async () => {
+  const able = await app.connect();
+  const unable = await app.connect({ bases: [await otherBase(app, able)] });
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'POST', path: '/v0/bases/*/webhooks' },
+    times: 1,
+    kind: 'delay',
+    effect: 'after',
+    delayMs: 1_000,
+  });
+  const refused = app.graphql(createDocument, { connection: unable, baseId: crm.baseId });
+  await until(
+    async () => (await app.database.query(`SELECT 1 FROM webhooks WHERE state = 'creating'`)).length === 1,
+  );
+  const subscriber = await new Subscriber(app, { connection: able, baseId: crm.baseId }).started();
+  expect((await refused).errors?.[0]?.extensions.code).toBe('UPSTREAM_FORBIDDEN');
+  expect(await heldUpstream(app)).toHaveLength(1);
+  await subscriber.cut();
+});
+
+it('shows a shared webhook through every connection that may read its base, and through no other', async () => {
+  const owner = await app.connect();
+  const sharing = await app.connect();
+  const stranger = await app.connect({ bases: [await otherBase(app, owner)] });
+  await createWebhook(app, owner);
+  const id = await createWebhook(app, sharing);
+  for (const connection of [owner, sharing])
+    expect(await webhooksOf(app, connection)).toMatchObject([{ id }]);
+  expect(await webhooksOf(app, stranger)).toEqual([]);
+
+  const run = async (name: string, connection: number) => {
+    const key = await app.app.keys.create(`${name} ${connection}`, 'admin', { connectionIds: [connection] });
+    const { data, errors } = await app.graphql<Record<string, { __typename: string }>>(
+      `mutation ($id: String!) { result: ${name}(input: { id: $id }) { __typename } }`,
+      { id },
+      { key },
+    );
+    return errors?.[0]?.extensions.code ?? data?.result?.__typename;
+  };
+  for (const name of ['refreshWebhook', 'deleteWebhook'])
+    expect(await run(name, stranger)).toBe('WEBHOOK_NOT_FOUND');
+  expect(await run('refreshWebhook', sharing)).toBe('RefreshWebhookSuccess');
+  expect(await run('deleteWebhook', sharing)).toBe('DeleteWebhookSuccess');
+  expect(await heldUpstream(app)).toEqual([]);
+});
