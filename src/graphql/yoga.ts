@@ -13,6 +13,7 @@ import type { Caller } from '../access/caller.ts';
 import type { App } from '../app.ts';
 import { AppError } from '../errors.ts';
 import type { GraphQLContext } from './context.ts';
+import { DocumentCache, nothingCached } from './document-cache.ts';
 import { checkDocument, parseWithinLimits } from './document-limits.ts';
 import { maskError } from './error-masking.ts';
 import { allowTimeForWrites, createOperation, readWishes, upstreamCost } from './operation-context.ts';
@@ -44,6 +45,7 @@ export function createGraphQLYoga(app: App, schema: GraphQLSchema): Yoga {
     batching: false,
     // The raw request is bounded before Yoga sees it; its own limit would pipe every body through streams.
     maxRequestBodySize: false,
+    parserAndValidationCache: { documentCache: new DocumentCache(), errorCache: nothingCached },
     maskedErrors: { maskError: (error) => maskError(error, app.logger) },
     cors: (request) => {
       const origin = request.headers.get('origin');
