@@ -53,9 +53,9 @@ export function createGraphQLEndpoint(
       method: request.method ?? 'GET',
       headers: headersOf(request),
       ...(body === undefined ? {} : { body }),
-      signal: gone.signal,
     });
-    const answer = await yoga.fetch(fetchRequest, {
+    // The signal reaches the operation by its context. As the request's own, it would cost another chain of promises.
+    const answer = await yoga.handleRequest(fetchRequest, {
       requestId,
       signal: gone.signal,
       remoteAddress: request.socket.remoteAddress ?? '',
@@ -66,7 +66,8 @@ export function createGraphQLEndpoint(
 
 function headersOf(request: IncomingMessage): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(request.headers)) {
+  for (const name in request.headers) {
+    const value = request.headers[name];
     if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value;
   }
   return headers;

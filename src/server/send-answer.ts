@@ -23,6 +23,10 @@ export async function sendAnswer(
     send(response, { status: answer.status, headers, body });
     return;
   }
+  if (response.destroyed) {
+    await answer.body.cancel();
+    return;
+  }
   response.writeHead(answer.status, { ...headers, 'X-Accel-Buffering': 'no' });
   response.flushHeaders();
   const reader = answer.body.getReader() as ReadableStreamDefaultReader<Uint8Array | string>;
