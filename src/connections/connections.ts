@@ -16,6 +16,7 @@ export class Connections {
   readonly #database: DataSource;
   readonly #repository: Repository<ConnectionEntity>;
   readonly #secrets: ConnectionSecrets;
+  #selectById: string | null = null;
 
   constructor(database: DataSource, secrets: ConnectionSecrets) {
     this.#database = database;
@@ -78,7 +79,10 @@ export class Connections {
   }
 
   async find(id: number): Promise<ConnectionEntity | null> {
-    return this.#repository.findOneBy({ id });
+    // Every operation asks this, and building the same query anew would cost it more than sending it.
+    this.#selectById ??= `SELECT ${selectionOf(this.#repository)} FROM connections WHERE id = $1`;
+    const [row] = await this.#database.query<object[]>(this.#selectById, [id]);
+    return row ? Object.assign(new ConnectionEntity(), row) : null;
   }
 
   /** @throws AppError CONNECTION_NOT_FOUND */
@@ -132,6 +136,13 @@ export async function recordProblem(
     .where({ ...seen, state: In(fromStates) })
     .execute();
   return result.affected === 1;
+}
+
+/** All mapped columns, under the names of their properties. */
+function selectionOf({ metadata }: Repository<ConnectionEntity>): string {
+  return metadata.columns
+    .map(({ databaseName, propertyName }) => `"${databaseName}" AS "${propertyName}"`)
+    .join(', ');
 }
 
 const uniqueViolation = '23505';
