@@ -161,7 +161,7 @@ describe('a key with a reach', () => {
     'query ($id: Int!) { base(connection: $id, baseId: "appABC123") { id tables { id } } }',
     'query ($id: Int!) { record(connection: $id, baseId: "appABC123", tableId: "tblDEF456", recordId: "recA") { id } }',
     'query ($id: Int!) { changes(connection: $id, baseId: "appABC123") { nodes { __typename } } }',
-    'query ($id: Int!) { webhooks(connection: $id) { id } }',
+    'query ($id: Int!) { connection(id: $id) { ... on CalendlyConnection { webhooks { id } } } }',
     'mutation ($id: Int!) { connectConnection(input: { connection: $id }) { __typename ... on Error { code message } } }',
     'mutation ($id: Int!) { disconnectConnection(input: { connection: $id }) { __typename ... on Error { code message } } }',
     'mutation ($id: Int!) { createWebhook(input: { connection: $id, baseId: "appABC123" }) { __typename ... on Error { code message } } }',
@@ -192,21 +192,28 @@ describe('a key with a reach', () => {
     }
   });
 
-  test("does not find another connection's webhook by its id", async () => {
+  test('does not find the webhook of a base out of its reach by its id, though its connection shares it', async () => {
     const created = await app.graphql(
       'mutation ($id: Int!) { createWebhook(input: { connection: $id, baseId: "appABC123" }) { ... on CreateWebhookSuccess { webhook { id } } ... on Error { message } } }',
       { id: other },
     );
     const { id } = created.data.createWebhook.webhook;
     const unknown = '00000000-0000-4000-8000-000000000000';
+    const key = await app.app.keys.create('Reaches another base', 'admin', {
+      connectionIds: [own],
+      baseIds: ['appXYZ789'],
+    });
     for (const name of ['refreshWebhook', 'deleteWebhook']) {
-      expect(shape(await run(name, { id }, admin), id)).toBe(
-        shape(await run(name, { id: unknown }, admin), unknown),
+      expect(shape(await run(name, { id }, key), id)).toBe(
+        shape(await run(name, { id: unknown }, key), unknown),
       );
     }
-    expect(
-      (await app.graphql('query ($id: Int!) { webhooks(connection: $id) { id } }', { id: other })).data,
-    ).toEqual({ webhooks: [{ id }] });
+    const listed =
+      'query ($id: Int!) { connection(id: $id) { ... on CalendlyConnection { webhooks { id } } } }';
+    expect((await app.graphql(listed, { id: own }, { key })).data.connection.webhooks).toEqual([]);
+    expect((await app.graphql(listed, { id: own }, { key: admin })).data.connection.webhooks).toEqual([
+      { id },
+    ]);
   });
 
   test('can not subscribe elsewhere', async () => {
