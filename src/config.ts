@@ -129,6 +129,7 @@ export const environment = z.object({
     .string()
     .min(minApiKeyLength, `must be at least ${minApiKeyLength} characters`)
     .max(200)
+    .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces: it is sent in a header')
     .optional(),
   ALLOWED_ORIGINS: origins.default([]),
   ALLOWED_REDIRECT_ORIGINS: origins.default([]),

@@ -41,13 +41,14 @@ export class Authentication {
 
     const known = this.#proven.recent(proof);
     if (known) return callerOf(known);
+    const askedAt = performance.now();
     const found = hash && (await this.#find(hash));
     if (!found) {
       this.#proven.forget(proof);
       this.#wrongKeys.count(address);
       throw unauthenticated('The API key is not valid.');
     }
-    this.#proven.remember(proof, found);
+    this.#proven.remember(proof, found, askedAt);
     if (found.useIsOld) void this.#writeUse(found.id);
     return callerOf(found);
   }

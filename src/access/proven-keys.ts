@@ -12,6 +12,7 @@ const believedMs = 1_000;
 /** The keys that opened the door last, by the hash of each. */
 export class ProvenKeys {
   readonly #keys = new Map<string, { key: ApiKey; foundAt: number }>();
+  #doubtedAt = Number.NEGATIVE_INFINITY;
 
   /** Whether this key opened the door before; it may have ended since. */
   has(proof: string): boolean {
@@ -25,9 +26,10 @@ export class ProvenKeys {
     return known.key.expiresAt === null ? known.key : null;
   }
 
-  remember(proof: string, key: ApiKey): void {
+  /** @param askedAt When the lookup began: a key may have been revoked while it was under way. */
+  remember(proof: string, key: ApiKey, askedAt: number): void {
     this.#keys.delete(proof);
-    this.#keys.set(proof, { key, foundAt: performance.now() });
+    this.#keys.set(proof, { key, foundAt: askedAt > this.#doubtedAt ? askedAt : Number.NEGATIVE_INFINITY });
     if (this.#keys.size <= maxKeys) return;
     for (const oldest of this.#keys.keys()) {
       this.#keys.delete(oldest);
@@ -41,6 +43,7 @@ export class ProvenKeys {
 
   /** Looks every key up again, because one was revoked. They still count as having opened the door. */
   doubtAll(): void {
+    this.#doubtedAt = performance.now();
     for (const known of this.#keys.values()) known.foundAt = Number.NEGATIVE_INFINITY;
   }
 }
