@@ -103,12 +103,18 @@ export class ChangeLog {
     };
   }
 
-  /** What happened to one record, newest first. */
-  async historyOf(feedId: number, recordId: string, limit: number): Promise<LogEntry[]> {
+  /** What happened to one record, newest first, before a position or at any time. */
+  async historyOf(
+    feedId: number,
+    recordId: string,
+    before: Position | null,
+    limit: number,
+  ): Promise<LogEntry[]> {
     const rows = await this.#database.query<EntryRow[]>(
       `SELECT * FROM changes WHERE feed_id = $1 AND record_id = $2
+         AND ($4::integer IS NULL OR (generation, payload, ordinal) < ($4, $5, $6))
        ORDER BY generation DESC, payload DESC, ordinal DESC LIMIT $3`,
-      [feedId, recordId, limit],
+      [feedId, recordId, limit, before?.generation ?? null, before?.payload ?? null, before?.ordinal ?? null],
     );
     return rows.map(entryFromRow);
   }

@@ -89,7 +89,7 @@ const SchemaChangeRef = builder.objectRef<SchemaChangeNode>('SchemaChange').impl
 
 const FeedPositionRef = builder.objectRef<FeedPositionNode>('FeedPosition').implement({
   description:
-    'Where the subscription stands. The first event of each subscription: everything that you read after it is at least as new. Comes again every 30 seconds, so that a subscriber whose filter hides everything has a cursor to resume from.',
+    'Where the subscription stands. The first event of each subscription: everything that you read after it is at least as new. Comes again at least every 30 seconds, so that a subscriber whose filter hides everything has a cursor to resume from.',
   fields: (t) => ({
     cursor: t.field({
       type: 'Cursor',

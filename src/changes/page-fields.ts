@@ -7,7 +7,7 @@ import { RecordRef } from '../records/schema.ts';
 import { readChanges, type ChangeList } from './change-list.ts';
 import { ChangesLostRef } from './event-fields.ts';
 import type { Feed } from './feed.ts';
-import { encodeCursor, type Position } from './position.ts';
+import { decodeCursor, encodeCursor, type Position } from './position.ts';
 import { cursorOf, RecordChangeRef, type RecordChangeNode } from './schema.ts';
 import { tableIdOf } from './table-fields.ts';
 
@@ -114,7 +114,14 @@ builder.objectField(RecordRef, 'changes', (t) =>
   t.field({
     type: ChangePageRef,
     nullable: true,
-    args: { first: t.arg.int({ description: `How many, 1 to ${maxListLength}; 50 by default.` }) },
+    args: {
+      after: t.arg({
+        type: 'Cursor',
+        description:
+          'Only what is older than the change with this cursor; from the newest change by default.',
+      }),
+      first: t.arg.int({ description: `How many, 1 to ${maxListLength}; 50 by default.` }),
+    },
     description: 'What happened to this record, newest first, from our own log.',
     resolve: (record, args, context) =>
       beforeLookups(
@@ -123,13 +130,15 @@ builder.objectField(RecordRef, 'changes', (t) =>
           const { connectionId, baseId, id } = record;
           const first = pageLength(args.first);
           const feed = await context.app.webhooks.findFeed(connectionId, baseId, context.operation);
-          const entries = feed ? await context.app.changeLog.historyOf(feed.id, id, first + 1) : [];
+          const after = args.after ?? null;
+          const before = feed && after !== null ? decodeCursor(feed.key, after) : null;
+          const entries = feed ? await context.app.changeLog.historyOf(feed.id, id, before, first + 1) : [];
           return {
             connectionId,
             feed,
             entries: entries.slice(0, first),
             hasMore: entries.length > first,
-            after: null,
+            after,
           };
         })(),
       ),

@@ -16,8 +16,8 @@ export interface ChangeFilter {
   tableId?: string | null;
   recordIds?: ReadonlySet<string> | null;
   kinds?: ReadonlySet<ChangeKind> | null;
-  /** Ids or names of fields, one of which an update must have changed; creations and deletions concern all fields. */
-  fields?: ReadonlySet<string> | null;
+  /** Ids of fields, one of which an update must have changed; creations and deletions concern all fields. */
+  fieldIds?: ReadonlySet<string> | null;
 }
 
 /**
@@ -27,23 +27,26 @@ export interface ChangeFilter {
 const positionIntervalMs = 25_000;
 const maxFilteredOut = 1_000 - maxEntriesPerRead;
 
+/** Events that are told together, so that what has to be fetched for them is fetched with one call. */
+const maxEventsPerBatch = 100;
+
 /** Pause after a failed read of the log. */
 const retryMs = 500;
 
 /**
  * Everything in a feed after a position, without end: first the position itself, then what is in the log, then what
- * comes. What was pruned is told as a loss, after which it goes on from the oldest entry that is left. Ends when the
- * signal is given, also in the middle of a wait.
+ * comes. What was pruned is told as a loss, after which it goes on from the oldest entry that is left. Events that are
+ * there already come in batches. Ends when the signal is given, also in the middle of a wait.
  */
 export async function* streamRecordChanges(
   reader: FeedReader,
   options: { after: Position; filter: ChangeFilter; signal: AbortSignal; logger: Logger },
-): AsyncGenerator<FeedEvent, void, undefined> {
+): AsyncGenerator<FeedEvent[], void, undefined> {
   const { filter, signal } = options;
   let position = options.after;
   let toldAt = Date.now();
   let filteredOut = 0;
-  yield { type: 'position', position, at: new Date(toldAt) };
+  yield [{ type: 'position', position, at: new Date(toldAt) }];
 
   while (!signal.aborted) {
     const page = await reader.read(position).catch((error: unknown) => {
@@ -60,22 +63,27 @@ export async function* streamRecordChanges(
     if (isPruned(position, page.pruned)) {
       position = page.pruned;
       const until = (page.prunedUntil ?? new Date()).toISOString();
-      yield { type: 'lost', position, loss: { reason: 'cursor_pruned', since: null, until } };
+      yield [{ type: 'lost', position, loss: { reason: 'cursor_pruned', since: null, until } }];
     }
+    let batch: FeedEvent[] = [];
     for (const entry of page.entries) {
-      if (signal.aborted) return;
       position = entry.position;
-      if (passes(entry, filter)) {
-        filteredOut = 0;
-        yield eventOf(entry);
-      } else {
+      if (!passes(entry, filter)) {
         filteredOut += 1;
+        continue;
       }
+      filteredOut = 0;
+      batch.push(eventOf(entry));
+      if (batch.length < maxEventsPerBatch) continue;
+      yield batch;
+      if (signal.aborted) return;
+      batch = [];
     }
+    if (batch.length > 0) yield batch;
     if (filteredOut >= maxFilteredOut || Date.now() - toldAt >= positionIntervalMs) {
       toldAt = Date.now();
       filteredOut = 0;
-      yield { type: 'position', position, at: new Date(toldAt) };
+      yield [{ type: 'position', position, at: new Date(toldAt) }];
     }
     if (page.entries.length === 0)
       await reader.grown(position, Math.max(0, toldAt + positionIntervalMs - Date.now()), signal);
@@ -87,9 +95,9 @@ export function passes(entry: LogEntry, filter: ChangeFilter): boolean {
   if (filter.tableId && entry.tableId !== filter.tableId) return false;
   if (filter.recordIds && !filter.recordIds.has(entry.recordId)) return false;
   if (filter.kinds && !filter.kinds.has(entry.kind)) return false;
-  const { fields } = filter;
-  if (!fields || entry.kind !== 'updated') return true;
-  return entry.fields.some(({ id, name }) => fields.has(id) || (name !== null && fields.has(name)));
+  const { fieldIds } = filter;
+  if (!fieldIds || entry.kind !== 'updated') return true;
+  return entry.fields.some(({ id }) => fieldIds.has(id));
 }
 
 function eventOf(entry: LogEntry): FeedEvent {

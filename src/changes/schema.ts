@@ -110,7 +110,8 @@ export const RecordChangeRef = builder.objectRef<RecordChangeNode>('RecordChange
     liveRecord: t.field({
       type: RecordRef,
       nullable: true,
-      description: 'The record as it is now, fetched from the service; null when it is gone.',
+      description:
+        'The record as it is now, fetched from the service; null when it is gone. Up to 100 events that are told together share one call.',
       resolve: async ({ connectionId, feed, entry }, _args, context, info) => {
         if (entry.kind === 'deleted') return null;
         const place = { connectionId, baseId: feed.baseId };
@@ -121,7 +122,7 @@ export const RecordChangeRef = builder.objectRef<RecordChangeNode>('RecordChange
     }),
     leftFilter: t.boolean({
       description:
-        'Whether the record no longer matches the filter of the subscription. It is told once, when it leaves.',
+        'Whether the record has left what the subscription listens to. Always false: what a record holds is not filtered.',
       resolve: () => false,
     }),
   }),

@@ -1,11 +1,12 @@
 import { requireId } from '../calendly/ids.ts';
 import { builder } from '../graphql/builder.ts';
 import { maxListLength, requireListLength } from '../graphql/list-slice.ts';
+import { inBatches } from '../graphql/subscribe.ts';
 import { RecordChangeEventUnion } from './event-fields.ts';
 import type { FeedEvent } from './record-changes.ts';
 import { ChangeKindEnum } from './schema.ts';
 import { subscribeToFeed, type SubscriptionEnded } from './subscription.ts';
-import { tableIdOf } from './table-fields.ts';
+import { fieldIdsOf, tableIdOf } from './table-fields.ts';
 
 builder.subscriptionField('recordChanges', (t) =>
   t.field({
@@ -40,19 +41,21 @@ builder.subscriptionField('recordChanges', (t) =>
         tableId: await tableIdOf(args.tableId, connectionId, baseId, context),
         recordIds: args.recordIds && new Set(args.recordIds),
         kinds: args.kinds && new Set(args.kinds),
-        fields: args.fields && new Set(args.fields),
+        fieldIds: await fieldIdsOf(args.fields, args.tableId, { connectionId, baseId }, context),
       };
       const { changeFeeds: feeds, connectionWatch: watch, logger } = context.app;
       const show = (event: FeedEvent | SubscriptionEnded) => ({ ...event, connectionId, feed });
-      return subscribeToFeed(feed, {
+      const batches = await subscribeToFeed(feed, {
         connectionId,
         after: args.after ?? null,
         filter,
+        signal: context.operation.signal,
         feeds,
         watch,
         logger,
         show,
       });
+      return inBatches(batches);
     },
     resolve: (event) => {
       if (event.type === 'ended') throw event.error;

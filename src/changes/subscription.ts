@@ -13,8 +13,8 @@ export interface SubscriptionEnded {
 }
 
 /**
- * One subscriber's stream of a feed, from a cursor or from now on. It ends by itself when the connection does, and at
- * once when it is returned, even in the middle of a wait.
+ * One subscriber's stream of a feed in batches, from a cursor or from now on. It ends by itself when the connection does,
+ * and at once when it is returned or its subscriber has left, even in the middle of a wait.
  * @throws AppError CURSOR_INVALID
  */
 export async function subscribeToFeed<T>(
@@ -25,12 +25,14 @@ export async function subscribeToFeed<T>(
     connectionId: number;
     after: string | null;
     filter: ChangeFilter;
+    /** Given when the subscriber has left, which may be before the stream is handed out: then nobody returns it. */
+    signal: AbortSignal | undefined;
     feeds: ChangeFeeds;
     watch: ConnectionWatch;
     logger: Logger;
   },
-): Promise<AsyncGenerator<T, undefined, undefined>> {
-  const { connectionId, filter, logger, show } = options;
+): Promise<AsyncGenerator<T[], undefined, undefined>> {
+  const { connectionId, filter, signal, logger, show } = options;
   const given = options.after === null ? null : decodeCursor(feed.key, options.after);
   const { reader, stop: unfollow } = await options.feeds.follow(feed);
   const stopping = new AbortController();
@@ -40,11 +42,14 @@ export async function subscribeToFeed<T>(
     stopping.abort();
   });
   const close = (): void => {
+    signal?.removeEventListener('abort', close);
     stopping.abort();
     unwatch();
     unfollow();
   };
-  async function* run(): AsyncGenerator<T, undefined, undefined> {
+  signal?.addEventListener('abort', close);
+  if (signal?.aborted) close();
+  async function* run(): AsyncGenerator<T[], undefined, undefined> {
     try {
       const stream = streamRecordChanges(reader, {
         after: given ?? reader.head,
@@ -52,8 +57,8 @@ export async function subscribeToFeed<T>(
         signal: stopping.signal,
         logger,
       });
-      for await (const event of stream) yield show(event);
-      if (ended) yield show({ type: 'ended', error: connectionEnded(connectionId) });
+      for await (const batch of stream) yield batch.map(show);
+      if (ended) yield [show({ type: 'ended', error: connectionEnded(connectionId) })];
     } finally {
       close();
     }

@@ -6,13 +6,27 @@ import {
   type ExecutionResult,
 } from 'graphql';
 import { unauthenticated } from '../access/authentication.ts';
-import { CallMeter } from '../calendly/operation.ts';
 import type { GraphQLContext } from './context.ts';
-import { deadlines, upstreamCost } from './operation-context.ts';
+import { maskError } from './error-masking.ts';
+import { createOperation, upstreamCost } from './operation-context.ts';
 
 /**
- * Subscribes as GraphQL does, but executes each event in an operation of its own. Loaders hang on the operation, so
- * an event never sees what a loader remembered from an earlier one. It ends with an error soon after its caller's key has.
+ * For subscription fields whose source has several events at hand. An array that a source gives is a batch: its events
+ * are executed together, in one operation, and delivered one by one.
+ */
+export function inBatches<T>(
+  source: AsyncGenerator<T[], undefined, undefined>,
+): AsyncGenerator<T, undefined, undefined> {
+  return source as unknown as AsyncGenerator<T, undefined, undefined>;
+}
+
+/** What the events of a batch cost that come after its first, which tells the cost of all. */
+const noCost: ReturnType<typeof upstreamCost> = { calls: 0, waitedMs: 0, retries: 0, fromCache: 0 };
+
+/**
+ * Subscribes as GraphQL does, but executes each event, or each batch of events, in an operation of its own. Loaders hang
+ * on the operation, so an event never sees what a loader remembered from an earlier one. It ends with an error soon
+ * after its caller's key has, and without a word when its caller has left.
  */
 export async function subscribeWithFreshOperations(
   args: ExecutionArgs,
@@ -20,17 +34,31 @@ export async function subscribeWithFreshOperations(
   const source = (await createSourceEventStream(args)) as
     AsyncGenerator<unknown, undefined> | ExecutionResult;
   if (!(Symbol.asyncIterator in source)) return source;
-  const { app, caller } = args.contextValue as GraphQLContext;
+  const { app, caller, operation } = args.contextValue as GraphQLContext;
   let keyEnded = false;
+  const endSource = (): void => {
+    source.return(undefined).catch(() => undefined);
+  };
   const unwatch = app.keyWatch.watch(caller.id, () => {
     keyEnded = true;
-    source.return(undefined).catch(() => undefined);
+    endSource();
   });
-  const results = executeEach(source, args, { unwatch, hasKeyEnded: () => keyEnded });
+  // A caller who has left by now takes no stream, so nobody would end this one.
+  const leave = (): void => {
+    unwatch();
+    endSource();
+  };
+  operation.signal?.addEventListener('abort', leave);
+  if (operation.signal?.aborted) leave();
+  const release = (): void => {
+    unwatch();
+    operation.signal?.removeEventListener('abort', leave);
+  };
+  const results = executeEach(source, args, { release, hasKeyEnded: () => keyEnded });
   // While it waits for an event, a generator would only hear of its end with the next one: the source is told first.
   const { return: end } = results;
   results.return = async (value) => {
-    unwatch();
+    release();
     await source.return(undefined);
     return end.call(results, value);
   };
@@ -40,36 +68,47 @@ export async function subscribeWithFreshOperations(
 async function* executeEach(
   source: AsyncIterable<unknown>,
   args: ExecutionArgs,
-  key: { unwatch: () => void; hasKeyEnded: () => boolean },
+  { release, hasKeyEnded }: { release: () => void; hasKeyEnded: () => boolean },
 ): AsyncGenerator<ExecutionResult> {
+  const subscriber = args.contextValue as GraphQLContext;
   try {
-    yield* executeEvents(source, args);
-    if (key.hasKeyEnded()) {
+    for await (const told of source) {
+      for (const result of await executeBatch(Array.isArray(told) ? told : [told], args)) {
+        if (hasKeyEnded() || subscriber.operation.signal?.aborted) break;
+        yield result;
+      }
+    }
+    if (hasKeyEnded()) {
       const originalError = unauthenticated('The API key has ended, and this subscription with it.');
-      yield { errors: [new GraphQLError(originalError.message, { originalError })] };
+      const error = new GraphQLError(originalError.message, { originalError });
+      yield { errors: [identified(error, subscriber)] };
     }
   } finally {
-    key.unwatch();
+    release();
   }
 }
 
-async function* executeEvents(
-  source: AsyncIterable<unknown>,
-  args: ExecutionArgs,
-): AsyncGenerator<ExecutionResult> {
-  for await (const event of source) {
-    const subscriber = args.contextValue as GraphQLContext;
-    const { app, operation } = subscriber;
-    const contextValue: GraphQLContext = {
-      ...subscriber,
-      operation: {
-        ...operation,
-        priority: 'background',
-        deadline: app.clock.now() + deadlines.read,
-        meter: new CallMeter(),
-      },
-    };
-    const result = await execute({ ...args, rootValue: event, contextValue });
-    yield { ...result, extensions: { ...result.extensions, upstream: upstreamCost(contextValue) } };
-  }
+async function executeBatch(events: readonly unknown[], args: ExecutionArgs): Promise<ExecutionResult[]> {
+  const subscriber = args.contextValue as GraphQLContext;
+  const { app, caller, wishes, operation } = subscriber;
+  const contextValue: GraphQLContext = {
+    ...subscriber,
+    operation: { ...createOperation(app, caller, wishes, operation.signal), priority: 'background' },
+  };
+  const results = await Promise.all(
+    events.map(async (event) => execute({ ...args, rootValue: event, contextValue })),
+  );
+  return results.map(({ errors, ...result }, index) => ({
+    ...result,
+    ...(errors && { errors: errors.map((error) => identified(error, subscriber)) }),
+    extensions: { ...result.extensions, upstream: index === 0 ? upstreamCost(contextValue) : noCost },
+  }));
+}
+
+/** An error as the caller sees it, with the request id under which it is in the logs. */
+function identified(error: GraphQLError, { app, requestId }: GraphQLContext): GraphQLError {
+  const shown = maskError(error, app.logger);
+  Object.assign(shown.extensions, { requestId });
+  delete shown.extensions['http'];
+  return shown;
 }
