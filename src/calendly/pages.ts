@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts';
 
-/** How often one listing starts again after its iterator has died at the upstream. */
+/** How often one listing, on behalf of one request, starts again after its iterator has died at the upstream. */
 export const maxRestarts = 3;
 
 export interface Page<Item> {
@@ -19,13 +19,41 @@ export async function readAllPages<Item>(listing: {
   keyOf: (item: Item) => string;
   maxItems: number;
 }): Promise<Item[]> {
+  return withRestarts(() => readOnce(listing), hasExpired);
+}
+
+export function hasExpired(error: unknown): error is AppError {
+  return error instanceof AppError && error.code === 'CURSOR_EXPIRED';
+}
+
+/** Reads a listing anew while `mayRestart` says so of its failure. @param read gets how often it was begun before */
+export async function withRestarts<T>(
+  read: (restarts: number) => Promise<T>,
+  mayRestart: (error: unknown) => boolean,
+): Promise<T> {
   for (let restarts = 0; ; restarts += 1) {
     try {
-      return await readOnce(listing);
+      return await read(restarts);
     } catch (error) {
-      if (restarts >= maxRestarts || !(error instanceof AppError) || error.code !== 'CURSOR_EXPIRED')
-        throw error;
+      if (restarts >= maxRestarts || !mayRestart(error)) throw error;
     }
+  }
+}
+
+/** The offsets of one walk over pages, none of which may come twice. */
+export class OffsetTrail {
+  readonly #seen = new Set<string>();
+
+  /** @throws AppError UPSTREAM_UNREADABLE when the walk was there before */
+  step(offset: string): string {
+    if (this.#seen.has(offset)) {
+      throw new AppError(
+        'UPSTREAM_UNREADABLE',
+        'The upstream hands out the same page over and over. Try again later.',
+      );
+    }
+    this.#seen.add(offset);
+    return offset;
   }
 }
 
@@ -35,7 +63,7 @@ async function readOnce<Item>({
   maxItems,
 }: Parameters<typeof readAllPages<Item>>[0]): Promise<Item[]> {
   const items = new Map<string, Item>();
-  const seen = new Set<string>();
+  const trail = new OffsetTrail();
   for (let offset: string | null = null; ;) {
     const page: Page<Item> = await readPage(offset);
     for (const item of page.items) items.set(keyOf(item), item);
@@ -49,13 +77,6 @@ async function readOnce<Item>({
       );
     }
     if (page.offset === null) return [...items.values()];
-    if (seen.has(page.offset)) {
-      throw new AppError(
-        'UPSTREAM_UNREADABLE',
-        'The upstream hands out the same page over and over. Try again later.',
-      );
-    }
-    seen.add(page.offset);
-    offset = page.offset;
+    offset = trail.step(page.offset);
   }
 }

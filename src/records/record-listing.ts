@@ -1,4 +1,5 @@
 import { maxRecordsPerPage } from '../calendly/api.ts';
+import { hasExpired, OffsetTrail, withRestarts } from '../calendly/pages.ts';
 import type { WireRecord } from '../calendly/wire.ts';
 import { AppError } from '../errors.ts';
 import type { RecordPosition, RecordQuery } from './record-cursor.ts';
@@ -17,8 +18,6 @@ export interface ListedRecords {
   hasNextPage: boolean;
 }
 
-/** How often one request begins a listing again after its iterator has died at the upstream. */
-const maxRestarts = 3;
 /** Pages that are read to find a lost place again. Beyond that, beginning anew is the caller's decision. */
 const maxPagesToFindPlace = 20;
 
@@ -45,15 +44,17 @@ export async function listRecords(request: {
   const pageSize = pageSizeFor(first, after);
   const isOrdered = query.sort.length > 0 || query.view !== null;
 
-  for (let restarts = 0; ; restarts += 1) {
-    try {
-      if (restarts === 0 || !after) return await readFrom(from, first, pageSize, readPage);
-      const begin = await findAgain(after, readPage);
-      return await readFrom(begin, first, begin.pageSize, readPage);
-    } catch (error) {
-      if (!isExpired(error)) throw error;
-      if ((after && !isOrdered) || restarts >= maxRestarts) throw expired(error);
-    }
+  try {
+    return await withRestarts(
+      async (restarts) => {
+        if (restarts === 0 || !after) return readFrom(from, first, pageSize, readPage);
+        const begin = await findAgain(after, readPage);
+        return readFrom(begin, first, begin.pageSize, readPage);
+      },
+      (error) => (!after || isOrdered) && isExpired(error),
+    );
+  } catch (error) {
+    throw isExpired(error) ? expired(error) : error;
   }
 }
 
@@ -77,6 +78,8 @@ async function readFrom(
   let { offset, count } = begin;
   // The first page of a listing is not bound to a size yet; but a place inside of it has to lie in it again.
   const pageSize = offset === null ? Math.min(Math.max(size, begin.index + first), maxRecordsPerPage) : size;
+  const trail = new OffsetTrail();
+  if (offset !== null) trail.step(offset);
   let isFirstPage = true;
   for (;;) {
     const page = await readPage(offset, pageSize);
@@ -101,13 +104,7 @@ async function readFrom(
     if (index < page.records.length) return { records, ends, hasNextPage: true };
     if (page.offset === null) return { records, ends, hasNextPage: false };
     if (records.length >= first) return { records, ends, hasNextPage: true };
-    if (page.offset === offset) {
-      throw new AppError(
-        'UPSTREAM_UNREADABLE',
-        'The upstream hands out the same page over and over. Try again later.',
-      );
-    }
-    offset = page.offset;
+    offset = trail.step(page.offset);
   }
 }
 
@@ -148,7 +145,7 @@ async function findAgain(
 }
 
 function isExpired(error: unknown): error is AppError {
-  return error instanceof AppError && error.code === 'CURSOR_EXPIRED' && error.details.placeIsLost !== true;
+  return hasExpired(error) && error.details.placeIsLost !== true;
 }
 
 function expired(cause: unknown): AppError {
