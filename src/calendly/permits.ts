@@ -124,6 +124,25 @@ export class Permits {
     await this.#sql('SELECT restamp_permit($1, $2::timestamptz)', [key, grantedAt]);
   }
 
+  /**
+   * Forgets the budgets that nobody has used for an hour. Nobody may be granted anything meanwhile, which the lock sees
+   * to: a call that finds its row gone would not be on the log.
+   */
+  async prune(): Promise<void> {
+    await this.#sql(
+      `DO $$
+       BEGIN
+         SET LOCAL lock_timeout = '1s';
+         LOCK TABLE rate_budgets IN SHARE ROW EXCLUSIVE MODE;
+         DELETE FROM rate_budgets
+         WHERE coalesce(paused_until, '-infinity') < clock_timestamp()
+           AND NOT EXISTS (SELECT FROM unnest(sent) AS at WHERE at > clock_timestamp() - interval '1 hour');
+       END
+       $$`,
+      [],
+    );
+  }
+
   /** Nothing is granted for `ms`, to anyone; a longer pause that runs already stays. */
   async pause(key: string, ms: number): Promise<void> {
     await this.#sql('SELECT pause_budget($1, $2)', [key, ms]);

@@ -7,6 +7,8 @@ import type { Permits } from './permits.ts';
 
 /** Lanes that are kept before idle ones are cleared away. */
 const maxIdleLanes = 1_000;
+/** How often each process clears away the budgets that nobody uses any more, in milliseconds; as it goes along. */
+const pruneIntervalMs = 60 * 60_000;
 
 export interface RateLimiterOptions {
   permits: Permits;
@@ -23,10 +25,12 @@ export interface RateLimiterOptions {
 export class RateLimiter {
   readonly #options: RateLimiterOptions;
   readonly #lanes = new Map<string, Lane>();
+  #prunedAt: number;
   #closed = false;
 
   constructor(options: RateLimiterOptions) {
     this.#options = options;
+    this.#prunedAt = options.clock.now();
   }
 
   /**
@@ -35,6 +39,7 @@ export class RateLimiter {
    *   DEADLINE_EXCEEDED, DATABASE_UNAVAILABLE, SHUTTING_DOWN; or the reason of the operation's abort
    */
   acquire(key: string, operation: Operation): Promise<Permission> {
+    this.#pruneSometimes();
     return this.#lane(key).enter(operation);
   }
 
@@ -59,6 +64,15 @@ export class RateLimiter {
   close(): void {
     this.#closed = true;
     for (const lane of this.#lanes.values()) lane.close();
+  }
+
+  #pruneSometimes(): void {
+    const { clock, permits, logger } = this.#options;
+    if (clock.now() - this.#prunedAt < pruneIntervalMs) return;
+    this.#prunedAt = clock.now();
+    permits
+      .prune()
+      .catch((error: unknown) => logger.warn({ err: error }, 'Unused budgets could not be cleared away'));
   }
 
   #lane(key: string): Lane {

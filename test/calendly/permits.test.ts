@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { Permits, type Grant } from '../../src/calendly/permits.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { createBudgetDatabase } from './client.ts';
@@ -51,6 +52,51 @@ describe('the shared budget', () => {
     await sleep(windowMs * 2);
     expect((await permits.take(key, 100)).granted).toBe(calls);
     expect((await permits.take(key, 100)).granted).toBe(0);
+  });
+
+  test('what nobody has used for an hour is forgotten, and nothing else', async () => {
+    const [idle, used, paused] = [newKey(), newKey(), newKey()];
+    for (const key of [idle, used, paused]) await permits.take(key, 1);
+    await permits.pause(paused, 60_000);
+    await database.query(
+      `UPDATE rate_budgets SET sent = ARRAY[now() - interval '61 minutes'] WHERE key = ANY ($1)`,
+      [[idle, paused]],
+    );
+    await permits.prune();
+    const left = await database.query('SELECT key FROM rate_budgets WHERE key = ANY ($1)', [
+      [idle, used, paused],
+    ]);
+    expect(left.map(({ key }) => key).sort()).toEqual([used, paused].sort());
+  });
+
+  test('a call that comes while its budget is being forgotten is on the log all the same', async () => {
+    const key = newKey();
+    await database.query('INSERT INTO rate_budgets (key) VALUES ($1)', [key]);
+    const client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    const isWaiting = async (what: string) => {
+      const rows = await database.query(
+        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database() AND query LIKE $1`,
+        [`%${what}%`],
+      );
+      return rows.length > 0;
+    };
+    const log = new Permits((text, params) => database.query(text, params), { calls, windowMs: 60_000 });
+    try {
+      // Whoever holds the row lets both queue up in the worst order.
+      await client.query('BEGIN');
+      await client.query('SELECT FROM rate_budgets WHERE key = $1 FOR UPDATE', [key]);
+      const pruning = log.prune();
+      while (!(await isWaiting('DELETE FROM rate_budgets')));
+      const taking = log.take(key, calls);
+      while (!(await isWaiting('FROM take_permits')));
+      await client.query('COMMIT');
+      await pruning;
+      expect((await taking).granted).toBe(calls);
+      expect((await log.take(key, calls)).granted).toBe(0);
+    } finally {
+      await client.end();
+    }
   });
 
   test('however many ask at once, no window holds more than the allowance', async () => {

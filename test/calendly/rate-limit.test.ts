@@ -51,6 +51,26 @@ const limited = (details: object = {}) =>
   expect.objectContaining({ code: 'UPSTREAM_RATE_LIMITED', details: expect.objectContaining(details) });
 
 describe('the rate limiter', () => {
+  test('clears away unused budgets once an hour, as calls go along', async () => {
+    const idle = `${key}idle`;
+    const isLeft = async () =>
+      (await database.query('SELECT key FROM rate_budgets WHERE key = $1', [idle])).length > 0;
+    let passedMs = 0;
+    const clock = { now: () => systemClock.now() + passedMs };
+    const permits = new Permits((text, params) => database.query(text, params), { calls, windowMs });
+    const limiter = new RateLimiter({ permits, penaltyMs: 30_000, clock, logger });
+    limiters.push(limiter);
+    const pass = () => use(limiter, { deadline: clock.now() + 20_000 });
+    await database.query('INSERT INTO rate_budgets (key) VALUES ($1)', [idle]);
+    passedMs = 59 * 60_000;
+    await pass();
+    expect(await isLeft()).toBe(true);
+    passedMs = 60 * 60_000;
+    await pass();
+    while (await isLeft());
+    expect(await isLeft()).toBe(false);
+  });
+
   test('several instances together stay within the allowance and use nearly all of it', async () => {
     const instances = [createLimiter(), createLimiter(), createLimiter()];
     const startedAt = performance.now();
