@@ -7,6 +7,7 @@ import { listRecordsRequest, type ListRecordsParams } from './list-records.ts';
 import type { TokenSource } from './tokens.ts';
 import type { Transport } from './transport.ts';
 import type { Effect, UpstreamCall } from './upstream-call.ts';
+import { webhookCalls } from './webhook-calls.ts';
 import {
   answers,
   type CreatedWebhook,
@@ -24,8 +25,6 @@ import {
 export const maxRecordsPerWrite = 10;
 /** Records in one page, and so ids in one lookup. */
 export const maxRecordsPerPage = 100;
-/** Payloads in one page. */
-export const maxPayloadsPerPage = 50;
 /** Fields that an upsert may match by. */
 export const maxMergeFields = 3;
 /** Bases that a listing collects before it gives up: ten of the upstream's pages. */
@@ -216,15 +215,7 @@ export class CalendlyApi {
 
   /** Only those that this integration made. */
   async listWebhooks(baseId: string): Promise<WireWebhook[]> {
-    const answer = await this.#send({
-      name: 'list webhooks',
-      method: 'GET',
-      path: webhooksPath(baseId),
-      baseId,
-      effect: 'read',
-      missing: 'BASE_NOT_FOUND',
-      shape: answers.webhooks,
-    });
+    const answer = await this.#send(webhookCalls.list(baseId));
     return answer.webhooks;
   }
 
@@ -233,21 +224,12 @@ export class CalendlyApi {
     baseId: string,
     body: { notificationUrl?: string; specification: WebhookSpecification },
   ): Promise<CreatedWebhook> {
-    return this.#send({
-      name: 'create webhook',
-      method: 'POST',
-      path: webhooksPath(baseId),
-      body,
-      baseId,
-      effect: 'once',
-      missing: 'BASE_NOT_FOUND',
-      shape: answers.createdWebhook,
-    });
+    return this.#send(webhookCalls.create(baseId, body));
   }
 
   async deleteWebhook(baseId: string, webhookId: string): Promise<void> {
     try {
-      await this.#send(this.#webhookCall('delete webhook', 'DELETE', baseId, webhookId, ''));
+      await this.#send(webhookCalls.delete(baseId, webhookId));
     } catch (error) {
       if (!wasRefusedAfterLostAnswer(error)) throw error;
     }
@@ -255,52 +237,18 @@ export class CalendlyApi {
 
   /** Extends a living webhook to seven days from now. */
   async refreshWebhook(baseId: string, webhookId: string): Promise<{ expirationTime: string | null }> {
-    const answer = await this.#send({
-      ...this.#webhookCall('refresh webhook', 'POST', baseId, webhookId, '/refresh'),
-      shape: answers.refreshedWebhook,
-    });
+    const answer = await this.#send(webhookCalls.refresh(baseId, webhookId));
     return { expirationTime: answer.expirationTime ?? null };
   }
 
   /** The upstream switches pings off after a day of failures; payloads are kept all the same. */
   async enableNotifications(baseId: string, webhookId: string, enable: boolean): Promise<void> {
-    await this.#send({
-      ...this.#webhookCall('enable notifications', 'POST', baseId, webhookId, '/enableNotifications'),
-      body: { enable },
-    });
+    await this.#send(webhookCalls.enableNotifications(baseId, webhookId, enable));
   }
 
   /** At most 50 payloads from number `cursor` on (the first is 1), and the number after the last. Extends the webhook. */
   async listPayloads(baseId: string, webhookId: string, cursor: number): Promise<PayloadPage> {
-    return this.#send({
-      ...this.#webhookCall(
-        'list payloads',
-        'GET',
-        baseId,
-        webhookId,
-        `/payloads?cursor=${Math.trunc(cursor)}&limit=${maxPayloadsPerPage}`,
-      ),
-      effect: 'read',
-      shape: answers.payloads,
-    });
-  }
-
-  #webhookCall(
-    name: string,
-    method: 'GET' | 'POST' | 'DELETE',
-    baseId: string,
-    webhookId: string,
-    rest: string,
-  ): UpstreamCall<unknown> & { shape: null } {
-    return {
-      name,
-      method,
-      path: `${webhooksPath(baseId)}/${requireId('ach', webhookId)}${rest}`,
-      baseId,
-      effect: 'repeatable',
-      missing: 'WEBHOOK_NOT_FOUND',
-      shape: null,
-    };
+    return this.#send(webhookCalls.listPayloads(baseId, webhookId, cursor));
   }
 
   async #write(
@@ -333,10 +281,6 @@ export class CalendlyApi {
 
 function tablePath(baseId: string, tableId: string): string {
   return `/v0/${requireId('app', baseId)}/${requireId('tbl', tableId)}`;
-}
-
-function webhooksPath(baseId: string): string {
-  return `/v0/bases/${requireId('app', baseId)}/webhooks`;
 }
 
 function requireCount(count: number, min: number, max: number, what: string): void {
