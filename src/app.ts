@@ -106,7 +106,6 @@ export async function createApp(
     clock,
     logger,
     afterConnecting: async (connectionId) => {
-      baseSchemas.forgetConnection(connectionId);
       await webhooks.connectionReady(connectionId);
       const api = await upstream.api(connectionId, {
         callerId: 'server',

@@ -60,12 +60,6 @@ export class BaseSchemas {
   forget(baseId: string): void {
     this.#schemas.forget((key) => key.endsWith(`/${baseId}`));
   }
-
-  /** To be called when a connection gets another grant. */
-  forgetConnection(connectionId: number): void {
-    this.#schemas.forget((key) => key.startsWith(`${connectionId}/`));
-    this.#lists.forget((key) => key.startsWith(`${connectionId}/`));
-  }
 }
 
 /** The upstream answers the same for a base that does not exist and for one that was not granted. */

@@ -142,7 +142,6 @@ builder.mutationField('updateConnection', (t) =>
             input.withEmail ?? null,
           ),
         });
-        if (report) app.baseSchemas.forgetConnection(before.id);
         return { ...(report ?? nothingEnded), connection: await app.connections.get(before.id) };
       }),
   }),

@@ -53,7 +53,6 @@ builder.mutationField('disconnectConnection', (t) =>
       withTypedErrors(async () => {
         const { app } = context;
         const report = await app.lifecycle.disconnect(await visibleConnection(input.connection, context));
-        app.baseSchemas.forgetConnection(input.connection);
         return { ...report, connection: await app.connections.get(input.connection) };
       }),
   }),
@@ -89,7 +88,6 @@ builder.mutationField('deleteConnection', (t) =>
         const { app } = context;
         const connection = await visibleConnection(input.connection, context);
         const report = await app.lifecycle.delete(connection);
-        app.baseSchemas.forgetConnection(connection.id);
         return { ...report, connectionId: connection.id, name: connection.name };
       }),
   }),
