@@ -1,4 +1,4 @@
-import { AppError, errorCodes, type ErrorCode } from '../errors.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
 import { builder } from './builder.ts';
 import { InvalidInput, type InputFault } from './invalid-input.ts';
 
@@ -73,7 +73,7 @@ for (const [errorClass, name, description] of members) {
 
 const memberByCode: Partial<
   Record<
-    keyof typeof errorCodes,
+    ErrorCode,
     new (code: ErrorCode, message: string, options: { details: AppError['details'] }) => AppError
   >
 > = {
