@@ -33,13 +33,13 @@ test('a person creates a connection, grants access, reads, writes, and sees the 
       clientSecret: 'secret_calendly_abc123',
     },
   });
-  if (created.createConnection.__typename !== 'CreateConnectionSuccess')
+  if (created.createConnection?.__typename !== 'CreateConnectionSuccess')
     throw new Error(JSON.stringify(created));
   expect(created.createConnection.connection).toMatchObject({ state: 'CONFIGURED', clientSecret: '***' });
   const connection = created.createConnection.connection.id;
 
   const begun = await runOperation(app, ConnectConnectionDocument, { connection });
-  if (begun.connectConnection.__typename !== 'ConnectConnectionSuccess')
+  if (begun.connectConnection?.__typename !== 'ConnectConnectionSuccess')
     throw new Error(JSON.stringify(begun));
   const page = await walkFlow(begun.connectConnection.authorizationUrl);
   expect(page.text).toContain('Connected');

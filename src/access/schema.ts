@@ -116,6 +116,7 @@ const CreateApiKeySuccess = builder
 builder.mutationField('createApiKey', (t) =>
   t.field({
     type: CreateApiKeySuccess,
+    nullable: true,
     authScopes: { role: 'admin' },
     args: { input: t.arg({ type: CreateApiKeyInput, required: true, description: 'The new key.' }) },
     description: 'Creates an API key, which reaches no further than yours. For admins.',
@@ -167,6 +168,7 @@ const RevokeApiKeySuccess = builder.objectRef<{ apiKey: ApiKey }>('RevokeApiKeyS
 builder.mutationField('revokeApiKey', (t) =>
   t.field({
     type: RevokeApiKeySuccess,
+    nullable: true,
     authScopes: { role: 'admin' },
     args: { input: t.arg({ type: RevokeApiKeyInput, required: true, description: 'Which key.' }) },
     description:

@@ -1,4 +1,5 @@
 import type { Operation } from '../calendly/operation.ts';
+import { withinOperation } from '../calendly/within-operation.ts';
 import type { Clock } from '../clock.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 
@@ -15,11 +16,13 @@ interface Read<T> {
   operation: Operation;
   /** When the answer arrived, in milliseconds since the epoch; null while it is on its way. */
   doneAt: number | null;
+  hasFailed: boolean;
 }
 
 /**
  * Answers of the upstream that several operations may use: one read at a time per key, however many ask, and the answer
- * kept for `maxAgeMs`. A read is made in the name of the first who asks. When that one gives up (deadline, cap, client
+ * kept for `maxAgeMs`. A read is made in the name of the first who asks; the others wait no longer than their own
+ * deadline. When the first gives up (deadline, cap, client
  * gone), one of the others reads again; a failure that concerns all is told to all and not kept.
  */
 export class SharedReads<T> {
@@ -42,11 +45,12 @@ export class SharedReads<T> {
       const known = this.#usable(key, operation);
       if (!known) return this.#send(key, operation, send);
       try {
-        const answer = await known.answer;
+        const answer = await withinOperation(known.answer, operation, this.#clock);
         operation.meter.fromCache += 1;
         return answer;
       } catch (error) {
-        if (!isOwnFailure(error, known.operation)) throw error;
+        // Unless the read itself has failed, it is this one's own time that is over.
+        if (!known.hasFailed || !isOwnFailure(error, known.operation)) throw error;
       }
     }
   }
@@ -65,15 +69,13 @@ export class SharedReads<T> {
       this.#reads.set(key, read);
       return read;
     }
-    // A person never waits in the background's line, and nobody waits beyond the own deadline.
-    const joins =
-      read.operation.deadline <= operation.deadline &&
-      (read.operation.priority === 'person' || operation.priority === 'background');
+    // A person never waits in the background's line.
+    const joins = read.operation.priority === 'person' || operation.priority === 'background';
     return joins ? read : null;
   }
 
   async #send(key: string, operation: Operation, send: () => Promise<T>): Promise<T> {
-    const read: Read<T> = { answer: send(), operation, doneAt: null };
+    const read: Read<T> = { answer: send(), operation, doneAt: null, hasFailed: false };
     this.#reads.delete(key);
     this.#reads.set(key, read);
     this.#dropOldest();
@@ -83,6 +85,7 @@ export class SharedReads<T> {
       if (this.#maxAgeMs === 0) this.#drop(key, read);
       return answer;
     } catch (error) {
+      read.hasFailed = true;
       this.#drop(key, read);
       throw error;
     }

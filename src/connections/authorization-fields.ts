@@ -45,6 +45,7 @@ const ConnectConnectionSuccess = builder
 builder.mutationField('connectConnection', (t) =>
   t.field({
     type: ConnectConnectionSuccess,
+    nullable: true,
     authScopes: { role: 'admin' },
     args: {
       input: t.arg({ type: ConnectConnectionInput, required: true, description: 'Which connection.' }),

@@ -52,6 +52,7 @@ const CreateConnectionSuccess = builder
 builder.mutationField('createConnection', (t) =>
   t.field({
     type: CreateConnectionSuccess,
+    nullable: true,
     authScopes: { role: 'admin' },
     args: {
       input: t.arg({
@@ -119,6 +120,7 @@ const UpdateConnectionSuccess = builder
 builder.mutationField('updateConnection', (t) =>
   t.field({
     type: UpdateConnectionSuccess,
+    nullable: true,
     authScopes: { role: 'admin' },
     args: {
       input: t.arg({

@@ -39,6 +39,7 @@ const DisconnectConnectionSuccess = builder
 builder.mutationField('disconnectConnection', (t) =>
   t.field({
     type: DisconnectConnectionSuccess,
+    nullable: true,
     authScopes: { role: 'admin' },
     args: {
       input: t.arg({
@@ -72,6 +73,7 @@ const DeleteConnectionSuccess = builder
 builder.mutationField('deleteConnection', (t) =>
   t.field({
     type: DeleteConnectionSuccess,
+    nullable: true,
     authScopes: { role: 'admin' },
     args: {
       input: t.arg({

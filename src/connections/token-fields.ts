@@ -48,6 +48,7 @@ const TestConnectionSuccess = builder
 builder.mutationField('testConnection', (t) =>
   t.field({
     type: TestConnectionSuccess,
+    nullable: true,
     authScopes: { role: 'editor' },
     args: {
       input: t.arg({
@@ -85,6 +86,7 @@ const RotateTokensSuccess = builder
 builder.mutationField('rotateTokens', (t) =>
   t.field({
     type: RotateTokensSuccess,
+    nullable: true,
     authScopes: { role: 'admin' },
     args: {
       input: t.arg({

@@ -7,6 +7,7 @@ import {
   type DocumentNode,
   type ExecutionArgs,
   type GraphQLSchema,
+  type Source,
 } from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Caller } from '../access/caller.ts';
@@ -132,7 +133,8 @@ function useNamedRefusals(): Plugin {
 function useDocumentLimits(): Plugin {
   return {
     onParse({ params, setParseFn, parseFn }) {
-      const text = typeof params.source === 'string' ? params.source : params.source.body;
+      const given = params.source as string | Source;
+      const text = typeof given === 'string' ? given : given.body;
       setParseFn((source, options) =>
         parseWithinLimits(text, (maxTokens) => parseFn(source, { ...options, maxTokens }) as DocumentNode),
       );
@@ -179,7 +181,8 @@ function useFreshOperations(): Plugin<GraphQLContext> {
 function useAnswerExtensions(): Plugin<GraphQLContext> {
   return {
     onExecute({ args }) {
-      const operation = getOperationAST(args.document, args.operationName);
+      const { document, operationName } = args as ExecutionArgs;
+      const operation = getOperationAST(document, operationName);
       if (operation?.operation === OperationTypeNode.MUTATION) allowTimeForWrites(args.contextValue);
       return {
         onExecuteDone({ result, setResult }) {

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { GraphQLError } from 'graphql';
+import { GraphQLError, type DocumentNode, type GraphQLSchema } from 'graphql';
 import { CloseCode } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -24,6 +24,16 @@ const maxOperationsPerSocket = 100;
 const maxSockets = 20_000;
 /** RFC 6455's registry: the client may come back, unlike after 4403. */
 const tryAgainLater = 1013;
+
+/** The steps of an operation, as the GraphQL server would take them for a request over HTTP. */
+interface Pipeline {
+  schema: GraphQLSchema;
+  parse: (source: string) => DocumentNode;
+  validate: (schema: GraphQLSchema, document: DocumentNode) => readonly GraphQLError[];
+  contextFactory: () => unknown;
+  execute: unknown;
+  subscribe: unknown;
+}
 
 interface Extra extends Record<PropertyKey, unknown> {
   caller?: Caller;
@@ -75,8 +85,8 @@ export function createWebSockets(app: App, yoga: Yoga) {
           caller: extra.caller,
         };
         const shown = (error: unknown) => identified(maskError(error, app.logger), requestId);
-        const enveloped = yoga.getEnveloped({ ...serverContext, request: undefined, params: payload });
-        const { schema, execute, subscribe, contextFactory, parse, validate } = enveloped;
+        const pipeline = yoga.getEnveloped({ ...serverContext, request: undefined, params: payload });
+        const { schema, execute, subscribe, contextFactory, parse, validate } = pipeline as Pipeline;
         try {
           const document = parse(payload.query);
           const faults = validate(schema, document);

@@ -145,6 +145,7 @@ const CreateWebhookSuccess = builder.objectRef<{ webhook: Webhook }>('CreateWebh
 builder.mutationField('createWebhook', (t) =>
   t.field({
     type: CreateWebhookSuccess,
+    nullable: true,
     authScopes: { role: 'admin' },
     args: { input: t.arg({ type: CreateWebhookInput, required: true, description: 'What to listen to.' }) },
     description:
@@ -178,6 +179,7 @@ const RefreshWebhookSuccess = builder.objectRef<{ webhook: Webhook }>('RefreshWe
 builder.mutationField('refreshWebhook', (t) =>
   t.field({
     type: RefreshWebhookSuccess,
+    nullable: true,
     authScopes: { role: 'admin' },
     args: { input: t.arg({ type: RefreshWebhookInput, required: true, description: 'Which webhook.' }) },
     description:
@@ -206,6 +208,7 @@ const DeleteWebhookSuccess = builder.objectRef<{ id: string }>('DeleteWebhookSuc
 builder.mutationField('deleteWebhook', (t) =>
   t.field({
     type: DeleteWebhookSuccess,
+    nullable: true,
     authScopes: { role: 'admin' },
     args: { input: t.arg({ type: DeleteWebhookInput, required: true, description: 'Which webhook.' }) },
     description:

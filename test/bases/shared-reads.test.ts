@@ -98,14 +98,21 @@ describe('a shared read', () => {
     expect(sent()).toBe(1);
   });
 
-  test.each([
-    ['a person does not wait in the line of the background', { priority: 'background' as const }, {}],
-    ['nobody waits for one who has more time', { deadline: 2_000 }, { deadline: 1_000 }],
-  ])('is not joined when %s', async (_why, reader, joiner) => {
+  test('is not joined by a person when the background made it', async () => {
     const { reads, send } = setup();
     const slow = held<string>();
-    const first = reads.read('key', operation(reader), () => slow.promise);
-    expect(await reads.read('key', operation(joiner), send('own'))).toBe('own');
+    const first = reads.read('key', operation({ priority: 'background' }), () => slow.promise);
+    expect(await reads.read('key', operation({}), send('own'))).toBe('own');
+    slow.resolve('late');
+    expect(await first).toBe('late');
+  });
+
+  test('is waited for no longer than the one who joined has time', async () => {
+    const { reads, send } = setup();
+    const slow = held<string>();
+    const first = reads.read('key', operation({ deadline: 60_000 }), () => slow.promise);
+    const joined = reads.read('key', operation({ deadline: 20 }), send('own'));
+    await expect(joined).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
     slow.resolve('late');
     expect(await first).toBe('late');
   });

@@ -141,7 +141,7 @@ test(
       CALENDLY_API_URL: 'http://127.0.0.1:1',
       CALENDLY_OAUTH_URL: 'http://127.0.0.1:1',
       ENCRYPTION_KEYS: `k:${Buffer.alloc(32, 7).toString('base64')}`,
-      ADMIN_API_KEY: 'an administrator key of the test, long enough',
+      ADMIN_API_KEY: 'an_administrator_key_of_the_test_long_enough',
     });
     await server.written(/"msg":"ready"/);
     for (const line of server.output.trim().split('\n'))

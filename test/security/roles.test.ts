@@ -60,7 +60,7 @@ describe('roles', () => {
       const { data, errors } = await run(name, input, keys[role]);
       const codes = errors?.map((error) => error.extensions.code) ?? [];
       if (roles.indexOf(role) < roles.indexOf(least)) {
-        expect({ name, data, codes }).toEqual({ name, data: null, codes: ['FORBIDDEN'] });
+        expect({ name, data, codes }).toEqual({ name, data: { [name]: null }, codes: ['FORBIDDEN'] });
         expect(errors?.[0]?.message).toContain(role);
         expect(await calls()).toEqual(before);
       } else expect({ name, codes }).not.toEqual({ name, codes: ['FORBIDDEN'] });
@@ -87,7 +87,8 @@ describe('roles', () => {
       {},
       { key: keys.viewer },
     );
-    expect(data).toBeNull();
+    expect(data).toEqual({ a: null, b: null });
+    expect(errors).toHaveLength(2);
     for (const error of errors ?? []) expect(error.extensions.code).toBe('FORBIDDEN');
   });
 

@@ -93,7 +93,7 @@ export type CreateConnectionMutation = { createConnection:
     | { __typename: 'CreateConnectionSuccess', connection: { id: number, state: ConnectionState, clientSecret: string } }
     | { __typename: 'InvalidInputError', code: string, message: string }
     | { __typename: 'NameTakenError', code: string, message: string }
-   };
+   | null };
 
 export type ConnectConnectionMutationVariables = Exact<{
   connection: number;
@@ -104,7 +104,7 @@ export type ConnectConnectionMutation = { connectConnection:
     | { __typename: 'ConnectConnectionSuccess', authorizationUrl: string }
     | { __typename: 'ConnectionNotFoundError', code: string, message: string }
     | { __typename: 'InvalidInputError', code: string, message: string }
-   };
+   | null };
 
 export type ReadConnectionQueryVariables = Exact<{
   id: number;
@@ -184,7 +184,7 @@ export type DisconnectConnectionMutation = { disconnectConnection:
     | { __typename: 'ConnectionNotFoundError' }
     | { __typename: 'DisconnectConnectionSuccess', tokensRevoked: boolean | null, webhooksDeleted: number, connection: { state: ConnectionState } }
     | { __typename: 'InvalidInputError' }
-   };
+   | null };
 
 export class TypedDocumentString<TResult, TVariables>
   extends String
