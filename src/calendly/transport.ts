@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Agent } from 'undici';
 import type { Clock } from '../clock.ts';
 import { AppError, type ErrorDetails } from '../errors.ts';
@@ -53,6 +54,8 @@ export class Transport {
   #closed: Promise<void> | null = null;
 
   constructor(options: TransportOptions) {
+    // Everything under way listens to it; Node takes more than ten for a leak.
+    setMaxListeners(0, this.#closing.signal);
     this.#options = options;
     const url = new URL(options.apiUrl);
     this.#origin = url.origin;

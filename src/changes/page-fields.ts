@@ -1,8 +1,10 @@
 import { requireId } from '../calendly/ids.ts';
+import { connectionArgument } from '../connections/connection-argument.ts';
 import { builder } from '../graphql/builder.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
 import { maxListLength, pageLength } from '../graphql/list-slice.ts';
 import { beforeLookups } from '../graphql/pending-work.ts';
+import { recordAllowance } from '../records/operation-records.ts';
 import { RecordRef } from '../records/schema.ts';
 import { readChanges, type ChangeList } from './change-list.ts';
 import { ChangesLostRef } from './event-fields.ts';
@@ -80,7 +82,7 @@ builder.queryField('changes', (t) =>
     type: ChangePageRef,
     nullable: true,
     args: {
-      connection: t.arg.int({ required: true, description: 'The number of the connection.' }),
+      connection: t.arg.int(connectionArgument),
       baseId: t.arg.string({ required: true, description: 'Id of the base; starts with `app`.' }),
       tableId: t.arg.string({ description: 'Only changes in this table, by id or exact name.' }),
       recordId: t.arg.string({ description: 'Only changes of this record.' }),
@@ -133,6 +135,8 @@ builder.objectField(RecordRef, 'changes', (t) =>
           const after = args.after ?? null;
           const before = feed && after !== null ? decodeCursor(feed.key, after) : null;
           const entries = feed ? await context.app.changeLog.historyOf(feed.id, id, before, first + 1) : [];
+          // A change leads to its record and that one to its changes again: each place counts.
+          recordAllowance(context).take(entries.length);
           return {
             connectionId,
             feed,

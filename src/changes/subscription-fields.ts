@@ -1,4 +1,5 @@
 import { requireId } from '../calendly/ids.ts';
+import { connectionArgument } from '../connections/connection-argument.ts';
 import { builder } from '../graphql/builder.ts';
 import { maxListLength, requireListLength } from '../graphql/list-slice.ts';
 import { inBatches } from '../graphql/subscribe.ts';
@@ -12,7 +13,7 @@ builder.subscriptionField('recordChanges', (t) =>
   t.field({
     type: RecordChangeEventUnion,
     args: {
-      connection: t.arg.int({ required: true, description: 'The number of the connection.' }),
+      connection: t.arg.int(connectionArgument),
       baseId: t.arg.string({ required: true, description: 'Id of the base; starts with `app`.' }),
       tableId: t.arg.string({ description: 'Only changes in this table, by id or exact name.' }),
       recordIds: t.arg.stringList({

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Yoga } from '../graphql/yoga.ts';
 import { AppError } from '../errors.ts';
@@ -46,6 +47,8 @@ export function createGraphQLEndpoint(
       return;
     }
     const gone = new AbortController();
+    // Every wait of the operation listens to it; Node takes more than ten for a leak.
+    setMaxListeners(0, gone.signal);
     response.once('close', () => {
       if (!response.writableFinished) gone.abort();
     });

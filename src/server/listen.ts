@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { App } from '../app.ts';
@@ -36,6 +37,8 @@ export async function listen(app: App, at: { host: string; port: number }): Prom
   const yoga = createGraphQLYoga(app, schema);
   const sockets = createWebSockets(app, yoga);
   const closing = new AbortController();
+  // Every open event stream listens to it; Node takes more than ten for a leak.
+  setMaxListeners(0, closing.signal);
   // A worker has work of its own and serves nobody.
   const serves = app.config.role !== 'worker';
   const graphql = serves

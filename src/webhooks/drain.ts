@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import type { BaseSchemas } from '../bases/base-schemas.ts';
@@ -51,6 +52,8 @@ export class Drains {
   readonly #closing = new AbortController();
 
   constructor(deps: DrainDeps) {
+    // Everything under way listens to it; Node takes more than ten for a leak.
+    setMaxListeners(0, this.#closing.signal);
     this.#deps = deps;
     this.#leases = new DrainLeases(deps);
   }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { DataSource } from 'typeorm';
 import type { ChangeFeeds } from '../changes/change-feeds.ts';
 import type { ChangeLog } from '../changes/change-log.ts';
@@ -58,6 +59,8 @@ export class Upkeep {
     forAll: boolean;
     logger: Logger;
   }) {
+    // Everything under way listens to it; Node takes more than ten for a leak.
+    setMaxListeners(0, this.#closing.signal);
     this.#deps = deps;
   }
 

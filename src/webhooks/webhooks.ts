@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { DataSource } from 'typeorm';
 import type { BaseSchemas } from '../bases/base-schemas.ts';
 import { requireId } from '../calendly/ids.ts';
@@ -55,6 +56,8 @@ export class Webhooks {
   readonly #closing = new AbortController();
 
   constructor(deps: WebhooksDeps) {
+    // Everything under way listens to it; Node takes more than ten for a leak.
+    setMaxListeners(0, this.#closing.signal);
     this.#deps = deps;
     this.#readers = new BaseReaders(deps);
     this.shared = new SharedWebhooks({ ...deps, readers: this.#readers });
