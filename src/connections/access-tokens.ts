@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { connectionNotFound } from '../access/caller.ts';
@@ -9,37 +8,13 @@ import type { Logger } from '../logger.ts';
 import type { ConnectionState } from './connection.entity.ts';
 import type { ConnectionSecrets } from './connection-secrets.ts';
 import { recordProblem } from './connections.ts';
-import {
-  OAuthFailure,
-  tokenCallTimeoutMs,
-  type OAuthClient,
-  type TokenAnswer,
-  type Credentials,
-} from './oauth-client.ts';
+import { notConnected } from './not-connected.ts';
+import { OAuthFailure, type Credentials, type OAuthClient, type TokenAnswer } from './oauth-client.ts';
 import type { ProblemCode } from './problem.ts';
-
-/*
- * One refresh per generation.
- *
- * Every refresh kills the pair before it, so among all processes exactly one may send it. Who sends is settled on the
- * connection's row: a claim writes the holder, a lease (by PostgreSQL's clock) and the generation that is being sent,
- * in one statement that only succeeds while nobody holds a living lease. Everybody else waits and re-reads the row;
- * a risen generation means that the new pair is there. The new pair is stored before anyone uses it, and only where
- * generation and holder are still the ones of the claim: a process that slept through its lease writes nothing. The
- * epoch is not asked: a new flow that merely began leaves the grant of now alive.
- *
- * `refresh_sent_generation` outlives the lease. If it still names the present generation when the next claim is made,
- * an earlier answer was lost (crash, time-out) and the upstream may have rotated the pair. Then one further call is
- * made with the old token: it works, or the connection goes to `error` with REFRESH_LOST.
- *
- * Failures that say nothing about the grant (unreachable, 5xx) never change the state.
- */
+import { leaseMs, RefreshClaims, type RefreshClaim } from './refresh-claims.ts';
 
 /** A token with less life than this is refreshed before use. */
 const refreshAheadMs = 60_000;
-
-/** Longer than a token call may take, so that a living holder never loses its lease. */
-const leaseMs = tokenCallTimeoutMs + 5_000;
 
 /** How long a new pair is offered to a database that does not take it; less than what is left of the lease. */
 const storeWithinMs = 4_000;
@@ -65,20 +40,14 @@ interface TokenRow {
   access_token: string | null;
 }
 
-interface Claim {
-  holder: string;
-  generation: number;
-  /** Whether the answer to an earlier refresh of this generation was lost. */
-  earlierAnswerLost: boolean;
-}
-
-/** Access tokens of all connections, refreshed by themselves. */
+/** Access tokens of all connections, refreshed by themselves: once per generation, see RefreshClaims. */
 export class AccessTokens {
   readonly #database: DataSource;
   readonly #secrets: ConnectionSecrets;
   readonly #oauth: (credentials: Credentials) => OAuthClient;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #claims: RefreshClaims;
   /** One refresh in flight per connection in this process; the database settles it among processes. */
   readonly #refreshing = new Map<number, Promise<AccessToken>>();
 
@@ -94,6 +63,7 @@ export class AccessTokens {
     this.#oauth = deps.oauth;
     this.#clock = deps.clock;
     this.#logger = deps.logger;
+    this.#claims = new RefreshClaims(deps);
   }
 
   source(connectionId: number): TokenSource {
@@ -155,7 +125,7 @@ export class AccessTokens {
     for (;;) {
       const row = await this.#read(connectionId);
       if (row.token_generation > generation) return this.#open(connectionId, row);
-      const claim = await this.#claim(connectionId, row);
+      const claim = await this.#claims.claim(connectionId, row.token_generation, row.epoch);
       if (claim) return this.#send(connectionId, row, claim);
       if (performance.now() > giveUpAt)
         throw unavailable(
@@ -166,28 +136,7 @@ export class AccessTokens {
     }
   }
 
-  async #claim(connectionId: number, row: TokenRow): Promise<Claim | null> {
-    const holder = randomUUID();
-    const [rows]: [{ sent: number | null }[], number] = await this.#database.query(
-      `WITH before AS (SELECT id, refresh_sent_generation AS sent FROM connections WHERE id = $1 FOR UPDATE)
-       UPDATE connections c
-       SET refresh_holder = $2, refresh_lease_until = clock_timestamp() + $3 * interval '1 millisecond', refresh_sent_generation = token_generation
-       FROM before
-       WHERE c.id = before.id AND c.state = 'connected' AND c.token_generation = $4 AND c.epoch = $5
-         AND (c.refresh_lease_until IS NULL OR c.refresh_lease_until < clock_timestamp())
-       RETURNING before.sent`,
-      [connectionId, holder, leaseMs, row.token_generation, row.epoch],
-    );
-    const [claimed] = rows;
-    if (!claimed) return null;
-    return {
-      holder,
-      generation: row.token_generation,
-      earlierAnswerLost: claimed.sent === row.token_generation,
-    };
-  }
-
-  async #send(connectionId: number, row: TokenRow, claim: Claim): Promise<AccessToken> {
+  async #send(connectionId: number, row: TokenRow, claim: RefreshClaim): Promise<AccessToken> {
     let answerLost = claim.earlierAnswerLost;
     try {
       const clientSecret = await this.#secrets.clientSecret(this.#database, connectionId);
@@ -195,7 +144,7 @@ export class AccessTokens {
       if (!refreshToken) return await this.#giveUp(connectionId, claim, 'INVALID_GRANT');
       const client = this.#oauth({ clientId: row.client_id, clientSecret });
       for (let attempt = 1; ; attempt += 1) {
-        if (!(await this.#extendLease(connectionId, claim)))
+        if (!(await this.#claims.extend(connectionId, claim)))
           throw unavailable(connectionId, 'Another instance took over its refresh');
         try {
           const answer = await client.refresh(refreshToken);
@@ -229,24 +178,14 @@ export class AccessTokens {
         await this.#giveUp(connectionId, claim, 'SECRET_UNREADABLE');
       throw error;
     } finally {
-      await this.#release(connectionId, claim, answerLost);
+      await this.#claims.release(connectionId, claim, answerLost);
     }
-  }
-
-  /** Each call gets a whole lease. @returns false when the claim is no longer ours. */
-  async #extendLease(connectionId: number, claim: Claim): Promise<boolean> {
-    const [, affected]: [unknown[], number] = await this.#database.query(
-      `UPDATE connections SET refresh_lease_until = clock_timestamp() + $3 * interval '1 millisecond'
-       WHERE id = $1 AND refresh_holder = $2`,
-      [connectionId, claim.holder, leaseMs],
-    );
-    return affected === 1;
   }
 
   /** A pair that the database would not take is offered again until the lease ends: there is no other copy of it. */
   async #storeWithin(
     connectionId: number,
-    claim: Claim,
+    claim: RefreshClaim,
     answer: TokenAnswer,
     client: OAuthClient,
   ): Promise<AccessToken> {
@@ -264,31 +203,11 @@ export class AccessTokens {
 
   async #store(
     connectionId: number,
-    claim: Claim,
+    claim: RefreshClaim,
     answer: TokenAnswer,
     client: OAuthClient,
   ): Promise<AccessToken> {
-    const now = this.#clock.now();
-    const stored = await this.#database.transaction(async (manager) => {
-      const [, affected]: [unknown[], number] = await manager.query(
-        `UPDATE connections
-         SET token_generation = token_generation + 1, refresh_sent_generation = NULL, refresh_holder = NULL, refresh_lease_until = NULL,
-             access_token_expires_at = $4, refresh_token_expires_at = coalesce($5, refresh_token_expires_at), last_refreshed_at = $6, updated_at = now(),
-             granted_scopes = CASE WHEN cardinality($7::text[]) > 0 THEN $7::text[] ELSE granted_scopes END
-         WHERE id = $1 AND token_generation = $2 AND refresh_holder = $3 AND state = 'connected'`,
-        [
-          connectionId,
-          claim.generation,
-          claim.holder,
-          ...expiries(answer, now),
-          new Date(now),
-          answer.scopes,
-        ],
-      );
-      if (affected !== 1) return false;
-      await this.#secrets.storeTokens(manager, connectionId, answer);
-      return true;
-    });
+    const stored = await this.#claims.store(connectionId, claim, answer);
     if (stored) return { value: answer.accessToken, generation: claim.generation + 1 };
     // A commit whose answer was lost has stored it all the same.
     const row = await this.#read(connectionId).catch(() => null);
@@ -303,7 +222,7 @@ export class AccessTokens {
   /** One more look for a newer pair, then the state `error`. */
   async #giveUp(
     connectionId: number,
-    claim: Pick<Claim, 'generation'>,
+    claim: Pick<RefreshClaim, 'generation'>,
     problem: ProblemCode,
   ): Promise<AccessToken> {
     const row = await this.#read(connectionId);
@@ -316,15 +235,6 @@ export class AccessTokens {
     );
     this.#logger.error({ connectionId, problem }, 'connection lost its authorization');
     throw notConnected(connectionId, 'error', problem);
-  }
-
-  async #release(connectionId: number, claim: Claim, answerLost: boolean): Promise<void> {
-    await this.#database.query(
-      `UPDATE connections
-       SET refresh_holder = NULL, refresh_lease_until = NULL, refresh_sent_generation = CASE WHEN $3 THEN refresh_sent_generation END
-       WHERE id = $1 AND refresh_holder = $2`,
-      [connectionId, claim.holder, answerLost],
-    );
   }
 
   async #read(connectionId: number): Promise<TokenRow> {
@@ -360,31 +270,6 @@ export class AccessTokens {
       generation: row.token_generation,
     };
   }
-}
-
-/** Expiry of the access token and, if told, of the refresh token. */
-export function expiries(answer: TokenAnswer, nowMs: number): [Date, Date | null] {
-  return [
-    new Date(nowMs + answer.expiresIn * 1_000),
-    answer.refreshExpiresIn === null ? null : new Date(nowMs + answer.refreshExpiresIn * 1_000),
-  ];
-}
-
-const nextStep: Record<ConnectionState, string> = {
-  configured: 'Run connectConnection and open the link it gives.',
-  disconnected: 'Run connectConnection and open the link it gives.',
-  error: 'Read its problem, mend the cause, then run connectConnection.',
-  connected: 'Try again.',
-};
-
-export function notConnected(connectionId: number, state: ConnectionState, problem: string | null): AppError {
-  return new AppError(
-    'CONNECTION_NOT_CONNECTED',
-    `Connection ${connectionId} is ${state}${problem ? ` (${problem})` : ''}, not connected. ${nextStep[state]}`,
-    {
-      details: { connectionId, state: state.toUpperCase(), problem },
-    },
-  );
 }
 
 function unavailable(connectionId: number, what: string): AppError {

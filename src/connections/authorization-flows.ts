@@ -5,7 +5,7 @@ import type { Caller } from '../access/caller.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { expiries } from './access-tokens.ts';
+import { expiries } from './refresh-claims.ts';
 import type { ConnectionEntity, ConnectionState } from './connection.entity.ts';
 import type { ConnectionSecrets } from './connection-secrets.ts';
 import { recordProblem, type Connections } from './connections.ts';

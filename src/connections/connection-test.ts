@@ -1,7 +1,7 @@
 import type { Operation } from '../calendly/operation.ts';
 import type { Clock } from '../clock.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
-import { notConnected } from './access-tokens.ts';
+import { notConnected } from './not-connected.ts';
 import type { ConnectionEntity } from './connection.entity.ts';
 import type { Connections } from './connections.ts';
 import { problems, type ProblemCode } from './problem.ts';

@@ -2,7 +2,8 @@ import { CalendlyApi } from '../calendly/api.ts';
 import type { Operation } from '../calendly/operation.ts';
 import type { Transport } from '../calendly/transport.ts';
 import { AppError } from '../errors.ts';
-import { notConnected, type AccessTokens } from './access-tokens.ts';
+import type { AccessTokens } from './access-tokens.ts';
+import { notConnected } from './not-connected.ts';
 import type { ConnectionEntity } from './connection.entity.ts';
 import type { Connections } from './connections.ts';
 

@@ -7,7 +7,7 @@ import type { ChangeFeeds } from '../changes/change-feeds.ts';
 import type { ChangeLog } from '../changes/change-log.ts';
 import { findFeed, type Feed } from '../changes/feed.ts';
 import type { Clock } from '../clock.ts';
-import { notConnected } from '../connections/access-tokens.ts';
+import { notConnected } from '../connections/not-connected.ts';
 import type { ConnectionEntity } from '../connections/connection.entity.ts';
 import type { Connections } from '../connections/connections.ts';
 import type { SecretCipher } from '../connections/secret-cipher.ts';
