@@ -8,13 +8,17 @@ const ground = ['config.ts', 'errors.ts', 'logger.ts', 'clock.ts'];
 /** Which folder of src may import which others; what is not listed is above it or beside it. */
 const mayImport = {
   calendly: [],
-  access: ['calendly'],
-  connections: ['calendly', 'access', 'database/notifications.ts'],
+  audit: [],
+  activity: [],
+  encryption: [],
+  access: ['calendly', 'audit'],
+  connections: ['calendly', 'access', 'audit', 'activity', 'encryption', 'database/notifications.ts'],
   bases: ['calendly', 'access', 'connections'],
   records: ['calendly', 'access', 'connections', 'bases'],
   changes: ['calendly', 'access', 'connections', 'database/notifications.ts'],
-  webhooks: ['calendly', 'access', 'connections', 'bases', 'changes'],
-  database: ['calendly', 'connections', 'changes', 'webhooks'],
+  webhooks: ['calendly', 'access', 'activity', 'encryption', 'connections', 'bases', 'changes'],
+  automation: ['calendly', 'access', 'connections', 'bases', 'records', 'changes'],
+  database: ['calendly', 'audit', 'activity', 'connections', 'changes', 'webhooks'],
   local: ['app.ts'],
 };
 
@@ -23,12 +27,15 @@ const edges = 'schema|routes|*-fields|operation-records|selected-record';
 
 /** They stand above the app, and join their feature to those that it builds on. */
 const edgesMayImport = {
-  access: [],
-  connections: ['access'],
+  access: ['audit'],
+  audit: ['access', 'connections'],
+  activity: ['access', 'connections'],
+  connections: ['access', 'audit'],
   bases: ['access', 'connections', 'calendly'],
   records: ['access', 'connections', 'bases', 'calendly'],
   changes: ['access', 'connections', 'bases', 'records', 'calendly'],
   webhooks: ['access', 'connections', 'bases', 'records', 'changes', 'calendly'],
+  automation: ['access', 'connections', 'bases', 'records', 'changes', 'calendly'],
 };
 
 /** The words in which routes answer. */
