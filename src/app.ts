@@ -22,7 +22,7 @@ import { ConnectionSecrets } from './connections/connection-secrets.ts';
 import { Connections } from './connections/connections.ts';
 import { GrantEnding } from './connections/grant-ending.ts';
 import { OAuthClient, type Credentials } from './connections/oauth-client.ts';
-import { SecretCipher } from './connections/secret-cipher.ts';
+import { SecretCipher } from './encryption/secret-cipher.ts';
 import { Upstream } from './connections/upstream.ts';
 import { connectDatabase, createDataSource, migrate } from './database/data-source.ts';
 import { Notifications } from './database/notifications.ts';

@@ -9,7 +9,7 @@ import type { UpstreamCall } from '../../src/calendly/upstream-call.ts';
 import { AccessTokens } from '../../src/connections/access-tokens.ts';
 import { ConnectionSecrets } from '../../src/connections/connection-secrets.ts';
 import { OAuthClient } from '../../src/connections/oauth-client.ts';
-import { SecretCipher } from '../../src/connections/secret-cipher.ts';
+import { SecretCipher } from '../../src/encryption/secret-cipher.ts';
 import { Upstream } from '../../src/connections/upstream.ts';
 import { startOurs } from './our-app.ts';
 import { serve } from './serve.ts';

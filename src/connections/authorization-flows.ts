@@ -17,7 +17,7 @@ import {
   type TokenAnswer,
 } from './oauth-client.ts';
 import type { ProblemCode } from './problem.ts';
-import type { SecretCipher } from './secret-cipher.ts';
+import type { SecretCipher } from '../encryption/secret-cipher.ts';
 
 /*
  * One flow, from the mutation to the stored tokens.

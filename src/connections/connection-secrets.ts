@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
-import type { SecretCipher, SecretPlace } from './secret-cipher.ts';
+import type { SecretCipher, SecretPlace } from '../encryption/secret-cipher.ts';
 
 export interface TokenPair {
   accessToken: string;

@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { verifyMac } from '../calendly/signature.ts';
-import type { SecretCipher } from '../connections/secret-cipher.ts';
+import type { SecretCipher } from '../encryption/secret-cipher.ts';
 import type { Drains } from './drain.ts';
 import { isRouteId } from './webhook.ts';
 

@@ -10,7 +10,7 @@ import { feedFromRow, type Feed, type FeedRow } from '../changes/feed.ts';
 import type { Position } from '../changes/position.ts';
 import type { Clock } from '../clock.ts';
 import type { ConnectionEntity } from '../connections/connection.entity.ts';
-import type { SecretCipher } from '../connections/secret-cipher.ts';
+import type { SecretCipher } from '../encryption/secret-cipher.ts';
 import type { Upstream } from '../connections/upstream.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';

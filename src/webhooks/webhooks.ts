@@ -10,7 +10,7 @@ import type { Clock } from '../clock.ts';
 import { notConnected } from '../connections/not-connected.ts';
 import type { ConnectionEntity } from '../connections/connection.entity.ts';
 import type { Connections } from '../connections/connections.ts';
-import type { SecretCipher } from '../connections/secret-cipher.ts';
+import type { SecretCipher } from '../encryption/secret-cipher.ts';
 import { requireScopes, type Upstream } from '../connections/upstream.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
