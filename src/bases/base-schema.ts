@@ -1,6 +1,6 @@
 import type { WireTable } from '../calendly/wire.ts';
 import { AppError } from '../errors.ts';
-import { suggestion } from './nearest-name.ts';
+import { suggestion } from '../nearest-name.ts';
 import { TableSchema } from './table-schema.ts';
 
 /** All tables of a base as the upstream described them at one moment. */

@@ -1,7 +1,7 @@
 import { emptyCell } from '../calendly/cell-values.ts';
 import type { WireField, WireTable, WireView } from '../calendly/wire.ts';
 import { AppError } from '../errors.ts';
-import { suggestion } from './nearest-name.ts';
+import { suggestion } from '../nearest-name.ts';
 
 /** What the cells of a field can be read as. */
 export type CellKind = 'text' | 'number' | 'date' | 'checkbox' | 'other';

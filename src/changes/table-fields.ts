@@ -1,4 +1,4 @@
-import { suggestion } from '../bases/nearest-name.ts';
+import { suggestion } from '../nearest-name.ts';
 import { operationSchemas } from '../bases/schema.ts';
 import type { TableSchema } from '../bases/table-schema.ts';
 import { isUpstreamId } from '../calendly/ids.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { nearestName } from '../../src/bases/nearest-name.ts';
+import { nearestName } from '../src/nearest-name.ts';
 
 test.each([
   ['Emial', ['Name', 'Email', 'Status'], 'Email'],
