@@ -4,6 +4,7 @@ import { Authentication } from './access/authentication.ts';
 import { ExplorerCodes } from './access/explorer-codes.ts';
 import { KeyWatch } from './access/key-watch.ts';
 import { OperationsInFlight } from './access/operations-in-flight.ts';
+import { AuditLog } from './audit/audit-log.ts';
 import { BaseSchemas } from './bases/base-schemas.ts';
 import { ChangeFeeds } from './changes/change-feeds.ts';
 import { ChangeLog } from './changes/change-log.ts';
@@ -43,6 +44,7 @@ export interface App {
   logger: Logger;
   clock: Clock;
   database: DataSource;
+  audit: AuditLog;
   keys: ApiKeys;
   authentication: Authentication;
   keyWatch: KeyWatch;
@@ -77,6 +79,7 @@ export async function createApp(
   const database = createDataSource(config.databaseUrl, { poolSize: config.databasePoolSize });
   await connectDatabase(database);
 
+  const audit = new AuditLog({ database, logger });
   const authentication = new Authentication({ database, clock, logger });
   const keys = new ApiKeys(database, () => authentication.doubtKeys());
   if (config.adminApiKey) await keys.ensureAdminKey(config.adminApiKey);
@@ -159,6 +162,7 @@ export async function createApp(
     logger,
     clock,
     database,
+    audit,
     keys,
     authentication,
     keyWatch,

@@ -5,6 +5,7 @@ import { Initial1764000000000 } from './migrations/1764000000000-initial.ts';
 import { RateBudgets1764000000001 } from './migrations/1764000000001-rate-budgets.ts';
 import { ApiKeyUse1764000000002 } from './migrations/1764000000002-api-key-use.ts';
 import { ConnectionChanges1764000000003 } from './migrations/1764000000003-connection-changes.ts';
+import { AuditLog1764000000007 } from './migrations/1764000000007-audit-log.ts';
 
 /** Only entities without secrets are mapped; secrets are read and written by SQL in the one module that decrypts them. */
 const entities = [ConnectionEntity];
@@ -14,6 +15,7 @@ const migrations = [
   RateBudgets1764000000001,
   ApiKeyUse1764000000002,
   ConnectionChanges1764000000003,
+  AuditLog1764000000007,
 ];
 
 /** How long a caller waits for a free connection before it gets an error instead of hanging, in milliseconds. */
