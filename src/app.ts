@@ -24,6 +24,7 @@ import { Connections } from './connections/connections.ts';
 import { GrantEnding } from './connections/grant-ending.ts';
 import { OAuthClient, type Credentials } from './connections/oauth-client.ts';
 import { SecretCipher } from './encryption/secret-cipher.ts';
+import { TokenUpkeep } from './connections/token-upkeep.ts';
 import { Upstream } from './connections/upstream.ts';
 import { connectDatabase, createDataSource, migrate } from './database/data-source.ts';
 import { Notifications } from './database/notifications.ts';
@@ -95,6 +96,7 @@ export async function createApp(
   const oauth = (credentials: Credentials) => new OAuthClient(config.upstream.oauthUrl, credentials);
   const connections = new Connections(database, secrets);
   const tokens = new AccessTokens({ database, secrets, oauth, clock, logger });
+  const tokenUpkeep = new TokenUpkeep({ database, tokens, clock, logger });
   const upstream = new Upstream({ connections, tokens, transport });
 
   const flows = new AuthorizationFlows({
@@ -155,6 +157,7 @@ export async function createApp(
   changeFeeds.start();
   notifications.start();
   webhooks.start();
+  if (config.role !== 'web') tokenUpkeep.start();
 
   let closing = false;
   return {
@@ -183,6 +186,7 @@ export async function createApp(
     isClosing: () => closing,
     async close() {
       closing = true;
+      const upkeepEnded = tokenUpkeep.close();
       await webhooks.close();
       connectionWatch.close();
       connectionChanges.close();
@@ -191,6 +195,7 @@ export async function createApp(
       await notifications.close();
       rateLimit.close();
       await transport.close();
+      await Promise.all([upkeepEnded, tokens.close()]);
       await database.destroy();
     },
   };

@@ -246,19 +246,22 @@ export class AuthorizationFlows {
 
   async #storeGrant(flow: FlowRow, answer: TokenAnswer): Promise<boolean> {
     const { database, secrets, clock } = this.#deps;
+    const now = clock.now();
     return database.transaction(async (manager) => {
       const [, affected]: [unknown[], number] = await manager.query(
         `UPDATE connections
          SET state = 'connected', epoch = epoch + 1, problem_code = NULL, problem_message = NULL, token_generation = token_generation + 1,
-             refresh_sent_generation = NULL, refresh_holder = NULL, refresh_lease_until = NULL,
-             access_token_expires_at = $3, refresh_token_expires_at = $4, last_refreshed_at = NULL, granted_scopes = $5,
+             refresh_sent_generation = NULL, refresh_holder = NULL, refresh_lease_until = NULL, refresh_failures = 0, refresh_not_before = NULL,
+             access_token_issued_at = $6, access_token_expires_at = $3, refresh_token_issued_at = $6, refresh_token_expires_at = $4,
+             last_refreshed_at = NULL, granted_scopes = $5,
              account_id = NULL, account_email = NULL, updated_at = now()
          WHERE id = $1 AND epoch = $2`,
         [
           flow.connection_id,
           flow.epoch,
-          ...expiries(answer, clock.now()),
+          ...expiries(answer, now),
           answer.scopes.length > 0 ? answer.scopes : flow.scopes,
+          new Date(now),
         ],
       );
       if (affected !== 1) return false;

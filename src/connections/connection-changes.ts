@@ -173,7 +173,12 @@ export class ConnectionChanges {
   }
 }
 
-/** What a client can see of a row; two rows that differ in nothing of it are the same to it. */
-function shownOf({ epoch: _epoch, refreshSentGeneration: _sent, ...shown }: ConnectionEntity): string {
+/** What is worth telling of a row; two rows that differ in nothing of it are the same. That it is used is no change. */
+function shownOf({
+  epoch: _epoch,
+  refreshSentGeneration: _sent,
+  lastUsedAt: _used,
+  ...shown
+}: ConnectionEntity): string {
   return JSON.stringify(shown);
 }

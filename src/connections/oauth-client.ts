@@ -129,7 +129,7 @@ export class OAuthClient {
   async #ask(call: () => Promise<{ token: unknown }>): Promise<TokenAnswer> {
     let token: unknown;
     try {
-      ({ token } = await call());
+      ({ token } = await withinCallTimeout(call()));
     } catch (error) {
       throw judge(error);
     }
@@ -149,6 +149,19 @@ export class OAuthClient {
       refreshExpiresIn: data.refresh_expires_in ?? null,
       scopes: data.scope.split(' ').filter(Boolean),
     };
+  }
+}
+
+/** The library's timeout counts the wait for the headers and the reading of the body apart; leases allow for one. */
+async function withinCallTimeout<T>(call: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('The token endpoint took too long')), tokenCallTimeoutMs);
+  });
+  try {
+    return await Promise.race([call, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

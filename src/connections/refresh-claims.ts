@@ -21,8 +21,18 @@ import { tokenCallTimeoutMs, type TokenAnswer } from './oauth-client.ts';
  * Failures that say nothing about the grant (unreachable, 5xx) never change the state.
  */
 
-/** Longer than a token call may take, so that a living holder never loses its lease. */
-export const leaseMs = tokenCallTimeoutMs + 5_000;
+/** A call that does not begin so soon after its lease was asked for does not begin. */
+export const startWithinMs = 1_000;
+
+/** How long a new pair is offered to a database that does not take it. */
+export const storeWithinMs = 4_000;
+
+/** What a holder may need from asking to the stored pair, so that a living one never loses its lease. */
+export const leaseMs = startWithinMs + tokenCallTimeoutMs + storeWithinMs;
+
+/** Rest from renewals ahead of time after a failure, doubled with each up to the longest. Both give or take a quarter. */
+const restSeconds = 10;
+const maxRestSeconds = 600;
 
 /** The right to send the one refresh of a generation. */
 export interface RefreshClaim {
@@ -77,7 +87,11 @@ export class RefreshClaims {
       const [, affected]: [unknown[], number] = await manager.query(
         `UPDATE connections
          SET token_generation = token_generation + 1, refresh_sent_generation = NULL, refresh_holder = NULL, refresh_lease_until = NULL,
-             access_token_expires_at = $4, refresh_token_expires_at = coalesce($5, refresh_token_expires_at), last_refreshed_at = $6, updated_at = now(),
+             refresh_failures = 0, refresh_not_before = NULL,
+             access_token_issued_at = $6, access_token_expires_at = $4,
+             refresh_token_issued_at = CASE WHEN $8 THEN $6 ELSE refresh_token_issued_at END,
+             refresh_token_expires_at = CASE WHEN $8 THEN $5 ELSE coalesce($5, refresh_token_expires_at) END,
+             last_refreshed_at = $6, updated_at = now(),
              granted_scopes = CASE WHEN cardinality($7::text[]) > 0 THEN $7::text[] ELSE granted_scopes END
          WHERE id = $1 AND token_generation = $2 AND refresh_holder = $3 AND state = 'connected'`,
         [
@@ -87,6 +101,7 @@ export class RefreshClaims {
           ...expiries(answer, now),
           new Date(now),
           answer.scopes,
+          answer.refreshToken !== null,
         ],
       );
       if (affected !== 1) return false;
@@ -95,13 +110,24 @@ export class RefreshClaims {
     });
   }
 
-  /** @param answerLost Keeps the mark by which the next claim knows that the pair may be dead. */
-  async release(connectionId: number, claim: RefreshClaim, answerLost: boolean): Promise<void> {
+  /**
+   * Ends a claim without a new pair.
+   * @param outcome.answerLost Keeps the mark by which the next claim knows that the pair may be dead.
+   * @param outcome.failed Lets the connection rest from renewals ahead of time, whichever instance would make them.
+   */
+  async release(
+    connectionId: number,
+    claim: RefreshClaim,
+    { answerLost, failed }: { answerLost: boolean; failed: boolean },
+  ): Promise<void> {
     await this.#database.query(
       `UPDATE connections
-       SET refresh_holder = NULL, refresh_lease_until = NULL, refresh_sent_generation = CASE WHEN $3 THEN refresh_sent_generation END
+       SET refresh_holder = NULL, refresh_lease_until = NULL, refresh_sent_generation = CASE WHEN $3 THEN refresh_sent_generation END,
+           refresh_failures = CASE WHEN $4 THEN refresh_failures + 1 ELSE refresh_failures END,
+           refresh_not_before = CASE WHEN $4 THEN clock_timestamp() + make_interval(secs =>
+             least($6, $5 * 2 ^ least(refresh_failures, 16)) * (0.75 + random() / 2)) ELSE refresh_not_before END
        WHERE id = $1 AND refresh_holder = $2`,
-      [connectionId, claim.holder, answerLost],
+      [connectionId, claim.holder, answerLost, failed, restSeconds, maxRestSeconds],
     );
   }
 }

@@ -188,6 +188,13 @@ builder.node(CalendlyConnectionRef, {
       description: 'When the tokens were last renewed.',
       resolve: (connection) => connection.lastRefreshedAt,
     }),
+    lastUsedAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description:
+        'When it was last used for a call to the service, up to ten minutes behind; null until it was. What our own webhooks read counts. A change of it is not told by `connectionChanges`.',
+      resolve: (connection) => connection.lastUsedAt,
+    }),
   }),
 });
 

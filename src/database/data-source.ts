@@ -6,6 +6,7 @@ import { RateBudgets1764000000001 } from './migrations/1764000000001-rate-budget
 import { ApiKeyUse1764000000002 } from './migrations/1764000000002-api-key-use.ts';
 import { ConnectionChanges1764000000003 } from './migrations/1764000000003-connection-changes.ts';
 import { AuditLog1764000000007 } from './migrations/1764000000007-audit-log.ts';
+import { TokenUpkeep1764000000005 } from './migrations/1764000000005-token-upkeep.ts';
 
 /** Only entities without secrets are mapped; secrets are read and written by SQL in the one module that decrypts them. */
 const entities = [ConnectionEntity];
@@ -16,6 +17,7 @@ const migrations = [
   ApiKeyUse1764000000002,
   ConnectionChanges1764000000003,
   AuditLog1764000000007,
+  TokenUpkeep1764000000005,
 ];
 
 /** How long a caller waits for a free connection before it gets an error instead of hanging, in milliseconds. */
