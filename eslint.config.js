@@ -23,7 +23,7 @@ const mayImport = {
 };
 
 /** Files of a feature that speak GraphQL or HTTP, with what was cut out of a schema because it grew. */
-const edges = 'schema|routes|*-fields|operation-records|selected-record';
+const edges = 'schema|routes|*-fields|operation-records|operation-write|selected-record';
 
 /** They stand above the app, and join their feature to those that it builds on. */
 const edgesMayImport = {
@@ -49,7 +49,7 @@ const zones = [
     message: `src/${folder} may import ${[...others, ...ground].join(', ')}; only its edges (schema.ts, routes.ts) see more.`,
   })),
   ...Object.entries(edgesMayImport).map(([folder, others]) => ({
-    target: `./src/${folder}/@(${edges}).ts`,
+    target: `./src/${folder}/**/@(${edges}).ts`,
     from: './src',
     except: [folder, ...others, 'app.ts', 'graphql', ...replies, ...ground],
     message: `The edges of src/${folder} may import ${others.join(', ')}, app.ts and graphql.`,

@@ -64,6 +64,25 @@ export class OperationSchemas {
     return schema.getTable(idOrName);
   }
 
+  /**
+   * A table as the upstream describes it now, if what this operation knows has some age; null if it may be believed. For
+   * those who are about to say that something does not fit.
+   * @throws AppError TABLE_NOT_FOUND
+   */
+  async doubted(connectionId: number, baseId: string, idOrName: string): Promise<TableSchema | null> {
+    const schema = await this.load(connectionId, baseId);
+    if (this.#clock.now() - schema.readAt < doubtedAfterMs) return null;
+    return (await this.renew(schema, connectionId)).getTable(idOrName);
+  }
+
+  /** For everybody, this operation included: it has changed the schema itself. */
+  forget(connectionId: number, baseId: string): void {
+    const key = `${connectionId}/${baseId}`;
+    this.#ready.delete(key);
+    this.#reads.delete(key);
+    this.#shared.forget(baseId);
+  }
+
   /** For other operations: the upstream no longer knows something of the schema. This operation keeps to what it has. */
   forgetShared(baseId: string): void {
     this.#shared.forget(baseId);

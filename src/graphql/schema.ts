@@ -14,7 +14,7 @@ import '../bases/connection-fields.ts';
 import '../records/schema.ts';
 import '../records/lookup-fields.ts';
 import '../records/page-fields.ts';
-import '../records/write-fields.ts';
+import '../records/writes/write-fields.ts';
 import '../webhooks/schema.ts';
 import '../changes/schema.ts';
 import '../changes/event-fields.ts';

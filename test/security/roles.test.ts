@@ -24,6 +24,7 @@ const mutations: Record<string, [Role, object]> = {
   deleteWebhook: ['admin', { id: 'none' }],
   createRecords: ['editor', { ...place, records: [{ fields: {} }] }],
   updateRecords: ['editor', { ...place, records: [{ id: 'recNONE', fields: {} }] }],
+  upsertRecords: ['editor', { ...place, fieldsToMergeOn: ['Name'], records: [{ fields: {} }] }],
   deleteRecords: ['editor', { ...place, ids: ['recNONE'] }],
 };
 

@@ -68,7 +68,7 @@ export type LossReason =
 export type RecordWriteStatus =
   /** It had no effect. `error` says why. What the service refuses, it refuses for the whole ten that was sent together. */
   | 'FAILED'
-  /** It was not sent at all. `error` says why; sending it again is safe. */
+  /** It was not sent at all. `error` says why; sending it again is safe. With `validateOnly` there is no error: it would have been sent. */
   | 'NOT_SENT'
   /** It was sent and the answer was lost, so nobody knows whether it took effect. Look before you send it again. */
   | 'OUTCOME_UNKNOWN'

@@ -1,0 +1,103 @@
+import { builder } from '../../graphql/builder.ts';
+import { connectionErrors, withTypedErrors } from '../../graphql/error-types.ts';
+import { maxListLength } from '../../graphql/list-slice.ts';
+import {
+  CreateRecordsInput,
+  DeleteRecordsInput,
+  UpdateRecordsInput,
+  UpsertRecordsInput,
+} from './input-fields.ts';
+import { mergeFieldsOf } from './merge-fields.ts';
+import { recordsToWrite, write } from './operation-write.ts';
+import { checkIds, checkRecords } from './record-check.ts';
+import { successType } from './result-fields.ts';
+import { creating, deleting, updating, upserting } from './write-calls.ts';
+
+const tellsPerRecord =
+  'Checked against the table first; sent in tens, in order, one call each; the answer tells for each record whether it was written. For editors.';
+
+builder.mutationFields((t) => ({
+  createRecords: t.field({
+    type: successType('CreateRecordsSuccess', 'What became of each record to create. Look at each `status`.'),
+    nullable: true,
+    authScopes: { role: 'editor' },
+    args: { input: t.arg({ type: CreateRecordsInput, required: true, description: 'The records.' }) },
+    description: `Creates up to ${maxListLength} records. ${tellsPerRecord}`,
+    errors: { types: connectionErrors },
+    resolve: (_root, { input }, context) =>
+      withTypedErrors(() => {
+        const records = recordsToWrite(input.records);
+        const mode = { typecast: input.typecast ?? false };
+        return write(context, input, {
+          list: { argument: 'records', length: records.length },
+          check: (table) => checkRecords(records, table, mode),
+          call: (table) => creating({ baseId: input.baseId, table, ...mode }),
+        });
+      }),
+  }),
+  updateRecords: t.field({
+    type: successType('UpdateRecordsSuccess', 'What became of each record to update. Look at each `status`.'),
+    nullable: true,
+    authScopes: { role: 'editor' },
+    args: { input: t.arg({ type: UpdateRecordsInput, required: true, description: 'The changes.' }) },
+    description: `Updates up to ${maxListLength} records. ${tellsPerRecord}`,
+    errors: { types: connectionErrors },
+    resolve: (_root, { input }, context) =>
+      withTypedErrors(() => {
+        const records = recordsToWrite(input.records);
+        const mode = { typecast: input.typecast ?? false };
+        return write(context, input, {
+          list: { argument: 'records', length: records.length },
+          check: (table) => checkRecords(records, table, mode),
+          call: (table) => updating({ baseId: input.baseId, table, ...mode }),
+        });
+      }),
+  }),
+  upsertRecords: t.field({
+    type: successType(
+      'UpsertRecordsSuccess',
+      'What became of each record to update or create. Look at each `status`.',
+    ),
+    nullable: true,
+    authScopes: { role: 'editor' },
+    args: {
+      input: t.arg({
+        type: UpsertRecordsInput,
+        required: true,
+        description: 'The records and what tells them apart.',
+      }),
+    },
+    description: `Updates up to ${maxListLength} records that are there already and creates those that are not; \`effect\` tells which. ${tellsPerRecord}`,
+    errors: { types: connectionErrors },
+    resolve: (_root, { input }, context) =>
+      withTypedErrors(() => {
+        const records = recordsToWrite(input.records);
+        const typecast = input.typecast ?? false;
+        return write(context, input, {
+          list: { argument: 'records', length: records.length },
+          mergesOn: input.fieldsToMergeOn,
+          check: (table) =>
+            checkRecords(records, table, {
+              typecast,
+              mergeFields: mergeFieldsOf(table, input.fieldsToMergeOn),
+            }),
+          call: (table) =>
+            upserting({ baseId: input.baseId, table, typecast }, mergeFieldsOf(table, input.fieldsToMergeOn)),
+        });
+      }),
+  }),
+  deleteRecords: t.field({
+    type: successType('DeleteRecordsSuccess', 'What became of each record to delete. Look at each `status`.'),
+    nullable: true,
+    authScopes: { role: 'editor' },
+    args: { input: t.arg({ type: DeleteRecordsInput, required: true, description: 'The records.' }) },
+    description: `Deletes up to ${maxListLength} records. ${tellsPerRecord}`,
+    errors: { types: connectionErrors },
+    resolve: (_root, { input }, context) =>
+      write(context, input, {
+        list: { argument: 'ids', length: input.ids.length },
+        check: () => checkIds(input.ids),
+        call: (table) => deleting({ baseId: input.baseId, table }),
+      }),
+  }),
+}));
