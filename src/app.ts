@@ -4,7 +4,9 @@ import { Authentication } from './access/authentication.ts';
 import { ExplorerCodes } from './access/explorer-codes.ts';
 import { KeyWatch } from './access/key-watch.ts';
 import { OperationsInFlight } from './access/operations-in-flight.ts';
+import { AuditEntries } from './audit/audit-entries.ts';
 import { AuditLog } from './audit/audit-log.ts';
+import { AuditRetention } from './audit/audit-retention.ts';
 import { BaseSchemas } from './bases/base-schemas.ts';
 import { ChangeFeeds } from './changes/change-feeds.ts';
 import { ChangeLog } from './changes/change-log.ts';
@@ -46,6 +48,7 @@ export interface App {
   clock: Clock;
   database: DataSource;
   audit: AuditLog;
+  auditEntries: AuditEntries;
   keys: ApiKeys;
   authentication: Authentication;
   keyWatch: KeyWatch;
@@ -154,6 +157,8 @@ export async function createApp(
     logger,
   });
   const lifecycle = new ConnectionLifecycle({ database, connections, secrets, grants, logger });
+  const auditRetention = new AuditRetention({ audit, retentionDays: config.auditRetentionDays, logger });
+  if (config.role !== 'web') auditRetention.start();
   changeFeeds.start();
   notifications.start();
   webhooks.start();
@@ -166,6 +171,7 @@ export async function createApp(
     clock,
     database,
     audit,
+    auditEntries: new AuditEntries(database),
     keys,
     authentication,
     keyWatch,
@@ -188,6 +194,7 @@ export async function createApp(
       closing = true;
       const upkeepEnded = tokenUpkeep.close();
       await webhooks.close();
+      await auditRetention.close();
       connectionWatch.close();
       connectionChanges.close();
       keyWatch.close();

@@ -37,6 +37,7 @@ export interface Config {
   /** The upstream's allowance: at most `calls` per base leave all instances together in any `windowMs`. */
   rateLimit: { calls: number; windowMs: number; penaltyMs: number };
   changesRetentionDays: number;
+  auditRetentionDays: number;
 }
 
 /** All faults of the environment at once, one per line, each naming its variable. */
@@ -159,6 +160,13 @@ export const environment = z.object({
     .min(1, 'must be 1 to 3650')
     .max(3650, 'must be 1 to 3650')
     .default(30),
+  // PostgreSQL itself refuses to delete younger entries of the audit log.
+  AUDIT_RETENTION_DAYS: z.coerce
+    .number()
+    .int()
+    .min(30, 'must be 30 to 3650')
+    .max(3650, 'must be 30 to 3650')
+    .default(365),
 });
 
 /** What production must be told, since a default would be a trap there. */
@@ -244,5 +252,6 @@ export function readConfig(variables: NodeJS.ProcessEnv): Config {
       penaltyMs: env.RATE_LIMIT_PENALTY_MS,
     },
     changesRetentionDays: env.CHANGES_RETENTION_DAYS,
+    auditRetentionDays: env.AUDIT_RETENTION_DAYS,
   };
 }

@@ -47,6 +47,16 @@ export class Caller {
     return within(connectionIds, this.#connectionIds) && within(baseIds, this.#baseIds);
   }
 
+  /** The only connections that the caller reaches; null: all. */
+  get connectionIds(): number[] | null {
+    return this.#connectionIds && [...this.#connectionIds];
+  }
+
+  /** The only bases that the caller reaches; null: all. */
+  get baseIds(): string[] | null {
+    return this.#baseIds && [...this.#baseIds];
+  }
+
   /** Callers with equal reach may share one answer. */
   get reach(): string {
     const list = (set: ReadonlySet<number | string> | null) => (set ? [...set].sort().join(',') : '*');

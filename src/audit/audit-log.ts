@@ -79,6 +79,28 @@ export class AuditLog {
   }
 
   /**
+   * Does something that must not happen unless it is written down.
+   * @param tell What to write about how it ended.
+   * @throws AppError DATABASE_UNAVAILABLE before anything is done, and whatever `run` throws.
+   */
+  async during<T>(
+    event: AuditBeginning,
+    run: () => Promise<T>,
+    tell: { done: (result: T) => AuditEnding; failed: (error: unknown) => AuditEnding },
+  ): Promise<T> {
+    const id = await this.begin(event);
+    let result: T;
+    try {
+      result = await run();
+    } catch (error) {
+      await this.end(id, tell.failed(error));
+      throw error;
+    }
+    await this.end(id, tell.done(result));
+    return result;
+  }
+
+  /**
    * Deletes what is older, a batch at a time; any number of instances may do so at once. PostgreSQL refuses less than
    * 30 days. @returns how many entries are gone.
    */

@@ -30,11 +30,7 @@ export function maskError(error: unknown, logger: Logger): GraphQLError {
       ...(http ? { http } : {}),
     });
   }
-  const text =
-    original instanceof Error
-      ? `${original.message} ${(original as { code?: unknown }).code?.toString() ?? ''}`
-      : '';
-  if (databaseIsGone.test(text)) {
+  if (isDatabaseGone(original)) {
     logger.error({ err: original }, 'the database is unavailable');
     return graphQLError(
       'The database can not be reached at the moment. Try again in a few seconds.',
@@ -50,6 +46,23 @@ export function maskError(error: unknown, logger: Logger): GraphQLError {
     { code: 'INTERNAL' },
     { status: 500 },
   );
+}
+
+/** The code that a caller sees of an error, without the rest. */
+export function errorCodeOf(error: unknown): string {
+  const original = originalOf(error);
+  if (original instanceof AppError) return original.code;
+  if (original instanceof GraphQLError) {
+    const { code } = original.extensions;
+    return typeof code === 'string' && code in errorCodes ? code : codeOf(original);
+  }
+  return isDatabaseGone(original) ? 'DATABASE_UNAVAILABLE' : 'INTERNAL';
+}
+
+function isDatabaseGone(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as { code?: unknown };
+  return databaseIsGone.test(`${error.message} ${code?.toString() ?? ''}`);
 }
 
 /** GraphQL wraps what resolvers throw, sometimes more than once. */

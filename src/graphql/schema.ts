@@ -1,8 +1,10 @@
 import type { GraphQLSchema } from 'graphql';
+import { auditMutations } from '../audit/mutation-fields.ts';
 import { builder } from './builder.ts';
 import './scalars.ts';
 import './error-types.ts';
 import '../access/schema.ts';
+import '../audit/schema.ts';
 import '../connections/schema.ts';
 import '../connections/grant-fields.ts';
 import '../connections/credential-fields.ts';
@@ -22,5 +24,8 @@ import '../changes/page-fields.ts';
 import '../changes/subscription-fields.ts';
 import './node.ts';
 
-/** The whole schema. Each feature adds its part from its own folder; the order is that of their dependencies. */
-export const schema: GraphQLSchema = builder.toSchema();
+/**
+ * The whole schema. Each feature adds its part from its own folder; the order is that of their dependencies. Mutations
+ * are audited as they are in the end, so that none can be added without.
+ */
+export const schema: GraphQLSchema = auditMutations(builder.toSchema());

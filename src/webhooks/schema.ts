@@ -218,7 +218,7 @@ builder.mutationField('deleteWebhook', (t) =>
       withTypedErrors(async () => {
         const webhook = await visibleWebhook(input.id, context);
         await context.app.webhooks.delete(webhook, context.operation);
-        return { id: webhook.id };
+        return { id: webhook.id, webhook };
       }),
   }),
 );

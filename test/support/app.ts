@@ -115,6 +115,7 @@ async function startInstance(shared: {
       ? { calls: options.requestsPerSecond, windowMs: 1_025, penaltyMs }
       : { calls: 1_000, windowMs: 100, penaltyMs: 200 },
     changesRetentionDays: 30,
+    auditRetentionDays: 365,
     ...options.config,
   };
   const app = await createApp(config, {
