@@ -65,6 +65,21 @@ function isDatabaseGone(error: unknown): boolean {
   return databaseIsGone.test(`${error.message} ${code?.toString() ?? ''}`);
 }
 
+/** An error of a single field as the caller sees it: masked, with the request id under which it is in the logs. */
+export function shownError(
+  error: unknown,
+  { app: { logger }, requestId }: { app: { logger: Logger }; requestId: string },
+): GraphQLError {
+  const shown = maskError(error, logger);
+  // Compiled queries tell where in the document it was, but not by its nodes.
+  if (error instanceof GraphQLError && error.locations && !shown.locations)
+    Object.defineProperty(shown, 'locations', { value: error.locations, enumerable: true });
+  Object.assign(shown.extensions, { requestId });
+  // Only for an answer's HTTP status.
+  delete shown.extensions['http'];
+  return shown;
+}
+
 /** GraphQL wraps what resolvers throw, sometimes more than once. */
 function originalOf(error: unknown): unknown {
   let original = error;

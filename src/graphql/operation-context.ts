@@ -20,17 +20,20 @@ export function readWishes(header: (name: string) => string | null | undefined):
   };
 }
 
+/** @param client Tells by its signal when nobody waits for the answer any more; it is asked where something waits. */
 export function createOperation(
   app: App,
   caller: Caller,
   wishes: OperationWishes,
-  signal: AbortSignal | undefined,
+  client: { readonly signal?: AbortSignal | undefined },
 ): Operation {
   return {
     callerId: caller.id,
     priority: 'person',
     deadline: app.clock.now() + allowedMs('read', wishes),
-    signal,
+    get signal() {
+      return client.signal;
+    },
     meter: new CallMeter(wishes.maxCalls ?? undefined),
   };
 }

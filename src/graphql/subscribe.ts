@@ -7,7 +7,7 @@ import {
 } from 'graphql';
 import { unauthenticated } from '../access/authentication.ts';
 import type { GraphQLContext } from './context.ts';
-import { maskError } from './error-masking.ts';
+import { shownError } from './error-masking.ts';
 import { createOperation, upstreamCost } from './operation-context.ts';
 
 /**
@@ -81,7 +81,7 @@ async function* executeEach(
     if (hasKeyEnded()) {
       const originalError = unauthenticated('The API key has ended, and this subscription with it.');
       const error = new GraphQLError(originalError.message, { originalError });
-      yield { errors: [identified(error, subscriber)] };
+      yield { errors: [shownError(error, subscriber)] };
     }
   } finally {
     release();
@@ -93,22 +93,14 @@ async function executeBatch(events: readonly unknown[], args: ExecutionArgs): Pr
   const { app, caller, wishes, operation } = subscriber;
   const contextValue: GraphQLContext = {
     ...subscriber,
-    operation: { ...createOperation(app, caller, wishes, operation.signal), priority: 'background' },
+    operation: { ...createOperation(app, caller, wishes, operation), priority: 'background' },
   };
   const results = await Promise.all(
     events.map(async (event) => execute({ ...args, rootValue: event, contextValue })),
   );
   return results.map(({ errors, ...result }, index) => ({
     ...result,
-    ...(errors && { errors: errors.map((error) => identified(error, subscriber)) }),
+    ...(errors && { errors: errors.map((error) => shownError(error, subscriber)) }),
     extensions: { ...result.extensions, upstream: index === 0 ? upstreamCost(contextValue) : noCost },
   }));
-}
-
-/** An error as the caller sees it, with the request id under which it is in the logs. */
-function identified(error: GraphQLError, { app, requestId }: GraphQLContext): GraphQLError {
-  const shown = maskError(error, app.logger);
-  Object.assign(shown.extensions, { requestId });
-  delete shown.extensions['http'];
-  return shown;
 }

@@ -14,7 +14,7 @@ import type { Caller } from '../access/caller.ts';
 import type { App } from '../app.ts';
 import { AppError } from '../errors.ts';
 import type { GraphQLContext } from './context.ts';
-import { DocumentCache, nothingCached } from './document-cache.ts';
+import { nothingCached, type DocumentCache } from './document-cache.ts';
 import { checkDocument, parseWithinLimits } from './document-limits.ts';
 import { maskError } from './error-masking.ts';
 import { allowTimeForWrites, createOperation, readWishes, upstreamCost } from './operation-context.ts';
@@ -28,12 +28,14 @@ export interface ServerContext {
   remoteAddress: string;
   /** Set by authentication; over WebSocket, by the connection. */
   caller?: Caller;
+  /** Why the caller is not let in, where that was found out before. */
+  refusal?: Error;
 }
 
 export type Yoga = YogaServerInstance<ServerContext, GraphQLContext>;
 
 /** The one pipeline of all operations, whether they come by HTTP, as server-sent events or over a WebSocket. */
-export function createGraphQLYoga(app: App, schema: GraphQLSchema): Yoga {
+export function createGraphQLYoga(app: App, schema: GraphQLSchema, documents: DocumentCache): Yoga {
   const ownOrigin = new URL(app.config.publicUrl).origin;
   const origins = new Set([ownOrigin, ...app.config.allowedOrigins]);
   return createYoga<ServerContext, GraphQLContext>({
@@ -46,7 +48,7 @@ export function createGraphQLYoga(app: App, schema: GraphQLSchema): Yoga {
     batching: false,
     // The raw request is bounded before Yoga sees it; its own limit would pipe every body through streams.
     maxRequestBodySize: false,
-    parserAndValidationCache: { documentCache: new DocumentCache(), errorCache: nothingCached },
+    parserAndValidationCache: { documentCache: documents, errorCache: nothingCached },
     maskedErrors: { maskError: (error) => maskError(error, app.logger) },
     cors: (request) => {
       const origin = request.headers.get('origin');
@@ -64,7 +66,7 @@ export function createGraphQLYoga(app: App, schema: GraphQLSchema): Yoga {
       const { caller, requestId, signal, request } = initial;
       if (!caller) throw new AppError('UNAUTHENTICATED', 'This server needs an API key.');
       const wishes = readWishes((name) => request?.headers.get(name));
-      return { app, caller, requestId, wishes, operation: createOperation(app, caller, wishes, signal) };
+      return { app, caller, requestId, wishes, operation: createOperation(app, caller, wishes, { signal }) };
     },
     plugins: [
       useAuthentication(app),
@@ -84,8 +86,9 @@ export function createGraphQLYoga(app: App, schema: GraphQLSchema): Yoga {
 function useAuthentication(app: App): Plugin<object, ServerContext> {
   return {
     async onRequest({ request, serverContext, endResponse, fetchAPI }) {
-      if (request.method === 'OPTIONS') return;
+      if (request.method === 'OPTIONS' || serverContext.caller) return;
       try {
+        if (serverContext.refusal !== undefined) throw serverContext.refusal;
         serverContext.caller = await app.authentication.caller(
           bearer(request.headers.get('authorization')),
           serverContext.remoteAddress,

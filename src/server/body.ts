@@ -5,23 +5,31 @@ import { AppError } from '../errors.ts';
  * Reads a request's body, counting while it comes. What is announced or turns out larger than the limit is not kept.
  * @throws AppError REQUEST_TOO_LARGE
  */
-export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  const tooLarge = () =>
-    new AppError(
-      'REQUEST_TOO_LARGE',
-      `The body is larger than ${maxBytes} bytes, the most that is read here.`,
-      { details: { maxBytes } },
-    );
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let size = 0;
-  // Leaving the loop early must not tear the connection down: the sender is still to read why.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size);
+export function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    if (Number(request.headers['content-length'] ?? 0) > maxBytes) return reject(tooLarge(maxBytes));
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request
+      .on('data', (chunk: Buffer) => {
+        size += chunk.length;
+        if (size <= maxBytes) chunks.push(chunk);
+        else reject(tooLarge(maxBytes));
+      })
+      .on('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)))
+      .on('error', reject)
+      .on('close', () => {
+        if (!request.readableEnded) reject(new Error('The sender left in the middle of the body.'));
+      });
+  });
+}
+
+function tooLarge(maxBytes: number): AppError {
+  return new AppError(
+    'REQUEST_TOO_LARGE',
+    `The body is larger than ${maxBytes} bytes, the most that is read here.`,
+    { details: { maxBytes } },
+  );
 }
 
 /** Most bytes of a refused body that are taken in and thrown away. */

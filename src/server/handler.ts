@@ -16,23 +16,27 @@ export interface Routes {
 export function createHandler(app: App, routes: Routes) {
   return async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const requestId = requestIdOf(request);
-    response.setHeader('X-Request-Id', requestId);
     try {
-      const url = addressOf(request);
+      const url = request.url === '/graphql' ? graphqlAddress : addressOf(request);
       if (url.pathname === '/graphql' && routes.graphql) {
         await routes.graphql(request, url, response, requestId);
         return;
       }
+      response.setHeader('X-Request-Id', requestId);
       const route = findRoute(routes.others, request.method ?? 'GET', url.pathname);
       send(response, await route(request, url, requestId));
     } catch (error) {
       // Whoever has hung up needs no answer, and is no fault of ours.
       if (response.destroyed) return;
       discardRest(request);
+      if (!response.headersSent) response.setHeader('X-Request-Id', requestId);
       send(response, errorReply(error, requestId, app.logger));
     }
   };
 }
+
+/** Read once: nearly every request is for it. */
+const graphqlAddress = new URL('http://localhost/graphql');
 
 /** Clients behind a proxy may send the whole address instead of the path; its host says nothing to us. */
 function addressOf(request: IncomingMessage): URL {

@@ -4,12 +4,15 @@ import type { AddressInfo } from 'node:net';
 import type { App } from '../app.ts';
 import { oauthRoutes } from '../connections/routes.ts';
 import { AppError } from '../errors.ts';
+import { DocumentCache } from '../graphql/document-cache.ts';
+import { PreparedQueries } from '../graphql/prepared-queries.ts';
 import { schema } from '../graphql/schema.ts';
 import { createGraphQLYoga } from '../graphql/yoga.ts';
 import { webhookRoutes } from '../webhooks/routes.ts';
 import { readBody } from './body.ts';
 import { ExplorerPage } from './explorer-page.ts';
 import { createGraphQLEndpoint } from './graphql-endpoint.ts';
+import { DirectQueries } from './direct-query.ts';
 import { createHandler } from './handler.ts';
 import { live, ready } from './health.ts';
 import { metrics } from './metrics.ts';
@@ -32,9 +35,29 @@ export interface Server {
   close(): Promise<void>;
 }
 
+/** How queries are answered. Anything but the default is for comparing the ways with each other. */
+export interface QueryWays {
+  /** Whether a plain query may pass by the pipeline of all operations. */
+  direct: boolean;
+  /** Runs of a query before it is compiled. */
+  interpretedRuns?: number;
+}
+
 /** Opens the doors of an app: HTTP, server-sent events and WebSocket on one port. */
-export async function listen(app: App, at: { host: string; port: number }): Promise<Server> {
-  const yoga = createGraphQLYoga(app, schema);
+export async function listen(
+  app: App,
+  at: { host: string; port: number },
+  queries: QueryWays = { direct: true },
+): Promise<Server> {
+  const documents = new DocumentCache();
+  const yoga = createGraphQLYoga(app, schema, documents);
+  const direct = queries.direct
+    ? new DirectQueries({
+        app,
+        schema,
+        queries: new PreparedQueries(schema, documents, queries.interpretedRuns),
+      })
+    : null;
   const sockets = createWebSockets(app, yoga);
   const closing = new AbortController();
   // Every open event stream listens to it; Node takes more than ten for a leak.
@@ -42,7 +65,7 @@ export async function listen(app: App, at: { host: string; port: number }): Prom
   // A worker has work of its own and serves nobody.
   const serves = app.config.role !== 'worker';
   const graphql = serves
-    ? createGraphQLEndpoint(yoga, new ExplorerPage(), app.config.publicUrl, closing.signal)
+    ? createGraphQLEndpoint(app, yoga, direct, new ExplorerPage(), closing.signal)
     : null;
   const others = new Map<string, Route>([
     ['GET /health/live', live],

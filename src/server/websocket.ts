@@ -8,7 +8,7 @@ import type { Caller } from '../access/caller.ts';
 import type { App } from '../app.ts';
 import { AppError } from '../errors.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
-import { maskError } from '../graphql/error-masking.ts';
+import { shownError } from '../graphql/error-masking.ts';
 import { bearer, type ServerContext, type Yoga } from '../graphql/yoga.ts';
 import { requestIdOf } from './reply.ts';
 
@@ -84,7 +84,7 @@ export function createWebSockets(app: App, yoga: Yoga) {
           remoteAddress: extra.request.socket.remoteAddress ?? '',
           caller: extra.caller,
         };
-        const shown = (error: unknown) => identified(maskError(error, app.logger), requestId);
+        const shown = (error: unknown) => shownError(error, { app, requestId });
         const pipeline = yoga.getEnveloped({ ...serverContext, request: undefined, params: payload });
         const { schema, execute, subscribe, contextFactory, parse, validate } = pipeline as Pipeline;
         try {
@@ -112,16 +112,16 @@ export function createWebSockets(app: App, yoga: Yoga) {
         const { requestId } = args.contextValue as GraphQLContext;
         return {
           ...result,
-          errors: result.errors.map((error) => identified(maskError(error, app.logger), requestId)),
+          errors: result.errors.map((error) => shownError(error, { app, requestId })),
         };
       },
       onError({ extra }, _id, _payload, errors) {
         return errors.map((error) => {
           const { requestId } = error.extensions;
-          return identified(
-            maskError(error, app.logger),
-            typeof requestId === 'string' ? requestId : requestIdOf(extra.request),
-          );
+          return shownError(error, {
+            app,
+            requestId: typeof requestId === 'string' ? requestId : requestIdOf(extra.request),
+          });
         });
       },
     },
@@ -162,13 +162,6 @@ function closeWithKey(app: App, caller: Caller, socket: WebSocket): void {
   if (socket.readyState !== socket.OPEN) return;
   const unwatch = app.keyWatch.watch(caller.id, () => socket.close(CloseCode.Forbidden, 'Forbidden'));
   socket.once('close', unwatch);
-}
-
-/** With the request id, and without what is only for an answer's HTTP status. */
-function identified(error: GraphQLError, requestId: string): GraphQLError {
-  Object.assign(error.extensions, { requestId });
-  delete error.extensions['http'];
-  return error;
 }
 
 function refuse(socket: Duplex, status: string): void {

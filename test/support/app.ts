@@ -3,7 +3,7 @@ import getPort from 'get-port';
 import { createApp, type App, type ResolvedConfig } from '../../src/app.ts';
 import { systemClock, type Clock } from '../../src/clock.ts';
 import { createLogger } from '../../src/logger.ts';
-import { listen, type Server } from '../../src/server/listen.ts';
+import { listen, type QueryWays, type Server } from '../../src/server/listen.ts';
 import { createSandbox } from '../../sandbox/sandbox.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { LogLines } from './log-lines.ts';
@@ -59,12 +59,21 @@ export interface TestAppOptions {
   clock?: Clock;
   /** Requests per second and base at the sandbox; 0, the default here, lifts the limit. */
   requestsPerSecond?: number;
+  /** How queries are answered. */
+  queries?: QueryWays;
 }
 
 /** Sandbox and server share a process here: its stalls move arrivals together, so a refusal now and then is no fault. */
 const penaltyMs = 1_000;
 
 const encryptionKey = { id: 'test', key: randomBytes(32) };
+
+/** The whole suite can be run against each way of answering queries: TEST_QUERIES=pipeline or compiled. */
+function queryWays(): QueryWays {
+  const way = process.env['TEST_QUERIES'];
+  if (way === 'pipeline') return { direct: false };
+  return way === 'compiled' ? { direct: true, interpretedRuns: 0 } : { direct: true };
+}
 
 /** The real app on a database of its own against a sandbox of its own. */
 export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
@@ -122,7 +131,7 @@ async function startInstance(shared: {
     logger: createLogger('debug', logs),
     clock: options.clock ?? systemClock,
   });
-  const server = await listen(app, { host: 'localhost', port });
+  const server = await listen(app, { host: 'localhost', port }, options.queries ?? queryWays());
 
   const graphql: TestApp['graphql'] = async (query, variables, { key = adminKey, headers = {} } = {}) => {
     const response = await fetch(`${url}/graphql`, {
