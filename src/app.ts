@@ -22,8 +22,10 @@ import { AuthorizationFlows } from './connections/authorization-flows.ts';
 import { ConnectionChanges } from './connections/connection-changes.ts';
 import { ConnectionLifecycle } from './connections/connection-lifecycle.ts';
 import { ConnectionSecrets } from './connections/connection-secrets.ts';
+import { readConnectionsFile } from './connections/connections-file.ts';
 import { Connections } from './connections/connections.ts';
 import { GrantEnding } from './connections/grant-ending.ts';
+import { ManagedConnections } from './connections/managed-connections.ts';
 import { OAuthClient, type Credentials } from './connections/oauth-client.ts';
 import { SecretCipher } from './encryption/secret-cipher.ts';
 import { TokenUpkeep } from './connections/token-upkeep.ts';
@@ -79,6 +81,8 @@ export async function createApp(
   config: ResolvedConfig,
   { logger, clock }: { logger: Logger; clock: Clock },
 ): Promise<App> {
+  // Its faults are told before anything is touched.
+  const connectionsFile = config.connectionsFile ? await readConnectionsFile(config.connectionsFile) : null;
   await migrate(config.databaseUrl);
   const database = createDataSource(config.databaseUrl, { poolSize: config.databasePoolSize });
   await connectDatabase(database);
@@ -157,6 +161,22 @@ export async function createApp(
     logger,
   });
   const lifecycle = new ConnectionLifecycle({ database, connections, secrets, grants, logger });
+  const managed = new ManagedConnections({
+    database,
+    connections,
+    secrets,
+    lifecycle,
+    recordAudit: audit.record,
+    logger,
+  });
+  try {
+    await managed.apply(connectionsFile);
+  } catch (error) {
+    rateLimit.close();
+    await transport.close();
+    await database.destroy();
+    throw error;
+  }
   const auditRetention = new AuditRetention({ audit, retentionDays: config.auditRetentionDays, logger });
   if (config.role !== 'web') auditRetention.start();
   changeFeeds.start();

@@ -8,6 +8,13 @@ export interface EncryptionKey {
   key: Buffer;
 }
 
+/** Where the connections that the server should have are written down. */
+export interface ConnectionsFileSetting {
+  path: string;
+  /** Looks up a variable of the environment that the file names. A function, so that no value can be logged with us. */
+  variable: (name: string) => string | undefined;
+}
+
 export interface Config {
   production: boolean;
   /** Interface to listen on. */
@@ -28,6 +35,8 @@ export interface Config {
   sandboxPortIsChosen: boolean;
   encryptionKeys: EncryptionKey[];
   adminApiKey: string | null;
+  /** Connections as code, applied at start. */
+  connectionsFile: ConnectionsFileSetting | null;
   /** Origins other than our own that may call us from a browser (CORS, WebSocket). */
   allowedOrigins: string[];
   /** Origins other than our own to which the OAuth callback may send the browser on. */
@@ -40,12 +49,12 @@ export interface Config {
   auditRetentionDays: number;
 }
 
-/** All faults of the environment at once, one per line, each naming its variable. */
+/** All faults of the environment at once, one per line, each naming its variable; or of a file, each naming its place. */
 export class ConfigError extends Error {
   readonly faults: string[];
-  constructor(faults: string[]) {
+  constructor(faults: string[], what = 'The configuration') {
     super(
-      `The configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+      `${what} has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
     );
     this.name = 'ConfigError';
     this.faults = faults;
@@ -132,6 +141,7 @@ export const environment = z.object({
     .max(200)
     .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces: it is sent in a header')
     .optional(),
+  CONNECTIONS_FILE: z.string().optional(),
   ALLOWED_ORIGINS: origins.default([]),
   ALLOWED_REDIRECT_ORIGINS: origins.default([]),
   ROLE: z.enum(['all', 'web', 'worker'], { error: 'must be all, web or worker' }).default('all'),
@@ -242,6 +252,9 @@ export function readConfig(variables: NodeJS.ProcessEnv): Config {
     sandboxPortIsChosen: env.SANDBOX_PORT !== undefined,
     encryptionKeys: env.ENCRYPTION_KEYS ?? [],
     adminApiKey: env.ADMIN_API_KEY ?? null,
+    connectionsFile: env.CONNECTIONS_FILE
+      ? { path: resolve(env.CONNECTIONS_FILE), variable: (name) => variables[name] }
+      : null,
     allowedOrigins: env.ALLOWED_ORIGINS,
     allowedRedirectOrigins: env.ALLOWED_REDIRECT_ORIGINS,
     role: env.ROLE,

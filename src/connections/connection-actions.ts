@@ -11,11 +11,12 @@ export const connectionActions = {
 
 export type ConnectionAction = keyof typeof connectionActions;
 
-/** What a settings page should offer in each state. */
+/** What a settings page should offer in each state. Credentials that a file manages are not entered on a page. */
 export function availableActions({
   state,
   requestedScopes,
   grantedScopes,
+  managedByFile,
 }: ConnectionEntity): ConnectionAction[] {
   switch (state) {
     case 'configured':
@@ -27,6 +28,6 @@ export function availableActions({
     case 'disconnected':
       return ['RECONNECT'];
     case 'error':
-      return ['UPDATE_CREDENTIALS', 'RECONNECT', 'DISCONNECT'];
+      return managedByFile ? ['RECONNECT', 'DISCONNECT'] : ['UPDATE_CREDENTIALS', 'RECONNECT', 'DISCONNECT'];
   }
 }

@@ -15,6 +15,7 @@ import type { GrantEnding, GrantReport } from './grant-ending.ts';
  *   disconnected                              connected, error -> disconnected; the grant ends
  *   deleted                                   any -> gone; the grant ends, then the row and its envelopes are erased
  *
+ * What the connections file manages is renamed, given credentials and deleted by way of the file alone.
  * A grant always ends with the credentials it was made with, so they are replaced last.
  */
 
@@ -56,13 +57,26 @@ export class ConnectionLifecycle {
   /**
    * Writes what differs. A taken name is refused before a grant ends.
    * @returns what came of the grant; null when the credentials are the old ones
-   * @throws AppError NAME_TAKEN, CONNECTION_NOT_FOUND
+   * @throws AppError CONNECTION_MANAGED, NAME_TAKEN, CONNECTION_NOT_FOUND
    */
   async update(connection: ConnectionEntity, changes: ConnectionChanges): Promise<GrantReport | null> {
+    refuseManaged(connection, 'Change it there, then restart the server');
     await this.#connections.edit(connection, {
       name: changes.name ?? connection.name,
       requestedScopes: changes.requestedScopes,
     });
+    return this.replaceCredentials(connection, changes);
+  }
+
+  /**
+   * Ends the grant if the credentials are others than before, and stores them.
+   * @returns what came of the grant; null when they are the old ones
+   * @throws AppError CONNECTION_NOT_FOUND
+   */
+  async replaceCredentials(
+    connection: ConnectionEntity,
+    changes: Pick<ConnectionChanges, 'clientId' | 'clientSecret'>,
+  ): Promise<GrantReport | null> {
     const clientId = changes.clientId ?? connection.clientId;
     const clientSecret = await this.#newSecret(connection.id, changes.clientSecret);
     if (clientId === connection.clientId && clientSecret === null) return null;
@@ -97,8 +111,13 @@ export class ConnectionLifecycle {
     return report;
   }
 
-  /** Erases the row, and with it every envelope and flow of the connection. @throws AppError CONNECTION_NOT_FOUND */
-  async delete({ id }: ConnectionEntity): Promise<GrantReport> {
+  /**
+   * Erases the row, and with it every envelope and flow of the connection.
+   * @throws AppError CONNECTION_MANAGED, CONNECTION_NOT_FOUND
+   */
+  async delete(connection: ConnectionEntity): Promise<GrantReport> {
+    refuseManaged(connection, 'Remove it there and restart the server, then delete it');
+    const { id } = connection;
     const report = await this.#grants.end(id, (manager) => erase(manager, id));
     this.#logger.info({ connectionId: id, ...report }, 'connection deleted');
     return report;
@@ -115,6 +134,16 @@ export class ConnectionLifecycle {
       throw error;
     }
   }
+}
+
+/** Otherwise the next start would undo it. @throws AppError CONNECTION_MANAGED */
+function refuseManaged({ id, managedByFile }: ConnectionEntity, advice: string): void {
+  if (!managedByFile) return;
+  throw new AppError(
+    'CONNECTION_MANAGED',
+    `Connection ${id} is managed by the file that CONNECTIONS_FILE names. ${advice}.`,
+    { details: { connectionId: id } },
+  );
 }
 
 /** connection_secrets and authorization_flows go with the row. */

@@ -64,6 +64,10 @@ export class ConnectionEntity {
   @Column({ name: 'last_used_at', type: 'timestamptz', nullable: true })
   lastUsedAt!: Date | null;
 
+  /** Written down in the connections file, which alone renames it, changes its credentials and ends it. */
+  @Column({ name: 'managed_by_file', type: 'boolean', default: false })
+  managedByFile!: boolean;
+
   @Column({ name: 'created_at', type: 'timestamptz', default: () => 'now()' })
   createdAt!: Date;
 

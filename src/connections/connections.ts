@@ -47,7 +47,7 @@ export class Connections {
         return manager.findOneByOrFail(ConnectionEntity, { id });
       });
     } catch (error) {
-      throw nameTaken(error, input.name) ?? error;
+      throw nameTaken(error, input.name) ?? numbersUsedUp(error) ?? error;
     }
   }
 
@@ -146,10 +146,23 @@ function selectionOf({ metadata }: Repository<ConnectionEntity>): string {
 }
 
 const uniqueViolation = '23505';
+const sequenceLimitExceeded = '2200H';
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof QueryFailedError ? (error.driverError as { code?: string }).code : undefined;
+}
+
+/** New connections are numbered after the highest number of the connections file, which may be the last there is. */
+function numbersUsedUp(error: unknown): AppError | null {
+  if (codeOf(error) !== sequenceLimitExceeded) return null;
+  return new AppError(
+    'TOO_MANY',
+    'No number is left for a new connection: they go on after the highest ID of the connections file, up to 2147483647. Write the connection into that file, with a lower ID that is free.',
+  );
+}
 
 function nameTaken(error: unknown, name: string): AppError | null {
-  const code = error instanceof QueryFailedError ? (error.driverError as { code?: string }).code : undefined;
-  if (code !== uniqueViolation) return null;
+  if (codeOf(error) !== uniqueViolation) return null;
   return new AppError('NAME_TAKEN', `There is already a connection named "${name}". Choose another name.`, {
     details: { name },
   });

@@ -1,5 +1,5 @@
 import { builder } from '../graphql/builder.ts';
-import { ConnectionNotFound, NameTaken, withTypedErrors } from '../graphql/error-types.ts';
+import { ConnectionManaged, ConnectionNotFound, NameTaken, withTypedErrors } from '../graphql/error-types.ts';
 import { InvalidInput } from '../graphql/invalid-input.ts';
 import { validatedBy } from '../graphql/validated-by.ts';
 import type { ConnectionEntity } from './connection.entity.ts';
@@ -131,7 +131,7 @@ builder.mutationField('updateConnection', (t) =>
       }),
     },
     description: 'Renames a connection, or changes its credentials or the scopes it asks for. For admins.',
-    errors: { types: [InvalidInput, NameTaken, ConnectionNotFound] },
+    errors: { types: [InvalidInput, NameTaken, ConnectionNotFound, ConnectionManaged] },
     resolve: (_root, { input }, context) =>
       withTypedErrors(async () => {
         const { app } = context;

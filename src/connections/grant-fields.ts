@@ -1,5 +1,10 @@
 import { builder } from '../graphql/builder.ts';
-import { ConnectionNotConnected, ConnectionNotFound, withTypedErrors } from '../graphql/error-types.ts';
+import {
+  ConnectionManaged,
+  ConnectionNotConnected,
+  ConnectionNotFound,
+  withTypedErrors,
+} from '../graphql/error-types.ts';
 import { InvalidInput } from '../graphql/invalid-input.ts';
 import type { ConnectionEntity } from './connection.entity.ts';
 import type { GrantReport } from './grant-ending.ts';
@@ -84,7 +89,7 @@ builder.mutationField('deleteConnection', (t) =>
     },
     description:
       'Deletes a connection in any state: webhooks are deleted, tokens revoked, then everything is erased. For admins.',
-    errors: { types: [InvalidInput, ConnectionNotFound] },
+    errors: { types: [InvalidInput, ConnectionNotFound, ConnectionManaged] },
     resolve: (_root, { input }, context) =>
       withTypedErrors(async () => {
         const { app } = context;

@@ -131,6 +131,10 @@ ConnectionRef.implement({
       description: 'What can be done with it now.',
       resolve: (connection) => availableActions(connection),
     }),
+    managedByFile: t.exposeBoolean('managedByFile', {
+      description:
+        "Whether it is written down in the server's connections file. If so, updateConnection and deleteConnection are refused; granting access, testing, rotating and disconnecting work as ever.",
+    }),
     createdAt: t.field({
       type: 'DateTime',
       description: 'When it was created.',

@@ -5,6 +5,7 @@ import { Initial1764000000000 } from './migrations/1764000000000-initial.ts';
 import { RateBudgets1764000000001 } from './migrations/1764000000001-rate-budgets.ts';
 import { ApiKeyUse1764000000002 } from './migrations/1764000000002-api-key-use.ts';
 import { ConnectionChanges1764000000003 } from './migrations/1764000000003-connection-changes.ts';
+import { ConnectionsFile1764000000004 } from './migrations/1764000000004-connections-file.ts';
 import { AuditLog1764000000007 } from './migrations/1764000000007-audit-log.ts';
 import { TokenUpkeep1764000000005 } from './migrations/1764000000005-token-upkeep.ts';
 
@@ -16,6 +17,7 @@ const migrations = [
   RateBudgets1764000000001,
   ApiKeyUse1764000000002,
   ConnectionChanges1764000000003,
+  ConnectionsFile1764000000004,
   AuditLog1764000000007,
   TokenUpkeep1764000000005,
 ];

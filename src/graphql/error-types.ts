@@ -48,6 +48,7 @@ builder.objectType(InvalidInput, {
 export class NameTaken extends AppError {}
 export class ConnectionNotFound extends AppError {}
 export class ConnectionNotConnected extends AppError {}
+export class ConnectionManaged extends AppError {}
 export class ApiKeyNotFound extends AppError {}
 export class ApiKeyConfigured extends AppError {}
 
@@ -58,6 +59,11 @@ const members: [new (code: ErrorCode, message: string) => AppError, string, stri
     ConnectionNotConnected,
     'ConnectionNotConnectedError',
     'The connection has no living grant at the moment.',
+  ],
+  [
+    ConnectionManaged,
+    'ConnectionManagedError',
+    'The connection is managed by the connections file of the server; the message says what to do there.',
   ],
   [ApiKeyNotFound, 'ApiKeyNotFoundError', 'There is no such API key, or it reaches further than yours.'],
   [
@@ -80,6 +86,7 @@ const memberByCode: Partial<
   NAME_TAKEN: NameTaken,
   CONNECTION_NOT_FOUND: ConnectionNotFound,
   CONNECTION_NOT_CONNECTED: ConnectionNotConnected,
+  CONNECTION_MANAGED: ConnectionManaged,
   API_KEY_NOT_FOUND: ApiKeyNotFound,
   API_KEY_CONFIGURED: ApiKeyConfigured,
 };

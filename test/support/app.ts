@@ -115,6 +115,7 @@ async function startInstance(shared: {
     sandboxPortIsChosen: false,
     encryptionKeys: [encryptionKey],
     adminApiKey: adminKey,
+    connectionsFile: null,
     allowedOrigins: [],
     allowedRedirectOrigins: [],
     role: 'all',

@@ -1,0 +1,254 @@
+import type { DataSource, EntityManager } from 'typeorm';
+import type { AuditActor, RecordAudit } from '../audit/audit-event.ts';
+import type { ConfigError } from '../config.ts';
+import { AppError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { ConnectionLifecycle } from './connection-lifecycle.ts';
+import type { ConnectionSecrets } from './connection-secrets.ts';
+import {
+  connectionsFileError,
+  placeOf,
+  type ConnectionsFile,
+  type FileConnection,
+} from './connections-file.ts';
+import { maxConnections, type Connections } from './connections.ts';
+
+/*
+ * What the connections file says becomes true in two steps, under a lock that instances take in turn:
+ *
+ *   1. One transaction compares the file with all connections. A conflict ends it, and the start, with nothing changed.
+ *      Otherwise connections are made, renamed, given other scopes, and those that the file no longer names let go.
+ *   2. Other credentials end the grants of the old ones, which takes calls to the upstream. A start that dies in the
+ *      middle leaves the rest to the next one, which sees the same differences.
+ *
+ * What is as the file says is not touched, so a second start changes nothing.
+ */
+
+const actor: AuditActor = { id: 'connections-file', name: 'connections file' };
+
+/** Any number that only we use: instances that start together apply their file one after the other. */
+const applyLock = 4_917_203_312;
+
+/** How long an instance waits for another that is ending grants, in milliseconds. */
+const lockTimeoutMs = 300_000;
+
+/** Grants that are ended at a time: each may wait for an upstream that does not answer. */
+const grantsAtATime = 10;
+
+interface Present {
+  id: number;
+  name: string;
+  made_by_file: boolean;
+}
+
+interface Difference {
+  made: number[];
+  edited: number[];
+  released: number[];
+}
+
+/** Connections as code. */
+export class ManagedConnections {
+  readonly #database: DataSource;
+  readonly #connections: Connections;
+  readonly #secrets: ConnectionSecrets;
+  readonly #lifecycle: ConnectionLifecycle;
+  readonly #recordAudit: RecordAudit;
+  readonly #logger: Logger;
+
+  constructor(deps: {
+    database: DataSource;
+    connections: Connections;
+    secrets: ConnectionSecrets;
+    lifecycle: ConnectionLifecycle;
+    recordAudit: RecordAudit;
+    logger: Logger;
+  }) {
+    this.#database = deps.database;
+    this.#connections = deps.connections;
+    this.#secrets = deps.secrets;
+    this.#lifecycle = deps.lifecycle;
+    this.#recordAudit = deps.recordAudit;
+    this.#logger = deps.logger;
+  }
+
+  /**
+   * Makes true what the file says; without a file, whatever one managed before is let go.
+   * @throws ConfigError with all conflicts between the file and the connections that are there; nothing is changed then
+   */
+  async apply(file: ConnectionsFile | null): Promise<void> {
+    if (file === null && !(await this.#managesAny())) return;
+    const { path, connections } = file ?? { path: '', connections: [] };
+    await this.#oneAtATime(async () => {
+      const { made, edited, released } = await this.#database.transaction((manager) =>
+        this.#writeRows(manager, path, connections),
+      );
+      for (const connectionId of made) {
+        await this.#tell('createConnection', connectionId, 'connection made from the connections file', {});
+      }
+      for (const connectionId of edited) {
+        await this.#tell('updateConnection', connectionId, 'connection changed by the connections file', {});
+      }
+      for (const connectionId of released) {
+        await this.#tell(
+          'updateConnection',
+          connectionId,
+          'connection is no longer in the connections file: it stays, and the API manages it from now on',
+          { managedByFile: false },
+        );
+      }
+      await this.#replaceCredentials(connections.filter(({ id }) => !made.includes(id)));
+    });
+  }
+
+  async #managesAny(): Promise<boolean> {
+    const rows: unknown[] = await this.#database.query(
+      'SELECT 1 FROM connections WHERE managed_by_file LIMIT 1',
+    );
+    return rows.length > 0;
+  }
+
+  async #oneAtATime(work: () => Promise<void>): Promise<void> {
+    const runner = this.#database.createQueryRunner();
+    await runner.connect();
+    try {
+      await runner.query(`SET statement_timeout = ${lockTimeoutMs}`);
+      await runner.query('SELECT pg_advisory_lock($1)', [applyLock]).catch((error: unknown) => {
+        throw new AppError(
+          'DATABASE_UNAVAILABLE',
+          'The connections file could not be applied: another instance was applying its own all the time. Start again when that one is ready.',
+          { cause: error },
+        );
+      });
+      try {
+        await work();
+      } finally {
+        await runner.query('SELECT pg_advisory_unlock($1)', [applyLock]);
+      }
+    } finally {
+      await runner.query('RESET statement_timeout').catch(() => undefined);
+      await runner.release();
+    }
+  }
+
+  async #writeRows(manager: EntityManager, path: string, connections: FileConnection[]): Promise<Difference> {
+    // Nobody makes or renames a connection between the comparison and the end, or takes a number from the sequence.
+    await manager.query('LOCK TABLE connections IN SHARE ROW EXCLUSIVE MODE');
+    const present: Present[] = await manager.query('SELECT id, name, made_by_file FROM connections');
+    const conflict = conflictOf(path, connections, present);
+    if (conflict) throw conflict;
+
+    const ids = connections.map(({ id }) => id);
+    const rows = JSON.stringify(
+      connections.map(({ id, name, requestedScopes }) => ({ id, name, scopes: requestedScopes })),
+    );
+    const edited = idsOf(
+      await manager.query(
+        `WITH changed AS (
+           UPDATE connections c
+           SET name = f.name, requested_scopes = f.scopes, managed_by_file = true, updated_at = now()
+           FROM jsonb_to_recordset($1) AS f (id integer, name text, scopes text[])
+           WHERE c.id = f.id
+             AND (c.name, c.requested_scopes, c.managed_by_file) IS DISTINCT FROM (f.name, f.scopes, true)
+           RETURNING c.id
+         ) SELECT id FROM changed ORDER BY id`,
+        [rows],
+      ),
+    );
+    const released = idsOf(
+      await manager.query(
+        `WITH changed AS (
+           UPDATE connections SET managed_by_file = false, updated_at = now()
+           WHERE managed_by_file AND id <> ALL ($1) RETURNING id
+         ) SELECT id FROM changed ORDER BY id`,
+        [ids],
+      ),
+    );
+    const known = new Set(present.map(({ id }) => id));
+    const made = connections.filter(({ id }) => !known.has(id));
+    for (const { id, type, name, clientId, clientSecret, requestedScopes } of made) {
+      await manager.query(
+        `INSERT INTO connections (id, type, name, client_id, state, requested_scopes, made_by_file, managed_by_file)
+         VALUES ($1, $2, $3, $4, 'configured', $5, true, true)`,
+        [id, type, name, clientId, requestedScopes],
+      );
+      await this.#secrets.storeClientSecret(manager, id, clientSecret);
+    }
+    if (ids.length > 0) await numberAfter(manager, Math.max(...ids));
+    return { made: made.map(({ id }) => id), edited, released };
+  }
+
+  async #replaceCredentials(connections: FileConnection[]): Promise<void> {
+    const wanted = new Map(connections.map((connection) => [connection.id, connection]));
+    const stored = await this.#connections.read([...wanted.keys()]);
+    for (let start = 0; start < stored.length; start += grantsAtATime) {
+      const outcomes = await Promise.allSettled(
+        stored.slice(start, start + grantsAtATime).map(async (connection) => {
+          const { clientId, clientSecret } = wanted.get(connection.id)!;
+          const report = await this.#lifecycle.replaceCredentials(connection, { clientId, clientSecret });
+          if (report === null) return;
+          await this.#tell(
+            'updateConnection',
+            connection.id,
+            'credentials of a connection changed by the connections file',
+            { credentialsChanged: true, ...report },
+          );
+        }),
+      );
+      for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    }
+  }
+
+  async #tell(
+    action: string,
+    connectionId: number,
+    what: string,
+    details: Record<string, string | number | boolean | null>,
+  ): Promise<void> {
+    this.#logger.info({ connectionId, ...details }, what);
+    await this.#recordAudit({ actor, action, outcome: 'ok', connectionId, details });
+  }
+}
+
+function idsOf(rows: { id: number }[]): number[] {
+  return rows.map(({ id }) => id);
+}
+
+/** What the file wants and others have: numbers of connections made through the API, and names. */
+function conflictOf(path: string, connections: FileConnection[], present: Present[]): ConfigError | null {
+  const byId = new Map(present.map((connection) => [connection.id, connection]));
+  const ids = new Set(connections.map(({ id }) => id));
+  const others = present.filter(({ id }) => !ids.has(id));
+  const byName = new Map(others.map((connection) => [connection.name, connection]));
+  const faults = connections.flatMap(({ id, name, place }) => {
+    const sameId = byId.get(id);
+    const sameName = byName.get(name);
+    return [
+      ...(sameId?.made_by_file === false
+        ? [
+            `${placeOf(place, 'id')}: Connection ${id} (${JSON.stringify(sameId.name)}) was made through the API. Give this one another ID, or delete that one first`,
+          ]
+        : []),
+      ...(sameName
+        ? [
+            `${placeOf(place, 'name')}: Connection ${sameName.id} has this name. Choose another name, or rename that one first`,
+          ]
+        : []),
+    ];
+  });
+  const total = others.length + connections.length;
+  if (total > maxConnections)
+    faults.push(
+      `With it the server would hold ${total} connections, and its limit is ${maxConnections}. Delete some that are no longer used`,
+    );
+  return faults.length > 0 ? connectionsFileError(path, faults) : null;
+}
+
+/** Lets the API number new connections after `id`, unless it has got further by itself. */
+async function numberAfter(manager: EntityManager, id: number): Promise<void> {
+  await manager.query(
+    `SELECT setval('connections_id_seq', $1)
+     FROM connections_id_seq WHERE last_value < $1 OR (last_value = $1 AND NOT is_called)`,
+    [id],
+  );
+}
