@@ -170,7 +170,8 @@ async function readText(path: string, refuse: (faults: string[]) => ConfigError)
 }
 
 function unreadable(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+  const code =
+    typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'no code';
   if (code === 'ENOENT') return 'There is no such file. Correct CONNECTIONS_FILE, or unset it';
   if (code === 'EACCES' || code === 'EPERM') return 'The server may not read it. Give its user the right to';
   if (code === 'EISDIR') return 'It is a folder. Name a file in CONNECTIONS_FILE';

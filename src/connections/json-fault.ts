@@ -29,11 +29,12 @@ export function findJsonFault(text: string): JsonFault | null {
     const inner = open.at(-1);
     if (at === text.length && expected === 'comma or end' && !inner) return null;
     const isKey: boolean = found.startsWith('"') && (expected === 'key' || expected === 'key or end');
-    if (isKey && inner?.keys?.has(found)) return faultAt(text, at, 'another key: this one stands here twice');
+    const key = isKey ? (JSON.parse(found) as string) : '';
+    if (isKey && inner?.keys?.has(key)) return faultAt(text, at, 'another key: this one stands here twice');
 
     const next: Expected | null = isKey ? 'colon' : after(found, expected, inner);
     if (next === null) return faultAt(text, at, wordsFor(expected, inner));
-    if (isKey) inner?.keys?.add(found);
+    if (isKey) inner?.keys?.add(key);
     else if (found === '{') open.push({ end: '}', keys: new Set() });
     else if (found === '[') open.push({ end: ']', keys: null });
     else if (found === '}' || found === ']') open.pop();
