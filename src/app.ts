@@ -27,6 +27,7 @@ import { Connections } from './connections/connections.ts';
 import { GrantEnding } from './connections/grant-ending.ts';
 import { ManagedConnections } from './connections/managed-connections.ts';
 import { OAuthClient, type Credentials } from './connections/oauth-client.ts';
+import { listenerName } from './encryption/sealing-servers.ts';
 import { SecretCipher } from './encryption/secret-cipher.ts';
 import { TokenUpkeep } from './connections/token-upkeep.ts';
 import { Upstream } from './connections/upstream.ts';
@@ -134,7 +135,11 @@ export async function createApp(
   const recordReads = new RecordReads({ clock });
 
   const changeLog = new ChangeLog(database);
-  const notifications = new Notifications({ databaseUrl: config.databaseUrl, logger });
+  const notifications = new Notifications({
+    databaseUrl: config.databaseUrl,
+    name: listenerName(cipher.sealingKeyId),
+    logger,
+  });
   const changeFeeds = new ChangeFeeds({ database, notifications, log: changeLog, logger });
   const connectionChanges = new ConnectionChanges({ connections, notifications, logger });
   const connectionWatch = new ConnectionWatch({ database, logger });

@@ -191,8 +191,9 @@ export class AuthorizationFlows {
     if (callback.issuer !== null && callback.issuer.replace(/\/+$/, '') !== new URL(oauthUrl).origin)
       return { kind: 'refused', reason: 'WRONG_ISSUER' };
 
+    // Read above: nobody needs the verifier any more.
     const [, finished]: [unknown[], number] = await database.query(
-      'UPDATE authorization_flows SET finished_at = now() WHERE id = $1 AND finished_at IS NULL',
+      'UPDATE authorization_flows SET finished_at = now(), verifier_envelope = NULL WHERE id = $1 AND finished_at IS NULL',
       [flow.id],
     );
     if (finished !== 1) return { kind: 'refused', reason: 'UNKNOWN_STATE' };

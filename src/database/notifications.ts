@@ -23,6 +23,7 @@ export interface NotificationListener {
  */
 export class Notifications {
   readonly #databaseUrl: string;
+  readonly #name: string;
   readonly #logger: Logger;
   readonly #listeners = new Map<string, NotificationListener[]>();
   #client: pg.Client | null = null;
@@ -31,8 +32,10 @@ export class Notifications {
   #retryMs = minRetryMs;
   #closed = false;
 
-  constructor(deps: { databaseUrl: string; logger: Logger }) {
+  /** @param deps.name Under which the database lists this process's connection. */
+  constructor(deps: { databaseUrl: string; name: string; logger: Logger }) {
     this.#databaseUrl = deps.databaseUrl;
+    this.#name = deps.name;
     this.#logger = deps.logger;
   }
 
@@ -59,7 +62,7 @@ export class Notifications {
     if (this.#closed) return;
     const client = new pg.Client({
       connectionString: this.#databaseUrl,
-      application_name: 'omnera-calendly-connections notifications',
+      application_name: this.#name,
       connectionTimeoutMillis: aliveTimeoutMs,
       query_timeout: aliveTimeoutMs,
       keepAlive: true,

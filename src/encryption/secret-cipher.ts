@@ -13,6 +13,9 @@ const version = 'v1';
 const ivBytes = 12;
 const tagBytes = 16;
 
+/** What an envelope looks like from outside. A damaged one may be anything, an open secret included, and is not quoted. */
+const form = /^v1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/;
+
 /**
  * Seals secrets for the database with AES-256-GCM. An envelope reads `v1.<key id>.<iv>.<ciphertext and tag>`, the
  * last two in base64url. Version, key id and place are associated data, so none of them can be exchanged unnoticed.
@@ -38,17 +41,29 @@ export class SecretCipher {
     return [version, id, iv.toString('base64url'), sealed.toString('base64url')].join('.');
   }
 
+  /** The id of the key that seals. */
+  get sealingKeyId(): string {
+    return this.#sealing.id;
+  }
+
+  /** Ids of all keys that open. */
+  get keyIds(): string[] {
+    return [...this.#keys.keys()];
+  }
+
   /** @throws AppError SECRET_UNREADABLE when the key is missing or the envelope was changed or moved. */
   open(envelope: string, place: SecretPlace): string {
-    const [givenVersion, id = '', iv = '', text = ''] = envelope.split('.');
+    const [, id = '', ivText = '', sealedText = ''] = form.exec(envelope) ?? [];
+    if (id === '') throw unreadable(place, 'it is no envelope of a form that is known here');
     const key = this.#keys.get(id);
-    if (givenVersion !== version || !key)
-      throw unreadable(place, `its key "${id}" is not in ENCRYPTION_KEYS`);
-    const sealed = Buffer.from(text, 'base64url');
+    if (!key) throw unreadable(place, `its key "${id}" is not in ENCRYPTION_KEYS`);
+    const iv = Buffer.from(ivText, 'base64url');
+    const sealed = Buffer.from(sealedText, 'base64url');
     try {
-      const decipher = createDecipheriv('aes-256-gcm', key, Buffer.from(iv, 'base64url'), {
-        authTagLength: tagBytes,
-      });
+      // Base64 has spellings that decode alike; only the one that was written counts as unchanged.
+      if (iv.toString('base64url') !== ivText || sealed.toString('base64url') !== sealedText)
+        throw new Error('not as it was written');
+      const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: tagBytes });
       decipher.setAAD(associatedData(id, place));
       decipher.setAuthTag(sealed.subarray(sealed.length - tagBytes));
       return Buffer.concat([
@@ -68,9 +83,7 @@ function associatedData(keyId: string, place: SecretPlace): Buffer {
 function unreadable(place: SecretPlace, why: string): AppError {
   return new AppError(
     'SECRET_UNREADABLE',
-    `A stored secret (${place.table}.${place.column}) can't be decrypted: ${why}. Restore the key, or enter the credentials again.`,
-    {
-      details: { table: place.table, column: place.column },
-    },
+    `A stored secret (${place.table}.${place.column}, row ${place.row}) can't be decrypted: ${why}. Restore the key, or enter the credentials again.`,
+    { details: { table: place.table, column: place.column, row: place.row } },
   );
 }

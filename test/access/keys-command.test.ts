@@ -1,30 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { readKeysCommand } from '../../src/access/keys-command.ts';
-import { environment } from '../../src/config.ts';
 import { ServerProcess, temporaryFolder } from '../local/server-process.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { runCommand } from '../support/command.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
 const processTimeoutMs = 120_000;
 
-/** The command as a person runs it, with nothing set but what the test sets. */
-async function keys(args: string[], variables: Record<string, string>) {
-  const unset = Object.fromEntries(Object.keys(environment.shape).map((name) => [name, '']));
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/keys.ts', ...args], {
-    cwd: root,
-    env: { PATH: process.env['PATH'], ...unset, ...variables },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let output = '';
-  let notes = '';
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (notes += chunk.toString()));
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { code, output, notes };
-}
+const keys = (args: string[], variables: Record<string, string>) => runCommand('keys.ts', args, variables);
 
 describe('what is asked for', () => {
   const now = Date.UTC(2030, 0, 1);

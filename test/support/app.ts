@@ -43,8 +43,8 @@ export interface TestApp {
   ): Promise<GraphQLAnswer<T>>;
   /** Creates a connection and walks its OAuth flow as a person would. @returns its id. */
   connect(options?: ConnectOptions): Promise<number>;
-  /** A second instance on the same database and upstream. */
-  another(): Promise<TestApp>;
+  /** A second instance on the same database and upstream; `config` where it differs from the first. */
+  another(config?: Partial<ResolvedConfig>): Promise<TestApp>;
   close(): Promise<void>;
 }
 
@@ -161,7 +161,8 @@ async function startInstance(shared: {
     logs,
     graphql,
     connect: (wishes) => connect(graphql, wishes),
-    another: () => startInstance(shared),
+    another: (differing) =>
+      startInstance({ ...shared, options: { ...options, config: { ...options.config, ...differing } } }),
     async close() {
       await server.close();
       await app.close();

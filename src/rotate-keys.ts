@@ -1,0 +1,41 @@
+import { existsSync } from 'node:fs';
+import { readConfig, type Config } from './config.ts';
+import {
+  isComplete,
+  readRotationCommand,
+  rotationHelp,
+  runRotation,
+  showStatus,
+} from './encryption/rotation-command.ts';
+import { SecretCipher } from './encryption/secret-cipher.ts';
+import { runCommand, withDatabase } from './local/command.ts';
+import { presentEncryptionKeys } from './local/keys.ts';
+
+/** `npm run rotate-keys`: brings all stored secrets under the first encryption key. @returns the exit code. */
+async function main(args: string[]): Promise<number> {
+  const command = readRotationCommand(args);
+  if (command.kind === 'help') {
+    process.stdout.write(rotationHelp);
+    return 0;
+  }
+  // What the environment sets already stays as it is.
+  if (existsSync('.env')) process.loadEnvFile('.env');
+  const config = readConfig(process.env);
+  const cipher = await cipherOf(config);
+  return withDatabase(config, async (database) => {
+    const query = <Row>(text: string, parameters?: unknown[]) => database.query<Row[]>(text, parameters);
+    if (command.kind === 'status') {
+      process.stdout.write(await showStatus(command.json, query, cipher));
+      return 0;
+    }
+    const { output, report } = await runRotation(command.json, { query, cipher, progress: process.stderr });
+    process.stdout.write(output);
+    return isComplete(report) ? 0 : 1;
+  });
+}
+
+async function cipherOf({ encryptionKeys, dataDir }: Config): Promise<SecretCipher> {
+  return new SecretCipher(encryptionKeys.length > 0 ? encryptionKeys : await presentEncryptionKeys(dataDir));
+}
+
+await runCommand(main);

@@ -1,0 +1,37 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { environment } from '../../src/config.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A command of ours as a person runs it: a process of its own, with nothing set but what the test sets. */
+export class CommandProcess {
+  readonly ended: Promise<{ code: number | null; output: string; notes: string }>;
+  readonly #child: ChildProcess;
+
+  /** @param entry A file of src, such as `keys.ts`. */
+  constructor(entry: string, args: string[], variables: Record<string, string>) {
+    // Empty counts as absent, and keeps a developer's own .env from taking part.
+    const unset = Object.fromEntries(Object.keys(environment.shape).map((name) => [name, '']));
+    const child = spawn(process.execPath, ['--import', 'tsx', `src/${entry}`, ...args], {
+      cwd: root,
+      env: { PATH: process.env['PATH'], ...unset, ...variables },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    let output = '';
+    let notes = '';
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (notes += chunk.toString()));
+    this.ended = once(child, 'close').then(([code]) => ({ code: code as number | null, output, notes }));
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+}
+
+export function runCommand(entry: string, args: string[], variables: Record<string, string>) {
+  return new CommandProcess(entry, args, variables).ended;
+}
