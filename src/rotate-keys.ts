@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { AuditLog } from './audit/audit-log.ts';
 import { readConfig, type Config } from './config.ts';
 import {
   isComplete,
@@ -8,6 +9,7 @@ import {
   showStatus,
 } from './encryption/rotation-command.ts';
 import { SecretCipher } from './encryption/secret-cipher.ts';
+import { createLogger } from './logger.ts';
 import { runCommand, withDatabase } from './local/command.ts';
 import { presentEncryptionKeys } from './local/keys.ts';
 
@@ -28,7 +30,19 @@ async function main(args: string[]): Promise<number> {
       process.stdout.write(await showStatus(command.json, query, cipher));
       return 0;
     }
+    // An entry without an outcome tells of a run that was interrupted.
+    const audit = new AuditLog({ database, logger: createLogger(config.logLevel) });
+    const entry = await audit.begin({
+      actor: { id: 'command-line', name: 'npm run rotate-keys' },
+      action: 'rotateEncryptionKeys',
+      target: `encryption-key:${cipher.sealingKeyId}`,
+    });
     const { output, report } = await runRotation(command.json, { query, cipher, progress: process.stderr });
+    const { resealed, unreadable, left } = report;
+    await audit.end(entry, {
+      outcome: unreadable > 0 ? 'SECRET_UNREADABLE' : isComplete(report) ? 'ok' : 'INCOMPLETE',
+      details: { resealed, unreadable, left },
+    });
     process.stdout.write(output);
     return isComplete(report) ? 0 : 1;
   });

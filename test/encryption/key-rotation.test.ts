@@ -179,6 +179,18 @@ describe('on a database', () => {
       });
       expect(finished.notes).toMatch(new RegExp(`^${left} of ${left} secrets re-encrypted$`, 'm'));
       expect(await opened(newer)).toBe(3_000);
+      const audited = await database.query(
+        `SELECT actor_id, target, outcome, details FROM audit_entries WHERE action = 'rotateEncryptionKeys' ORDER BY id`,
+      );
+      expect(audited).toEqual([
+        { actor_id: 'command-line', target: 'encryption-key:2026b', outcome: null, details: {} },
+        {
+          actor_id: 'command-line',
+          target: 'encryption-key:2026b',
+          outcome: 'ok',
+          details: { resealed: left, unreadable: 0, left: 0 },
+        },
+      ]);
     },
     processTimeoutMs,
   );

@@ -1,4 +1,4 @@
-import { SecretCipher } from '../../src/encryption/secret-cipher.ts';
+import { type SecretCipher } from '../../src/encryption/secret-cipher.ts';
 import { envelopePlaces } from '../../src/encryption/envelope-places.ts';
 import type { TestDatabase } from '../support/database.ts';
 
