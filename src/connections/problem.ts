@@ -1,4 +1,4 @@
-/** Why a connection is in the state `error`, each with what the user should do. Listed in docs/connections.md. */
+/** Why a connection is in the state `error`, each with what the user should do. Listed in docs/connection-states.md. */
 export const problems = {
   ACCESS_DENIED: 'The permissions were not granted. Connect again and choose Grant.',
   INVALID_CLIENT:

@@ -14,8 +14,8 @@ test('docs/errors.md lists every error code once, with its HTTP status, and no o
   );
 });
 
-test('docs/connections.md lists every problem that a connection can have, and no other', () => {
-  const [, section = ''] = /^## Problems$([\s\S]*?)^## /m.exec(read('connections.md')) ?? [];
+test('docs/connection-states.md lists every problem that a connection can have, and no other', () => {
+  const [, section = ''] = /^## Problems$([\s\S]*)/m.exec(read('connection-states.md')) ?? [];
   const listed = [...section.matchAll(/^\| `([A-Z_]+)` +\|/gm)].map(([, code]) => code);
   expect(listed.sort()).toEqual(Object.keys(problems).sort());
 });
