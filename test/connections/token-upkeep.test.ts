@@ -23,8 +23,12 @@ describe('tokens are renewed ahead of time', () => {
     await app.close();
   });
 
+  /** Records are not kept, so that this needs a token each time. */
   const read = (id: number, instance = app) =>
-    instance.graphql('query ($id: Int!) { base(connection: $id, baseId: "appABC123") { name } }', { id });
+    instance.graphql(
+      'query ($id: Int!) { base(connection: $id, baseId: "appABC123") { table(id: "tblDEF456") { records(first: 1) { nodes { id } } } } }',
+      { id },
+    );
   const tokenCalls = async (): Promise<number> =>
     (await control(app.sandbox.url, 'calls')).byEndpoint.token ?? 0;
   const row = async (id: number): Promise<UntypedData> =>

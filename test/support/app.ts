@@ -172,7 +172,8 @@ async function startInstance(shared: {
 
 let connectionsMade = 0;
 
-async function connect(
+/** Creates a connection and walks its OAuth flow as a person would. @returns its id. */
+export async function connect(
   graphql: TestApp['graphql'],
   { name, scopes = 'WITH_WEBHOOKS', bases }: ConnectOptions = {},
 ): Promise<number> {

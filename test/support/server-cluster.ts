@@ -1,0 +1,120 @@
+import { randomBytes } from 'node:crypto';
+import getPort from 'get-port';
+import { createSandbox } from '../../sandbox/sandbox.ts';
+import { ServerProcess } from '../local/server-process.ts';
+import { connect, control, type GraphQLAnswer, type Sandbox, type TestApp } from './app.ts';
+import { createTestDatabase, type TestDatabase } from './database.ts';
+
+/** One server of a cluster, as a process of its own that can be killed, stopped and started again on the same port. */
+export class ClusterServer {
+  readonly url: string;
+  readonly #variables: Record<string, string>;
+  #process: ServerProcess | null = null;
+
+  constructor(port: number, variables: Record<string, string>) {
+    this.url = `http://localhost:${port}`;
+    this.#variables = { ...variables, PORT: String(port), PUBLIC_URL: this.url };
+  }
+
+  async start(): Promise<void> {
+    this.#process = new ServerProcess(this.#variables);
+    await this.#process.written(/"msg":"ready"/);
+  }
+
+  /** Everything that the process has written. */
+  get output(): string {
+    return this.#process?.output ?? '';
+  }
+
+  /** SIGSTOP: it stands still, as on a machine that sleeps, and keeps its sockets. */
+  pause(): void {
+    this.#signal('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#signal('SIGCONT');
+  }
+
+  /** SIGKILL, and its end. */
+  async kill(): Promise<void> {
+    await this.#process?.ended('SIGKILL');
+    this.#process = null;
+  }
+
+  /** One operation. Rejects when the server dies before it has answered. */
+  readonly graphql: TestApp['graphql'] = async (query, variables) => {
+    const response = await fetch(`${this.url}/graphql`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        authorization: `Bearer ${this.#variables['ADMIN_API_KEY']}`,
+      },
+      body: JSON.stringify({ query, variables }),
+    });
+    return {
+      status: response.status,
+      headers: response.headers,
+      ...((await response.json()) as object),
+    } as GraphQLAnswer;
+  };
+
+  /** Creates a connection and grants access to it. @returns its id. */
+  readonly connect: TestApp['connect'] = (wishes) => connect(this.graphql, wishes);
+
+  #signal(signal: NodeJS.Signals): void {
+    const pid = this.#process?.pid;
+    if (!pid) throw new Error('The server does not run.');
+    process.kill(pid, signal);
+  }
+}
+
+export interface ServerCluster {
+  servers: ClusterServer[];
+  database: TestDatabase;
+  sandbox: Sandbox;
+  close(): Promise<void>;
+}
+
+/**
+ * Server processes as in production on one database and one sandbox, which run here.
+ * @param options.variables Settings of all servers beside those that production needs.
+ */
+export async function startCluster({
+  size,
+  variables = {},
+}: {
+  size: number;
+  variables?: Record<string, string>;
+}): Promise<ServerCluster> {
+  const [database, sandbox] = await Promise.all([createTestDatabase(), createSandbox({ size: 'small' })]);
+  await control(sandbox.url, 'limits', { requestsPerSecond: 0 });
+  const shared = {
+    NODE_ENV: 'production',
+    HOST: 'localhost',
+    DATABASE_URL: database.url,
+    CALENDLY_API_URL: sandbox.url,
+    CALENDLY_OAUTH_URL: sandbox.url,
+    ENCRYPTION_KEYS: `test:${randomBytes(32).toString('base64')}`,
+    ADMIN_API_KEY: `test_admin_${randomBytes(24).toString('base64url')}`,
+    // Lifted together with the sandbox's limit.
+    RATE_LIMIT_CALLS: '1000',
+    RATE_LIMIT_WINDOW_MS: '100',
+    ...variables,
+  };
+  const servers: ClusterServer[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(servers.map((server) => server.kill()));
+    await sandbox.close();
+    await database.close();
+  };
+  try {
+    for (let index = 0; index < size; index += 1) {
+      servers.push(new ClusterServer(await getPort(), shared));
+    }
+    await Promise.all(servers.map((server) => server.start()));
+    return { servers, database, sandbox, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
