@@ -1,7 +1,10 @@
 import type { DataSource } from 'typeorm';
 import { ApiKeys } from './access/api-keys.ts';
 import { Authentication } from './access/authentication.ts';
+import { CallerWatch } from './access/caller-watch.ts';
 import { ExplorerCodes } from './access/explorer-codes.ts';
+import { IdentityTokens } from './access/identity-tokens.ts';
+import { KeptCallers } from './access/kept-callers.ts';
 import { KeyWatch } from './access/key-watch.ts';
 import { OperationsInFlight } from './access/operations-in-flight.ts';
 import { AuditEntries } from './audit/audit-entries.ts';
@@ -54,7 +57,7 @@ export interface App {
   auditEntries: AuditEntries;
   keys: ApiKeys;
   authentication: Authentication;
-  keyWatch: KeyWatch;
+  callerWatch: CallerWatch;
   explorerCodes: ExplorerCodes;
   operationsInFlight: OperationsInFlight;
   connections: Connections;
@@ -89,10 +92,12 @@ export async function createApp(
   await connectDatabase(database);
 
   const audit = new AuditLog({ database, logger });
-  const authentication = new Authentication({ database, clock, logger });
+  const provider = config.identityProvider;
+  const identity = provider && new IdentityTokens({ provider, clock, logger });
+  const authentication = new Authentication({ database, identity, clock, logger });
   const keys = new ApiKeys(database, () => authentication.doubtKeys());
-  if (config.adminApiKey) await keys.ensureAdminKey(config.adminApiKey);
-  const keyWatch = new KeyWatch({ database, logger });
+  await (config.adminApiKey ? keys.ensureAdminKey(config.adminApiKey) : keys.endAdminKey());
+  const callerWatch = new CallerWatch({ keys: new KeyWatch({ database, logger }), clock });
   const explorerCodes = new ExplorerCodes(database, keys);
 
   const permits = new Permits((text, params) => database.query(text, params), config.rateLimit);
@@ -112,7 +117,7 @@ export async function createApp(
     connections,
     secrets,
     cipher,
-    keys,
+    callers: new KeptCallers({ keys, provider, clock }),
     oauth,
     oauthUrl: config.upstream.oauthUrl,
     publicUrl: config.publicUrl,
@@ -199,7 +204,7 @@ export async function createApp(
     auditEntries: new AuditEntries(database),
     keys,
     authentication,
-    keyWatch,
+    callerWatch,
     explorerCodes,
     operationsInFlight: new OperationsInFlight(),
     connections,
@@ -222,7 +227,7 @@ export async function createApp(
       await auditRetention.close();
       connectionWatch.close();
       connectionChanges.close();
-      keyWatch.close();
+      callerWatch.close();
       await changeFeeds.close();
       await notifications.close();
       rateLimit.close();

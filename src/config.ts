@@ -1,5 +1,11 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import {
+  identityFaults,
+  identityProviderOf,
+  identityVariables,
+  type IdentityProvider,
+} from './identity-provider.ts';
 import { logLevels, type LogLevel } from './logger.ts';
 
 /** One AES-256 key. The first of the list encrypts; all of them decrypt. */
@@ -34,9 +40,12 @@ export interface Config {
   sandboxPort: number;
   sandboxPortIsChosen: boolean;
   encryptionKeys: EncryptionKey[];
+  /** Absent: one that was generated; in production none, which takes an identity provider. */
   adminApiKey: string | null;
   /** Connections as code, applied at start. */
   connectionsFile: ConnectionsFileSetting | null;
+  /** Whose tokens are taken beside API keys. */
+  identityProvider: IdentityProvider | null;
   /** Origins other than our own that may call us from a browser (CORS, WebSocket). */
   allowedOrigins: string[];
   /** Origins other than our own to which the OAuth callback may send the browser on. */
@@ -142,6 +151,7 @@ export const environment = z.object({
     .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces: it is sent in a header')
     .optional(),
   CONNECTIONS_FILE: z.string().optional(),
+  ...identityVariables,
   ALLOWED_ORIGINS: origins.default([]),
   ALLOWED_REDIRECT_ORIGINS: origins.default([]),
   ROLE: z.enum(['all', 'web', 'worker'], { error: 'must be all, web or worker' }).default('all'),
@@ -186,7 +196,8 @@ function missingInProduction(env: z.infer<typeof environment>): string[] {
   if (!env.CALENDLY_API_URL) faults.push('CALENDLY_API_URL is required when NODE_ENV=production');
   if (!env.CALENDLY_OAUTH_URL) faults.push('CALENDLY_OAUTH_URL is required when NODE_ENV=production');
   if (!env.ENCRYPTION_KEYS?.length) faults.push('ENCRYPTION_KEYS is required when NODE_ENV=production');
-  if (!env.ADMIN_API_KEY) faults.push('ADMIN_API_KEY is required when NODE_ENV=production');
+  if (!env.ADMIN_API_KEY && !identityProviderOf(env))
+    faults.push('ADMIN_API_KEY is required when NODE_ENV=production');
   return faults;
 }
 
@@ -228,6 +239,7 @@ export function readConfig(variables: NodeJS.ProcessEnv): Config {
       'CALENDLY_API_URL and CALENDLY_OAUTH_URL go together: set both, or neither for the bundled sandbox',
     );
   }
+  faults.push(...identityFaults(env));
   if (debugPrintsSecrets(variables['DEBUG'] ?? '')) {
     faults.push(
       'DEBUG must not cover simple-oauth2, which prints client secrets and tokens: unset it, or add -simple-oauth2*',
@@ -255,6 +267,7 @@ export function readConfig(variables: NodeJS.ProcessEnv): Config {
     connectionsFile: env.CONNECTIONS_FILE
       ? { path: resolve(env.CONNECTIONS_FILE), variable: (name) => variables[name] }
       : null,
+    identityProvider: identityProviderOf(env),
     allowedOrigins: env.ALLOWED_ORIGINS,
     allowedRedirectOrigins: env.ALLOWED_REDIRECT_ORIGINS,
     role: env.ROLE,

@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { ConfigError, readConfig } from '../src/config.ts';
@@ -25,6 +25,7 @@ test('an empty environment is enough: local database, sandbox, generated keys', 
     upstream: null,
     encryptionKeys: [],
     adminApiKey: null,
+    identityProvider: null,
     role: 'all',
     logLevel: 'warn',
     rateLimit: { calls: 5, windowMs: 1_025, penaltyMs: 30_000 },
@@ -109,6 +110,76 @@ test('URLs lose their trailing slash, and the parts that we add ourselves are re
 test('a port that somebody set is told apart from the default of the same number', () => {
   expect(readConfig({ PORT: '4000' }).portIsChosen).toBe(true);
   expect(readConfig({ SANDBOX_PORT: '0' })).toMatchObject({ sandboxPort: 0, sandboxPortIsChosen: true });
+});
+
+describe('an identity provider', () => {
+  const provider = {
+    JWT_ISSUER: 'https://id.example.com/',
+    JWT_AUDIENCE: 'omnera',
+    JWT_JWKS_URL: 'https://id.example.com/keys',
+  };
+
+  test('is set as a whole, letter for letter, with "role" as the claim of roles', () => {
+    expect(readConfig({}).identityProvider).toBeNull();
+    expect(readConfig(provider).identityProvider).toEqual({
+      issuer: 'https://id.example.com/',
+      audience: 'omnera',
+      jwksUrl: 'https://id.example.com/keys',
+      roleClaim: 'role',
+      connectionsClaim: null,
+      basesClaim: null,
+    });
+    const claims = {
+      JWT_ROLE_CLAIM: 'realm_access.roles',
+      JWT_CONNECTIONS_CLAIM: 'https://example.com/connections',
+      JWT_BASES_CLAIM: 'bases',
+    };
+    expect(readConfig({ ...provider, ...claims }).identityProvider).toMatchObject({
+      roleClaim: 'realm_access.roles',
+      connectionsClaim: 'https://example.com/connections',
+      basesClaim: 'bases',
+    });
+  });
+
+  test.each(Object.keys(provider))('is refused without %s', (name) => {
+    const [fault] = faultsOf({ ...provider, [name]: undefined });
+    expect(fault).toContain(`set ${name} too`);
+  });
+
+  test('stands in for ADMIN_API_KEY in production', () => {
+    const { ADMIN_API_KEY: _left, ...others } = production;
+    expect(readConfig({ ...others, ...provider }).adminApiKey).toBeNull();
+    expect(faultsOf({ ...others, ...provider, JWT_AUDIENCE: '' }).length).toBe(2);
+  });
+
+  test.each([
+    ['JWT_JWKS_URL', 'http://id.example.com/keys'],
+    ['JWT_JWKS_URL', 'http://127.0.0.1.example.com/keys'],
+    ['JWT_JWKS_URL', 'https://user:hunter2@id.example.com/keys'],
+    ['JWT_JWKS_URL', 'id.example.com'],
+    ['JWT_ISSUER', 'with a space'],
+    ['JWT_AUDIENCE', 'x'.repeat(501)],
+    ['JWT_ROLE_CLAIM', 'realm_access..roles'],
+    ['JWT_BASES_CLAIM', '.bases'],
+    ['ADMIN_API_KEY', `${'a'.repeat(20)}.${'b'.repeat(20)}.`],
+  ])('%s=%s is refused', (name, value) => {
+    const faults = faultsOf({ ...provider, [name]: value });
+    expect(faults).toEqual([expect.stringMatching(new RegExp(`^${name} must `))]);
+    expect(faults[0]).not.toContain('hunter2');
+  });
+
+  test.each(['http://localhost:8080/keys', 'http://127.0.0.1/keys', 'http://[::1]:8080/keys'])(
+    'may be on this machine, at %s',
+    (url) => {
+      expect(readConfig({ ...provider, JWT_JWKS_URL: url }).identityProvider?.jwksUrl).toBe(url);
+    },
+  );
+
+  test('has no claims of reach where there is none', () => {
+    expect(faultsOf({ JWT_BASES_CLAIM: 'bases' })).toEqual([
+      'JWT_BASES_CLAIM needs JWT_ISSUER, JWT_AUDIENCE, JWT_JWKS_URL',
+    ]);
+  });
 });
 
 test('encryption keys keep their order, since the first one encrypts', () => {

@@ -23,8 +23,8 @@ export const apiKeyColumns = `id, name, role, connection_ids AS "connectionIds",
 /** Holds in SQL for a key that opens the door. */
 export const isLiving = `(revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()))`;
 
-export function callerOf({ id, name, role, connectionIds, baseIds }: ApiKey): Caller {
-  return new Caller({ id: `key:${id}`, name, role, connectionIds, baseIds });
+export function callerOf({ id, name, role, connectionIds, baseIds, expiresAt }: ApiKey): Caller {
+  return new Caller({ id: `key:${id}`, name, role, connectionIds, baseIds, expiresAt });
 }
 
 /** The number of the key behind a caller's id such as `key:7`; null when it is none. */

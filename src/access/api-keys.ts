@@ -38,10 +38,7 @@ export class ApiKeys {
   async ensureAdminKey(key: string): Promise<void> {
     await this.#database.transaction(async (manager) => {
       await manager.query(`SELECT pg_advisory_xact_lock(hashtext('api_keys:configured'))`);
-      await manager.query(
-        `UPDATE api_keys SET configured = false, revoked_at = coalesce(revoked_at, now()) WHERE configured AND key_hash <> $1`,
-        [hashOf(key)],
-      );
+      await endConfigured(manager, hashOf(key));
       await manager.query(
         `INSERT INTO api_keys (name, role, key_hash, configured) VALUES ($1, 'admin', $2, true)
          ON CONFLICT (key_hash) DO UPDATE
@@ -50,6 +47,12 @@ export class ApiKeys {
         [configuredKeyName, hashOf(key)],
       );
     });
+    this.#onRevoked();
+  }
+
+  /** Where no admin key is configured any more, the one that was does not open the door any longer. */
+  async endAdminKey(): Promise<void> {
+    await endConfigured(this.#database.manager, null);
     this.#onRevoked();
   }
 
@@ -136,6 +139,14 @@ export class ApiKeys {
 
 const configuredKeyName = 'configured admin key';
 const millisecondsPerHour = 3_600_000;
+
+async function endConfigured(manager: EntityManager, exceptHash: Buffer | null): Promise<void> {
+  await manager.query(
+    `UPDATE api_keys SET configured = false, revoked_at = coalesce(revoked_at, now())
+     WHERE configured AND key_hash IS DISTINCT FROM $1::bytea`,
+    [exceptHash],
+  );
+}
 
 async function forgetLongEnded(manager: EntityManager): Promise<void> {
   await manager.query(

@@ -1,9 +1,11 @@
 import type { DataSource } from 'typeorm';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
+import { looksLikeToken } from '../identity-provider.ts';
 import type { Logger } from '../logger.ts';
 import { apiKeyColumns, callerOf, isLiving, type ApiKey } from './api-key.ts';
 import type { Caller } from './caller.ts';
+import type { IdentityTokens } from './identity-tokens.ts';
 import { hashOf, maxKeyLength } from './key-secret.ts';
 import { ProvenKeys } from './proven-keys.ts';
 import { WrongKeys } from './wrong-keys.ts';
@@ -11,28 +13,48 @@ import { WrongKeys } from './wrong-keys.ts';
 /** When a key was last used is written at most this often, in seconds. */
 const useIntervalSeconds = 60;
 
-/** Tells who is calling by the key that was sent. */
+/** Tells who is calling by the key that was sent, or by the token of an identity provider in its place. */
 export class Authentication {
   readonly #database: DataSource;
+  readonly #identity: IdentityTokens | null;
   readonly #logger: Logger;
   readonly #wrongKeys: WrongKeys;
   /** They still open the door while their address is stopped for others' wrong ones. */
   readonly #proven = new ProvenKeys();
   readonly #writingUse = new Set<number>();
 
-  constructor(deps: { database: DataSource; clock: Clock; logger: Logger }) {
+  constructor(deps: {
+    database: DataSource;
+    /** Null: API keys only. */
+    identity: IdentityTokens | null;
+    clock: Clock;
+    logger: Logger;
+  }) {
     this.#database = deps.database;
+    this.#identity = deps.identity;
     this.#logger = deps.logger;
     this.#wrongKeys = new WrongKeys(deps.clock);
   }
 
   /**
    * @param address The peer of the connection, as the socket says.
-   * @throws AppError UNAUTHENTICATED, whose message is the same whether a key is unknown, expired or revoked;
-   *   TOO_MANY_ATTEMPTS after too many wrong keys from the address.
+   * @throws AppError UNAUTHENTICATED, whose message is the same whether a key is unknown, expired or revoked, or what
+   *   is wrong with a token; TOO_MANY_ATTEMPTS after too many wrong ones from the address; of tokens also FORBIDDEN when
+   *   one gives no role here, and IDENTITY_PROVIDER_UNAVAILABLE.
    */
   async caller(key: string | null, address: string): Promise<Caller> {
     if (!key) throw unauthenticated('This server needs an API key.');
+    return this.#identity && looksLikeToken(key)
+      ? this.#byToken(this.#identity, key, address)
+      : this.#byKey(key, address);
+  }
+
+  /** To be called when a key was revoked here: from now on every key is looked up again. */
+  doubtKeys(): void {
+    this.#proven.doubtAll();
+  }
+
+  async #byKey(key: string, address: string): Promise<Caller> {
     const isLegible = key.length <= maxKeyLength;
     const hash = isLegible ? hashOf(key) : null;
     const proof = hash?.toString('base64') ?? '';
@@ -46,16 +68,21 @@ export class Authentication {
     if (!found) {
       this.#proven.forget(proof);
       this.#wrongKeys.count(address);
-      throw unauthenticated('The API key is not valid.');
+      throw notValid();
     }
     this.#proven.remember(proof, found, askedAt);
     if (found.useIsOld) void this.#writeUse(found.id);
     return callerOf(found);
   }
 
-  /** To be called when a key was revoked here: from now on every key is looked up again. */
-  doubtKeys(): void {
-    this.#proven.doubtAll();
+  /** A token that the provider did sign is no guess, even when it has expired: browsers keep old ones for long. */
+  async #byToken(identity: IdentityTokens, token: string, address: string): Promise<Caller> {
+    const stoppedForMs = this.#wrongKeys.stoppedForMs(address);
+    if (stoppedForMs > 0 && !identity.isFamiliar(token)) throw tooManyAttempts(stoppedForMs);
+    const outcome = await identity.check(token);
+    if ('caller' in outcome) return outcome.caller;
+    if (outcome.refused === 'forged') this.#wrongKeys.count(address);
+    throw notValid();
   }
 
   async #find(hash: Buffer): Promise<(ApiKey & { useIsOld: boolean }) | null> {
@@ -83,6 +110,10 @@ export class Authentication {
       this.#writingUse.delete(id);
     }
   }
+}
+
+function notValid(): AppError {
+  return unauthenticated('The API key or token is not valid.');
 }
 
 export function unauthenticated(message: string): AppError {

@@ -4,12 +4,14 @@ import { AppError } from '../errors.ts';
 export const roles = ['viewer', 'editor', 'admin'] as const;
 export type Role = (typeof roles)[number];
 
-/** Who is calling, and how far the caller's key reaches. What is out of reach looks as if it did not exist. */
+/** Who is calling, and how far the caller's key or token reaches. What is out of reach looks as if it did not exist. */
 export class Caller {
-  /** Stable name for fairness, audit and ownership, such as `key:7`. Never the key itself. */
+  /** Stable name for fairness, audit and ownership, such as `key:7` or `user:auth0|12`. Never the key itself. */
   readonly id: string;
   readonly name: string;
   readonly role: Role;
+  /** When the caller's key or token ends by itself; null: never. */
+  readonly expiresAt: Date | null;
   readonly #connectionIds: ReadonlySet<number> | null;
   readonly #baseIds: ReadonlySet<string> | null;
 
@@ -19,10 +21,12 @@ export class Caller {
     role: Role;
     connectionIds: number[] | null;
     baseIds: string[] | null;
+    expiresAt: Date | null;
   }) {
     this.id = caller.id;
     this.name = caller.name;
     this.role = caller.role;
+    this.expiresAt = caller.expiresAt;
     this.#connectionIds = caller.connectionIds && new Set(caller.connectionIds);
     this.#baseIds = caller.baseIds && new Set(caller.baseIds);
   }

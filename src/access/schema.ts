@@ -12,8 +12,8 @@ import { apiKeyNotFound, type NewApiKey } from './api-keys.ts';
 import { connectionNotFound, type Role } from './caller.ts';
 import { newApiKey } from './key-input.ts';
 
-const RoleEnum = builder.enumType('Role', {
-  description: 'What a key may do. Each role may do what the ones before it may.',
+export const RoleEnum = builder.enumType('Role', {
+  description: 'What a caller may do. Each role may do what the ones before it may.',
   values: {
     VIEWER: { value: 'viewer', description: 'Read, and subscribe to changes.' },
     EDITOR: { value: 'editor', description: 'Also write records.' },

@@ -1,7 +1,7 @@
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import type { DataSource } from 'typeorm';
-import type { ApiKeys } from '../access/api-keys.ts';
 import type { Caller } from '../access/caller.ts';
+import type { KeptCaller, KeptCallers } from '../access/kept-callers.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
@@ -45,6 +45,7 @@ interface FlowRow {
   scopes: string[];
   redirect_to: string | null;
   started_by: string;
+  starter: KeptCaller | null;
 }
 
 /** How a flow ended, for the page that the user sees. */
@@ -76,7 +77,7 @@ interface FlowDependencies {
   connections: Connections;
   secrets: ConnectionSecrets;
   cipher: SecretCipher;
-  keys: ApiKeys;
+  callers: KeptCallers;
   oauth: (credentials: Credentials) => OAuthClient;
   oauthUrl: string;
   publicUrl: string;
@@ -103,7 +104,7 @@ export class AuthorizationFlows {
     startedBy: Caller,
     redirectTo: string | null,
   ): Promise<{ authorizationUrl: string; expiresAt: Date }> {
-    const { database, clock, publicUrl } = this.#deps;
+    const { database, callers, clock, publicUrl } = this.#deps;
     const token = randomBytes(secretBytes).toString('base64url');
     const expiresAt = new Date(clock.now() + flowLifetimeMs);
     await database.transaction(async (manager) => {
@@ -120,8 +121,8 @@ export class AuthorizationFlows {
         [connection.id, maxFlowsPerConnection - 1],
       );
       await manager.query(
-        `INSERT INTO authorization_flows (id, connection_id, epoch, start_token_hash, scopes, redirect_to, started_by, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+        `INSERT INTO authorization_flows (id, connection_id, epoch, start_token_hash, scopes, redirect_to, started_by, starter, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
         [
           randomUUID(),
           connection.id,
@@ -130,6 +131,7 @@ export class AuthorizationFlows {
           connection.requestedScopes,
           redirectTo,
           startedBy.id,
+          callers.keep(startedBy),
           expiresAt,
         ],
       );
@@ -175,7 +177,7 @@ export class AuthorizationFlows {
   }
 
   async finish(callback: Callback): Promise<FlowOutcome> {
-    const { database, connections, keys, clock, oauthUrl, logger } = this.#deps;
+    const { database, connections, callers, clock, oauthUrl, logger } = this.#deps;
     const found: FlowRow[] = callback.state
       ? await database.query(
           'SELECT * FROM authorization_flows WHERE state_hash = $1 AND finished_at IS NULL AND expires_at > $2',
@@ -197,7 +199,7 @@ export class AuthorizationFlows {
       [flow.id],
     );
     if (finished !== 1) return { kind: 'refused', reason: 'UNKNOWN_STATE' };
-    const starter = await keys.find(flow.started_by);
+    const starter = await callers.recall(flow.started_by, flow.starter);
     if (!starter?.may('admin') || !starter.sees(flow.connection_id))
       return { kind: 'refused', reason: 'STARTER_GONE' };
 

@@ -91,7 +91,8 @@ const refusals = {
     'This answer belongs to no open authorization: it was used already, is older than ten minutes, or did not start here.',
   OTHER_BROWSER:
     'The authorization was started in another browser. Open the link in the browser in which you grant access.',
-  STARTER_GONE: 'The API key that began this authorization is no longer valid or may not do this any more.',
+  STARTER_GONE:
+    'The API key or token with which this authorization began is no longer valid or may not do this any more.',
   WRONG_ISSUER: 'The answer was issued by somebody other than the configured service.',
 } as const;
 

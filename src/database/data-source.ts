@@ -8,6 +8,7 @@ import { ConnectionChanges1764000000003 } from './migrations/1764000000003-conne
 import { ConnectionsFile1764000000004 } from './migrations/1764000000004-connections-file.ts';
 import { AuditLog1764000000007 } from './migrations/1764000000007-audit-log.ts';
 import { TokenUpkeep1764000000005 } from './migrations/1764000000005-token-upkeep.ts';
+import { FlowStarters1764000000006 } from './migrations/1764000000006-flow-starters.ts';
 
 /** Only entities without secrets are mapped; secrets are read and written by SQL in the one module that decrypts them. */
 const entities = [ConnectionEntity];
@@ -20,6 +21,7 @@ const migrations = [
   ConnectionsFile1764000000004,
   AuditLog1764000000007,
   TokenUpkeep1764000000005,
+  FlowStarters1764000000006,
 ];
 
 /** How long a caller waits for a free connection before it gets an error instead of hanging, in milliseconds. */

@@ -5,6 +5,7 @@ import './scalars.ts';
 import './error-types.ts';
 import '../access/schema.ts';
 import '../audit/schema.ts';
+import '../access/caller-fields.ts';
 import '../connections/schema.ts';
 import '../connections/grant-fields.ts';
 import '../connections/credential-fields.ts';

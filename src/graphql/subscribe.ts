@@ -26,7 +26,7 @@ const noCost: ReturnType<typeof upstreamCost> = { calls: 0, waitedMs: 0, retries
 /**
  * Subscribes as GraphQL does, but executes each event, or each batch of events, in an operation of its own. Loaders hang
  * on the operation, so an event never sees what a loader remembered from an earlier one. It ends with an error soon
- * after its caller's key has, and without a word when its caller has left.
+ * after its caller's key or token has, and without a word when its caller has left.
  */
 export async function subscribeWithFreshOperations(
   args: ExecutionArgs,
@@ -39,7 +39,7 @@ export async function subscribeWithFreshOperations(
   const endSource = (): void => {
     source.return(undefined).catch(() => undefined);
   };
-  const unwatch = app.keyWatch.watch(caller.id, () => {
+  const unwatch = app.callerWatch.watch(caller, () => {
     keyEnded = true;
     endSource();
   });
@@ -79,7 +79,7 @@ async function* executeEach(
       }
     }
     if (hasKeyEnded()) {
-      const originalError = unauthenticated('The API key has ended, and this subscription with it.');
+      const originalError = unauthenticated('The API key or token has ended, and this subscription with it.');
       const error = new GraphQLError(originalError.message, { originalError });
       yield { errors: [shownError(error, subscriber)] };
     }

@@ -34,8 +34,10 @@ export async function startLocalParts(
   options: { progress: Progress; closing: Closing; signal: AbortSignal },
 ): Promise<LocalParts> {
   const { progress, closing, signal } = options;
+  // Production without one lets in whom the identity provider names, and needs no key.
+  const generatesAdminKey = !config.adminApiKey && !config.production;
   const needsFolder =
-    !config.databaseUrl || !config.upstream || config.encryptionKeys.length === 0 || !config.adminApiKey;
+    !config.databaseUrl || !config.upstream || config.encryptionKeys.length === 0 || generatesAdminKey;
   const hold = needsFolder ? await takeFolder(config.dataDir, closing) : null;
 
   // A chosen port wins over the sandbox's default, and the other way round.
@@ -47,7 +49,7 @@ export async function startLocalParts(
 
   const [encryptionKeys, adminApiKey] = await Promise.all([
     config.encryptionKeys.length > 0 ? config.encryptionKeys : keptEncryptionKeys(config.dataDir),
-    config.adminApiKey ?? keptAdminApiKey(config.dataDir),
+    generatesAdminKey ? keptAdminApiKey(config.dataDir) : config.adminApiKey,
   ]);
   const started = await Promise.allSettled([
     config.databaseUrl ? null : startPostgres(config, progress, closing, signal),
@@ -72,7 +74,7 @@ export async function startLocalParts(
     },
     sandboxUrl: sandbox?.url ?? null,
     clusterFolder: postgres?.place.isElsewhere ? postgres.place.home : null,
-    adminKeyFile: config.adminApiKey ? null : secretFile(config.dataDir, 'admin-api-key'),
+    adminKeyFile: generatesAdminKey ? secretFile(config.dataDir, 'admin-api-key') : null,
     hold,
     firstEnded: Promise.race([endOf(postgres, 'local PostgreSQL'), endOf(sandbox, 'sandbox')]),
   };

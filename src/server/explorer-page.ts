@@ -17,7 +17,7 @@ export function isExplorerRequest(request: IncomingMessage): boolean {
 
 /**
  * The last step of the page, in place of the library's own. A one-use code in the address is exchanged for a key and
- * removed from the address bar at once; the key lives in this tab only.
+ * removed from the address bar at once; the key lives in this tab only. One that has ended is asked for again.
  */
 const start = `
 (async () => {
@@ -35,13 +35,15 @@ const start = `
     root.replaceChildren();
     YogaGraphiQL.renderYogaGraphiQL(root, { ...OPTIONS, additionalHeaders: { authorization: 'Bearer ' + key } });
   };
+  const isRefused = (key) => fetch('/graphql', { method: 'POST', headers: { 'content-type': 'application/json', authorization: 'Bearer ' + key }, body: '{"query":"{ __typename }"}' }).then(({ status }) => status === 401, () => false);
   const known = store.getItem(slot);
-  if (known) return run(known);
+  if (known && !(await isRefused(known))) return run(known);
+  if (known) { store.removeItem(slot); note = 'The key or token is no longer valid. Enter another one; it stays in this tab.'; }
   const form = document.createElement('form');
   form.className = 'key-form';
   const title = document.createElement('h1'); title.textContent = 'Calendly connections';
-  const text = document.createElement('p'); text.textContent = note || 'Enter an API key to explore the API. It stays in this tab.';
-  const label = document.createElement('label'); label.textContent = 'API key';
+  const text = document.createElement('p'); text.textContent = note || 'Enter an API key, or a token of your identity provider, to explore the API. It stays in this tab.';
+  const label = document.createElement('label'); label.textContent = 'API key or token';
   const input = document.createElement('input'); input.type = 'password'; input.autocomplete = 'off'; input.required = true; label.append(input);
   const button = document.createElement('button'); button.textContent = 'Open GraphiQL';
   form.append(title, text, label, button);

@@ -64,9 +64,10 @@ export function createWebSockets(app: App, yoga: Yoga) {
         } catch (error) {
           if (error instanceof AppError && error.code === 'TOO_MANY_ATTEMPTS')
             extra.socket.close(tryAgainLater, 'Too many wrong API keys');
-          if (error instanceof AppError) return false; // Closes with 4403.
+          if (error instanceof AppError && error.httpStatus < 500) return false; // Closes with 4403.
           // Nothing is wrong with the client: it should come back, which it would not after 4500.
-          app.logger.error({ err: error }, 'a WebSocket could not be authenticated');
+          if (!(error instanceof AppError))
+            app.logger.error({ err: error }, 'a WebSocket could not be authenticated');
           extra.socket.close(tryAgainLater, 'Try again later');
           return false;
         }
@@ -157,10 +158,10 @@ export function createWebSockets(app: App, yoga: Yoga) {
   };
 }
 
-/** Closes a socket as a wrong key would have closed it, once its key has ended. */
+/** Closes a socket as a wrong key would have closed it, once its key or token has ended. */
 function closeWithKey(app: App, caller: Caller, socket: WebSocket): void {
   if (socket.readyState !== socket.OPEN) return;
-  const unwatch = app.keyWatch.watch(caller.id, () => socket.close(CloseCode.Forbidden, 'Forbidden'));
+  const unwatch = app.callerWatch.watch(caller, () => socket.close(CloseCode.Forbidden, 'Forbidden'));
   socket.once('close', unwatch);
 }
 

@@ -116,6 +116,7 @@ async function startInstance(shared: {
     encryptionKeys: [encryptionKey],
     adminApiKey: adminKey,
     connectionsFile: null,
+    identityProvider: null,
     allowedOrigins: [],
     allowedRedirectOrigins: [],
     role: 'all',

@@ -53,7 +53,6 @@ export class Initial1764000000000 implements MigrationInterface {
         scopes text[] NOT NULL,
         redirect_to text,
         started_by text NOT NULL,
-        started_by_key integer,
         created_at timestamptz NOT NULL DEFAULT now(),
         expires_at timestamptz NOT NULL,
         opened_at timestamptz,
