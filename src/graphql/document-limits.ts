@@ -4,6 +4,7 @@ import {
   type DocumentNode,
   type FragmentDefinitionNode,
   type SelectionSetNode,
+  type ValueNode,
 } from 'graphql';
 
 /**
@@ -24,6 +25,8 @@ export const documentLimits = {
   depth: 12,
   /** Under `__schema` and `__type`: the standard introspection query is deeper than data ever needs to be. */
   introspectionDepth: 16,
+  /** Lists and objects within each other in one argument, written out or in variables: reading them takes a call per level. */
+  valueDepth: 64,
 } as const;
 
 /** What a document holds once its fragments are spread out, all operations together. */
@@ -33,6 +36,7 @@ export interface Measure {
   directives: number;
   depth: number;
   introspectionDepth: number;
+  valueDepth: number;
 }
 
 const checked = new WeakMap<DocumentNode, GraphQLError | null>();
@@ -72,13 +76,15 @@ export function measureDocument(document: DocumentNode): Measure {
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
   }
   const measured = new Map<string, Measure>();
-  const total: Measure = { fields: 0, aliases: 0, directives: 0, depth: 0, introspectionDepth: 0 };
+  const total = nothing();
   for (const definition of document.definitions) {
     if (definition.kind !== Kind.OPERATION_DEFINITION) continue;
     const measure = measureSelections(definition.selectionSet, fragments, measured, new Set());
     measure.directives += definition.directives?.length ?? 0;
-    for (const variable of definition.variableDefinitions ?? [])
+    for (const variable of definition.variableDefinitions ?? []) {
       measure.directives += variable.directives?.length ?? 0;
+      if (variable.defaultValue) addValues(measure, [variable.defaultValue]);
+    }
     add(total, measure);
     total.depth = Math.max(total.depth, measure.depth);
     total.introspectionDepth = Math.max(total.introspectionDepth, measure.introspectionDepth);
@@ -97,11 +103,16 @@ function measureSelections(
   measured: Map<string, Measure>,
   within: Set<string>,
 ): Measure {
-  const sum: Measure = { fields: 0, aliases: 0, directives: 0, depth: 0, introspectionDepth: 0 };
+  const sum = nothing();
   let hasTypename = false;
   for (const selection of selections.selections) {
     sum.directives += selection.directives?.length ?? 0;
     if (selection.kind === Kind.FIELD) {
+      if (selection.arguments?.length)
+        addValues(
+          sum,
+          selection.arguments.map(({ value }) => value),
+        );
       const name = selection.name.value;
       if (selection.alias) sum.aliases += 1;
       else if (name === '__typename' && !hasTypename) {
@@ -159,6 +170,26 @@ function add(sum: Measure, part: Measure): void {
   sum.fields += part.fields;
   sum.aliases += part.aliases;
   sum.directives += part.directives;
+  sum.valueDepth = Math.max(sum.valueDepth, part.valueDepth);
+}
+
+function nothing(): Measure {
+  return { fields: 0, aliases: 0, directives: 0, depth: 0, introspectionDepth: 0, valueDepth: 0 };
+}
+
+/** Level by level, since a function that calls itself would run out of stack where this is needed. */
+function addValues(sum: Measure, values: readonly ValueNode[]): void {
+  const isNest = ({ kind }: ValueNode) => kind === Kind.LIST || kind === Kind.OBJECT;
+  let depth = 0;
+  for (let level = values.filter(isNest); level.length > 0; depth += 1) {
+    level = level
+      .flatMap((value) => {
+        if (value.kind === Kind.LIST) return value.values;
+        return value.kind === Kind.OBJECT ? value.fields.map((field) => field.value) : [];
+      })
+      .filter(isNest);
+  }
+  sum.valueDepth = Math.max(sum.valueDepth, depth);
 }
 
 function faultOf(total: Measure): GraphQLError | null {
@@ -168,6 +199,8 @@ function faultOf(total: Measure): GraphQLError | null {
       `nests introspection deeper than ${documentLimits.introspectionDepth} levels`,
       'introspectionDepth',
     );
+  if (total.valueDepth > documentLimits.valueDepth)
+    return tooComplex(`nests an argument deeper than ${documentLimits.valueDepth} levels`, 'valueDepth');
   if (total.aliases > documentLimits.aliases)
     return tooComplex(`has more than ${documentLimits.aliases} aliases`, 'aliases');
   if (total.directives > documentLimits.directives)

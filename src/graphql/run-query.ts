@@ -5,6 +5,7 @@ import type { GraphQLContext } from './context.ts';
 import { shownError } from './error-masking.ts';
 import { createOperation, upstreamCost, type OperationWishes } from './operation-context.ts';
 import type { PreparedQuery } from './prepared-queries.ts';
+import { requireShallowVariables } from './variable-depth.ts';
 
 export interface QueryRun {
   caller: Caller;
@@ -34,6 +35,7 @@ export async function runQuery(
   };
   let leave: () => void;
   try {
+    requireShallowVariables(variables);
     leave = app.operationsInFlight.enter(caller.id);
   } catch {
     return null;

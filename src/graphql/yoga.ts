@@ -19,6 +19,7 @@ import { checkDocument, parseWithinLimits } from './document-limits.ts';
 import { maskError } from './error-masking.ts';
 import { allowTimeForWrites, createOperation, readWishes, upstreamCost } from './operation-context.ts';
 import { subscribeWithFreshOperations } from './subscribe.ts';
+import { requireShallowVariables } from './variable-depth.ts';
 
 /** What the server knows of a request before Yoga sees it. */
 export interface ServerContext {
@@ -76,7 +77,7 @@ export function createGraphQLYoga(app: App, schema: GraphQLSchema, documents: Do
       useNamedRefusals(),
       useDocumentLimits(),
       useOperationLimit(app),
-      useFreshOperations(),
+      useFreshOperations(app),
       useAnswerExtensions(),
     ],
   });
@@ -157,6 +158,7 @@ function useOperationLimit(app: App): Plugin<GraphQLContext> {
       setExecuteFn(async (given: ExecutionArgs) => {
         let leave: () => void;
         try {
+          requireShallowVariables(given.variableValues);
           leave = app.operationsInFlight.enter(args.contextValue.caller.id);
         } catch (error) {
           return { errors: [maskError(error, app.logger)] };
@@ -172,10 +174,17 @@ function useOperationLimit(app: App): Plugin<GraphQLContext> {
 }
 
 /** Each event of a subscription is an operation of its own: own loaders, own deadline, own count of calls. */
-function useFreshOperations(): Plugin<GraphQLContext> {
+function useFreshOperations(app: App): Plugin<GraphQLContext> {
   return {
     onSubscribe({ setSubscribeFn }) {
-      setSubscribeFn(subscribeWithFreshOperations);
+      setSubscribeFn((args: ExecutionArgs) => {
+        try {
+          requireShallowVariables(args.variableValues);
+        } catch (error) {
+          return { errors: [maskError(error, app.logger)] };
+        }
+        return subscribeWithFreshOperations(args);
+      });
     },
   };
 }

@@ -45,6 +45,8 @@ const atEdge: Record<keyof typeof documentLimits, (amount: number) => string> = 
   directives: (amount) => `{ connections { ${times(amount, () => 'id @include(if: true)')} } }`,
   depth: nested,
   introspectionDepth: introspection,
+  valueDepth: (depth) =>
+    `{ ${base} { table(id: "a") { records(filter: ${'{ not: '.repeat(depth - 1)}{}${' }'.repeat(depth - 1)}) { __typename } } } }`,
 };
 
 const refusals = ['DOCUMENT_TOO_COMPLEX', 'GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED'];
@@ -179,7 +181,14 @@ describe('the count that visits each fragment once', () => {
     const fragments = new Map<string, FragmentDefinitionNode>();
     for (const definition of document.definitions)
       if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
-    const total: Measure = { fields: 0, aliases: 0, directives: 0, depth: 0, introspectionDepth: 0 };
+    const total: Measure = {
+      fields: 0,
+      aliases: 0,
+      directives: 0,
+      depth: 0,
+      introspectionDepth: 0,
+      valueDepth: 0,
+    };
     const walk = (set: SelectionSetNode, depth: number, introspection: number): void => {
       let typenames = 0;
       for (const selection of set.selections) {
