@@ -49,6 +49,7 @@ export class OperationSchemas {
   /**
    * A table by id or name. When it, or one of `fieldNames`, is not in a schema that has some age, the schema is read once
    * more: it may have been made since.
+   * @param fits looks for anything else that may be missing in the table
    * @throws AppError TABLE_NOT_FOUND; unknown fields are the caller's to report
    */
   async table(
@@ -56,9 +57,10 @@ export class OperationSchemas {
     baseId: string,
     idOrName: string,
     fieldNames: Iterable<string> = [],
+    fits: (table: TableSchema) => boolean = () => true,
   ): Promise<TableSchema> {
     let schema = await this.load(connectionId, baseId);
-    if (!hasAll(schema, idOrName, fieldNames) && this.#clock.now() - schema.readAt >= doubtedAfterMs) {
+    if (!hasAll(schema, idOrName, fieldNames, fits) && this.#clock.now() - schema.readAt >= doubtedAfterMs) {
       schema = await this.renew(schema, connectionId);
     }
     return schema.getTable(idOrName);
@@ -100,9 +102,14 @@ export class OperationSchemas {
   }
 }
 
-function hasAll(schema: BaseSchema, idOrName: string, fieldNames: Iterable<string>): boolean {
+function hasAll(
+  schema: BaseSchema,
+  idOrName: string,
+  fieldNames: Iterable<string>,
+  fits: (table: TableSchema) => boolean,
+): boolean {
   const table = schema.findTable(idOrName);
   if (!table) return false;
   for (const name of fieldNames) if (!table.findField(name)) return false;
-  return true;
+  return fits(table);
 }

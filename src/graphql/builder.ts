@@ -21,6 +21,7 @@ export const builder = new SchemaBuilder<{
     DateTime: { Input: Date; Output: Date | string };
     JSON: { Input: unknown; Output: unknown };
     Cursor: { Input: string; Output: string };
+    FilterValue: { Input: string | number | boolean; Output: string | number | boolean };
     ID: { Input: string; Output: string | number };
   };
 }>({

@@ -1,4 +1,4 @@
-import { GraphQLError, GraphQLScalarType, Kind } from 'graphql';
+import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import { DateTimeResolver, JSONResolver } from 'graphql-scalars';
 import { builder } from './builder.ts';
 
@@ -42,3 +42,27 @@ builder.addScalarType(
     parseLiteral: (node) => cursorText(node.kind === Kind.STRING ? node.value : null),
   }),
 );
+
+function filterValue(value: unknown): string | number | boolean {
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
+  throw new GraphQLError('A filter compares with a text, a number, true or false.', {
+    extensions: { code: 'INVALID_INPUT' },
+  });
+}
+
+builder.addScalarType(
+  'FilterValue',
+  new GraphQLScalarType<string | number | boolean, string | number | boolean>({
+    name: 'FilterValue',
+    description:
+      'What a filter compares with: a text, a number, true or false. Dates are texts in ISO form, such as `2026-01-31` or `2026-01-31T09:30:00Z`.',
+    serialize: filterValue,
+    parseValue: filterValue,
+    parseLiteral: (node) => filterValue(literalValue(node)),
+  }),
+);
+
+function literalValue(node: ValueNode): unknown {
+  if (node.kind === Kind.INT || node.kind === Kind.FLOAT) return Number(node.value);
+  return node.kind === Kind.STRING || node.kind === Kind.BOOLEAN ? node.value : null;
+}

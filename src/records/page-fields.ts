@@ -1,32 +1,12 @@
-import type { GraphQLResolveInfo } from 'graphql';
-import { operationSchemas, TableRef, type TableNode } from '../bases/schema.ts';
-import type { TableSchema } from '../bases/table-schema.ts';
-import { AppError } from '../errors.ts';
+import { TableRef } from '../bases/schema.ts';
 import { builder } from '../graphql/builder.ts';
-import type { GraphQLContext } from '../graphql/context.ts';
-import { maxListLength, pageLength } from '../graphql/list-slice.ts';
+import { maxListLength } from '../graphql/list-slice.ts';
 import { pendingWork } from '../graphql/pending-work.ts';
-import { fieldsToAsk } from './field-set.ts';
-import { fieldsNeeded, openForReading, recordAllowance, recordPlanner } from './operation-records.ts';
-import { decodeCursor, encodeCursor, type RecordPosition, type RecordQuery } from './record-cursor.ts';
-import { listRecords, type WirePage } from './record-listing.ts';
-import { nodeOf } from './record-planner.ts';
-import type { RecordNode } from './record-node.ts';
-import { namesIn, type RecordSelection } from './record-selection.ts';
+import { RecordFilterInput } from './filters/filter-fields.ts';
+import { listPage, maxSortFields, type RecordPage } from './operation-page.ts';
+import { encodeCursor } from './record-cursor.ts';
 import { RecordRef } from './schema.ts';
-import { fieldNodesBelow, recordSelection } from './selected-record.ts';
-
-/** Longest formula, in characters. The upstream publishes no limit for the POST form that long ones take. */
-const maxFormulaLength = 20_000;
-const maxSortFields = 10;
-
-interface RecordPage {
-  query: RecordQuery;
-  nodes: RecordNode[];
-  ends: RecordPosition[];
-  hasPreviousPage: boolean;
-  hasNextPage: boolean;
-}
+import { maxSearchLength } from './filters/text-search.ts';
 
 const SortDirectionEnum = builder.enumType('SortDirection', {
   description: 'Which end comes first.',
@@ -95,9 +75,16 @@ builder.objectField(TableRef, 'records', (t) =>
     type: RecordPageRef,
     nullable: true,
     args: {
+      filter: t.arg({
+        type: RecordFilterInput,
+        description: 'Only records that pass this. Safe for whatever your users type.',
+      }),
+      search: t.arg.string({
+        description: `Only records with this text, whatever its case, in one of their texts: text fields of all kinds, e-mail, address and phone fields, single selects, and formulas and rollups that give a text. At most ${maxSearchLength} characters; blanks around it do not count, and an empty one searches nothing.`,
+      }),
       formula: t.arg.string({
         description:
-          'Only records for which this formula, in the language of the service, is neither 0, false, empty nor an error. Passed on as it is: never put text of your users into it.',
+          'For experts: only records for which this formula, in the language of the service, is neither 0, false, empty nor an error. Passed on as it is: never put text of your users into it. Together with `filter` and `search`, all have to let a record through.',
       }),
       sort: t.arg({
         type: [RecordSortInput],
@@ -119,112 +106,3 @@ builder.objectField(TableRef, 'records', (t) =>
       pendingWork(context).reading(table.level + 1, listPage(context, info, table, args)),
   }),
 );
-
-interface RecordsArguments {
-  formula?: string | null;
-  sort?: { field: string; direction: 'asc' | 'desc' }[] | null;
-  view?: string | null;
-  first?: number | null;
-  after?: string | null;
-}
-
-async function listPage(
-  context: GraphQLContext,
-  info: GraphQLResolveInfo,
-  table: TableNode,
-  args: RecordsArguments,
-): Promise<RecordPage> {
-  const length = pageLength(args.first);
-  const sort = args.sort ?? [];
-  requireBounds(args.formula ?? null, sort.length);
-  const selection = pageSelection(info);
-  const schema = await operationSchemas(context).table(table.connectionId, table.baseId, table.schema.id, [
-    ...namesIn(selection),
-    ...sort.map(({ field }) => field),
-  ]);
-  const query: RecordQuery = {
-    connectionId: table.connectionId,
-    baseId: table.baseId,
-    tableId: schema.id,
-    formula: args.formula || null,
-    sort: sort.map(({ field, direction }) => ({ field: schema.getField(field).id, direction })),
-    view: args.view || null,
-  };
-  const after = args.after == null ? null : decodeCursor(query, args.after);
-  return readPage(context, table, schema, query, selection, length, after);
-}
-
-function requireBounds(formula: string | null, sortFields: number): void {
-  if (formula !== null && formula.length > maxFormulaLength) {
-    throw new AppError('INVALID_INPUT', `"formula" may have at most ${maxFormulaLength} characters.`, {
-      details: { argument: 'formula', max: maxFormulaLength },
-    });
-  }
-  if (sortFields > maxSortFields) {
-    throw new AppError('TOO_MANY', `"sort" may name at most ${maxSortFields} fields, not ${sortFields}.`, {
-      details: { argument: 'sort', max: maxSortFields, given: sortFields },
-    });
-  }
-}
-
-/** What is asked of the records, whether through `nodes` or `edges`. */
-function pageSelection(info: GraphQLResolveInfo): RecordSelection {
-  return recordSelection(info, [
-    ...fieldNodesBelow(info, [['RecordPage', 'nodes']]),
-    ...fieldNodesBelow(info, [
-      ['RecordPage', 'edges'],
-      ['RecordEdge', 'node'],
-    ]),
-  ]);
-}
-
-async function readPage(
-  context: GraphQLContext,
-  table: TableNode,
-  schema: TableSchema,
-  query: RecordQuery,
-  selection: RecordSelection,
-  first: number,
-  after: RecordPosition | null,
-): Promise<RecordPage> {
-  const { connectionId, baseId, level } = table;
-  const planner = recordPlanner(context);
-  const fields = fieldsNeeded(context, { connectionId, baseId }, schema, selection);
-  const api = await openForReading(context)(connectionId);
-  const { formula, sort, view } = query;
-  const asked = fieldsToAsk(fields, schema);
-  const listed = await listRecords({
-    query,
-    first,
-    after,
-    readPage: (offset, pageSize): Promise<WirePage> => {
-      const parameters = {
-        pageSize,
-        ...(asked ? { fields: asked } : {}),
-        ...(formula === null ? {} : { filterByFormula: formula }),
-        ...(sort.length === 0 ? {} : { sort: [...sort] }),
-        ...(view === null ? {} : { view }),
-        ...(offset === null ? {} : { offset }),
-      };
-      const send = () => api.listRecords(baseId, schema.id, parameters);
-      if (!planner.mayShareReads) return send();
-      const key = `${connectionId}/${baseId}/${schema.id}/${JSON.stringify(parameters)}`;
-      return context.app.recordReads.pages.read(key, context.operation, send);
-    },
-  }).catch((error: unknown) => {
-    if (error instanceof AppError && error.code === 'FIELD_NOT_FOUND')
-      operationSchemas(context).forgetShared(baseId);
-    throw error;
-  });
-  const place = { connectionId, baseId, table: schema };
-  recordAllowance(context).take(listed.records.length);
-  const nodes = listed.records.map((record) => nodeOf(place, record, fields, level + 1));
-  for (const node of nodes) planner.remember(node);
-  return {
-    query,
-    nodes,
-    ends: listed.ends,
-    hasPreviousPage: after !== null && after.count > 0,
-    hasNextPage: listed.hasNextPage,
-  };
-}

@@ -7,6 +7,8 @@ export interface RecordQuery {
   baseId: string;
   tableId: string;
   formula: string | null;
+  /** The filter and the search as tests, in the form of `testKey`. */
+  tests: readonly string[];
   /** Fields by id. */
   sort: readonly { field: string; direction: 'asc' | 'desc' }[];
   /** As the caller named it. */
@@ -63,7 +65,7 @@ export function decodeCursor(query: RecordQuery, cursor: string): RecordPosition
   if (binding !== fingerprint(query)) {
     throw new AppError(
       'CURSOR_INVALID',
-      'The cursor "after" belongs to another listing. Keep connection, base, table, formula, sort and view as they were, or begin without it.',
+      'The cursor "after" belongs to another listing. Keep connection, base, table, filter, formula, search, sort and view as they were, or begin without it.',
     );
   }
   return { offset, index, lastId, count, pageSize, atEnd: atEnd === 1 };
@@ -87,8 +89,8 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-function fingerprint({ connectionId, baseId, tableId, formula, sort, view }: RecordQuery): string {
+function fingerprint({ connectionId, baseId, tableId, formula, tests, sort, view }: RecordQuery): string {
   const sorted = sort.map(({ field, direction }) => [field, direction]);
-  const text = JSON.stringify([connectionId, baseId, tableId, formula ?? '', sorted, view ?? '']);
+  const text = JSON.stringify([connectionId, baseId, tableId, formula ?? '', tests, sorted, view ?? '']);
   return createHash('sha256').update(text).digest('base64url').slice(0, 16);
 }

@@ -7,6 +7,7 @@ const query: RecordQuery = {
   baseId: 'app1',
   tableId: 'tbl1',
   formula: null,
+  tests: [],
   sort: [],
   view: null,
 };
