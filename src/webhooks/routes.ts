@@ -1,3 +1,4 @@
+import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { readBody } from '../server/body.ts';
 import { errorReply, type Route } from '../server/reply.ts';
@@ -23,6 +24,8 @@ export function webhookRoutes(webhooks: { pings: Pings }, logger: Logger): Map<s
       if (status === 401) logger.warn({ webhook: routeId, requestId }, 'a forged ping was refused');
       return { status };
     } catch (error) {
+      if (error instanceof AppError)
+        logger.error({ err: error, webhook: routeId, requestId }, 'a ping could not be checked');
       // The upstream tries again after anything but success.
       return { status: errorReply(error, requestId, logger).status };
     }

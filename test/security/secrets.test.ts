@@ -1,12 +1,16 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { ServerProcess } from '../local/server-process.ts';
 import { authorizationUrl, control, startTestApp, walkFlow, type TestApp } from '../support/app.ts';
 import { TEST_CLIENT } from '../support/sandbox-grant.ts';
 import { TestSubscription } from '../support/subscription.ts';
 
 /*
  * Walks the whole life of a connection, then looks for every secret that was involved in everything that left the
- * server or stayed in its database: logs at debug level, answers and events, metrics, every row of every table.
+ * server or stayed in its database: logs at debug level, answers and events, metrics, every row of every table, the
+ * arguments of the process.
  */
 
 interface Secret {
@@ -76,13 +80,13 @@ afterAll(async () => {
 
 async function databaseDump(): Promise<string> {
   const tables = await app.database.query(
-    `SELECT table_name AS name FROM information_schema.tables WHERE table_schema NOT IN ('pg_catalog', 'information_schema') AND table_type = 'BASE TABLE'`,
+    `SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.tables WHERE table_schema NOT IN ('pg_catalog', 'information_schema') AND table_type = 'BASE TABLE'`,
   );
   let dump = '';
   for (const { name } of tables) {
     // Text as it is, bytes in hexadecimal, JSON as JSON; and the whole row once more in PostgreSQL's own form.
     const rows = await app.database.query(
-      `SELECT t::text AS row, (SELECT string_agg(value, E'\\n') FROM jsonb_each_text(to_jsonb(t))) AS cells FROM "${String(name)}" t`,
+      `SELECT t::text AS row, (SELECT string_agg(value, E'\\n') FROM jsonb_each_text(to_jsonb(t))) AS cells FROM ${String(name)} t`,
     );
     dump += `\n${String(name)}\n${rows.map(({ row, cells }) => `${String(row)}\n${String(cells)}`).join('\n')}`;
   }
@@ -94,6 +98,22 @@ const places = async () => {
   const database = await databaseDump();
   return { logs: app.logs.text, answers, database };
 };
+
+/** What anybody on the machine sees in the list of processes: the arguments of a server started by itself. */
+async function serverArguments(encryptionKey: Buffer): Promise<string> {
+  const server = new ServerProcess({
+    DATABASE_URL: app.database.url,
+    PORT: '0',
+    CALENDLY_API_URL: app.sandbox.url,
+    CALENDLY_OAUTH_URL: app.sandbox.url,
+    ENCRYPTION_KEYS: `test:${encryptionKey.toString('base64')}`,
+    ADMIN_API_KEY: app.adminKey,
+  });
+  await server.written(/Endpoint +(http\S+)/);
+  const text = await readFile(`/proc/${server.pid}/cmdline`, 'utf8');
+  expect(await server.ended('SIGTERM')).toBe(0);
+  return text.replaceAll('\0', ' ');
+}
 
 /** Holds everything that OAuth allows and some encoding changes. */
 const oddSecret = 'odd secret "quoted" \\ & +/=?:%20 <end>';
@@ -255,7 +275,11 @@ test('no secret leaves the server or stands open in the database, from the first
     { kind: 'encryption key', value: encryptionKey!.key.toString('base64') },
   ];
   expect(app.logs.text.length).toBeGreaterThan(500);
-  const searched = await places();
+  const searched: Record<string, string> = await places();
+  if (existsSync('/proc/self/cmdline')) {
+    searched['arguments'] = await serverArguments(encryptionKey!.key);
+    expect(searched['arguments']).toContain('main.ts');
+  }
   expect(answers).toContain('process_cpu_seconds_total');
   expect(search(searched, secrets)).toEqual([]);
 }, 60_000);
