@@ -13,6 +13,7 @@ import { AuditRetention } from './audit/audit-retention.ts';
 import { BaseSchemas } from './bases/base-schemas.ts';
 import { ChangeFeeds } from './changes/change-feeds.ts';
 import { ChangeLog } from './changes/change-log.ts';
+import { creationsBetween } from './changes/creations.ts';
 import { ConnectionWatch } from './changes/connection-watch.ts';
 import { CallMeter } from './calendly/operation.ts';
 import { Permits } from './calendly/permits.ts';
@@ -38,6 +39,7 @@ import { connectDatabase, createDataSource, migrate } from './database/data-sour
 import { Notifications } from './database/notifications.ts';
 import type { Logger } from './logger.ts';
 import { RecordReads } from './records/record-reads.ts';
+import { StoredWrites } from './records/writes/stored-writes.ts';
 import { Webhooks } from './webhooks/webhooks.ts';
 
 /** The configuration once everything that may be left out has been settled. */
@@ -68,6 +70,7 @@ export interface App {
   upstream: Upstream;
   baseSchemas: BaseSchemas;
   recordReads: RecordReads;
+  recordWrites: StoredWrites;
   changeLog: ChangeLog;
   changeFeeds: ChangeFeeds;
   connectionWatch: ConnectionWatch;
@@ -138,6 +141,12 @@ export async function createApp(
 
   const baseSchemas = new BaseSchemas({ upstream, clock });
   const recordReads = new RecordReads({ clock });
+  const recordWrites = new StoredWrites({
+    database,
+    clock,
+    logger,
+    findCreations: (place, since, until) => creationsBetween(database, place, since, until),
+  });
 
   const changeLog = new ChangeLog(database);
   const notifications = new Notifications({
@@ -192,6 +201,7 @@ export async function createApp(
   changeFeeds.start();
   notifications.start();
   webhooks.start();
+  recordWrites.start();
   if (config.role !== 'web') tokenUpkeep.start();
 
   let closing = false;
@@ -215,6 +225,7 @@ export async function createApp(
     upstream,
     baseSchemas,
     recordReads,
+    recordWrites,
     changeLog,
     changeFeeds,
     connectionWatch,
@@ -222,6 +233,7 @@ export async function createApp(
     isClosing: () => closing,
     async close() {
       closing = true;
+      recordWrites.close();
       const upkeepEnded = tokenUpkeep.close();
       await webhooks.close();
       await auditRetention.close();

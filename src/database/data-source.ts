@@ -9,6 +9,7 @@ import { ConnectionsFile1764000000004 } from './migrations/1764000000004-connect
 import { AuditLog1764000000007 } from './migrations/1764000000007-audit-log.ts';
 import { TokenUpkeep1764000000005 } from './migrations/1764000000005-token-upkeep.ts';
 import { FlowStarters1764000000006 } from './migrations/1764000000006-flow-starters.ts';
+import { WriteOperations1764000000009 } from './migrations/1764000000009-write-operations.ts';
 
 /** Only entities without secrets are mapped; secrets are read and written by SQL in the one module that decrypts them. */
 const entities = [ConnectionEntity];
@@ -22,6 +23,7 @@ const migrations = [
   AuditLog1764000000007,
   TokenUpkeep1764000000005,
   FlowStarters1764000000006,
+  WriteOperations1764000000009,
 ];
 
 /** How long a caller waits for a free connection before it gets an error instead of hanging, in milliseconds. */

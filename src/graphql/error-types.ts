@@ -51,6 +51,7 @@ export class ConnectionNotConnected extends AppError {}
 export class ConnectionManaged extends AppError {}
 export class ApiKeyNotFound extends AppError {}
 export class ApiKeyConfigured extends AppError {}
+export class IdempotencyKeyReused extends AppError {}
 
 const members: [new (code: ErrorCode, message: string) => AppError, string, string][] = [
   [NameTaken, 'NameTakenError', 'Another connection has this name already.'],
@@ -71,6 +72,11 @@ const members: [new (code: ErrorCode, message: string) => AppError, string, stri
     'ApiKeyConfiguredError',
     'It is the configured admin key; the message says how to change it.',
   ],
+  [
+    IdempotencyKeyReused,
+    'IdempotencyKeyReusedError',
+    'The idempotency key was used for a write with other input within the last day.',
+  ],
 ];
 
 for (const [errorClass, name, description] of members) {
@@ -89,6 +95,7 @@ const memberByCode: Partial<
   CONNECTION_MANAGED: ConnectionManaged,
   API_KEY_NOT_FOUND: ApiKeyNotFound,
   API_KEY_CONFIGURED: ApiKeyConfigured,
+  IDEMPOTENCY_KEY_REUSED: IdempotencyKeyReused,
 };
 
 /** Runs a mutation so that failures with a type of their own become members of its result. */
@@ -111,3 +118,6 @@ export async function withTypedErrors<T>(run: () => Promise<T>): Promise<T> {
 
 /** The `errors` option of a mutation that works on a connection. */
 export const connectionErrors = [InvalidInput, ConnectionNotFound, ConnectionNotConnected];
+
+/** The same of a mutation that takes an idempotency key. */
+export const keyedErrors = [...connectionErrors, IdempotencyKeyReused];

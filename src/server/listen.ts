@@ -89,6 +89,8 @@ export async function listen(
     url: `http://${at.host.includes(':') ? `[${at.host}]` : at.host}:${port}`,
     port,
     async close() {
+      // A long write ends with the call that is in flight, in time to tell which records it has not sent.
+      app.recordWrites.stop();
       const force = setTimeout(() => {
         sockets.terminate();
         server.closeAllConnections();

@@ -14,6 +14,9 @@ const descriptions = {
     'Checks everything that can be checked without writing, and sends nothing: the answer tells all faults, and how many calls the write would take. No by default.',
 };
 
+const keyDescription =
+  'A text of your own, 1 to 255 printable ASCII characters, that stands for this write for a day. Sent again with the same input it writes nothing but answers what became of the first; with other input it is refused. Scoped to your key and this mutation.';
+
 const RecordToCreateInput = builder.inputType('RecordToCreate', {
   description: 'A new record.',
   fields: (t) => ({ fields: t.field({ type: 'JSON', required: true, description: descriptions.fields }) }),
@@ -53,6 +56,7 @@ export const CreateRecordsInput = builder.inputType('CreateRecordsInput', {
       description: `1 to ${maxListLength} records.`,
     }),
     typecast: t.boolean({ description: descriptions.typecast }),
+    idempotencyKey: t.string({ description: keyDescription }),
     validateOnly: t.boolean({ description: descriptions.validateOnly }),
   }),
 });
@@ -69,6 +73,7 @@ export const UpdateRecordsInput = builder.inputType('UpdateRecordsInput', {
       description: `1 to ${maxListLength} records, each once.`,
     }),
     typecast: t.boolean({ description: descriptions.typecast }),
+    idempotencyKey: t.string({ description: keyDescription }),
     validateOnly: t.boolean({ description: descriptions.validateOnly }),
   }),
 });
@@ -89,6 +94,7 @@ export const UpsertRecordsInput = builder.inputType('UpsertRecordsInput', {
       description: `1 to ${maxListLength} records, each once.`,
     }),
     typecast: t.boolean({ description: descriptions.typecast }),
+    idempotencyKey: t.string({ description: keyDescription }),
     validateOnly: t.boolean({ description: descriptions.validateOnly }),
   }),
 });
@@ -100,6 +106,7 @@ export const DeleteRecordsInput = builder.inputType('DeleteRecordsInput', {
     baseId: t.string({ required: true, description: descriptions.baseId }),
     tableId: t.string({ required: true, description: descriptions.tableId }),
     ids: t.stringList({ required: true, description: `1 to ${maxListLength} ids of records, each once.` }),
+    idempotencyKey: t.string({ description: keyDescription }),
     validateOnly: t.boolean({ description: descriptions.validateOnly }),
   }),
 });

@@ -1,6 +1,7 @@
 import { builder } from '../../graphql/builder.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { RecordNode } from '../record-node.ts';
+import { lookUp, oneOf, selectionHere, type TablePlace } from '../operation-records.ts';
 import { RecordRef } from '../schema.ts';
 import { maxFaults } from './record-check.ts';
 import {
@@ -12,7 +13,11 @@ import {
   type WriteStatus,
 } from './write-result.ts';
 
-type ShownResult = Omit<WriteResult, 'record'> & { record: RecordNode | null };
+type ShownResult = Omit<WriteResult, 'record'> & {
+  record: RecordNode | null;
+  /** Where to read the record of a write that is told again: its cells are not kept. */
+  readFrom: (TablePlace & { tableId: string }) | null;
+};
 
 /** A write as its mutation answers it. */
 export interface ShownWrite {
@@ -20,6 +25,8 @@ export interface ShownWrite {
   faults: WriteFault[];
   /** Calls that it took or, if it was only checked, would take. */
   upstreamCalls: number;
+  /** Whether an earlier write with the same key has done it. */
+  replayed: boolean;
 }
 
 const WriteStatusEnum = builder.enumType('RecordWriteStatus', {
@@ -82,8 +89,14 @@ const WriteResultRef = builder.objectRef<ShownResult>('RecordWriteResult').imple
     record: t.field({
       type: RecordRef,
       nullable: true,
-      description: 'The record after the write; null unless it was created or updated.',
-      resolve: ({ record }) => record,
+      description:
+        'The record after the write; null unless it was created or updated. Of a write that is told again it is the record as it is now, which is read.',
+      resolve: async ({ record, recordId, effect, readFrom }, _args, context, info) => {
+        if (record || !readFrom || recordId === null || effect === null || effect === 'DELETED')
+          return record;
+        const selection = selectionHere(context, info);
+        return oneOf(await lookUp(context, readFrom, readFrom.tableId, [recordId], selection, 1));
+      },
     }),
     error: t.field({
       type: WriteErrorRef,
@@ -118,9 +131,14 @@ export function successType(name: string, description: string) {
         description: 'How many faults there are, listed or not.',
         resolve: ({ faults }) => faults.length,
       }),
+      replayed: t.boolean({
+        description:
+          'Whether this tells of an earlier write with the same idempotency key. Nothing was sent now; each status is the present one.',
+        resolve: ({ replayed }) => replayed,
+      }),
       upstreamCalls: t.int({
         description:
-          'Calls to the service that writing the records without a fault takes: one for each ten. With `validateOnly`, would take.',
+          'Calls to the service that writing the records without a fault takes: one for each ten. With `validateOnly`, would take; 0 if it is only told again.',
         resolve: ({ upstreamCalls }) => upstreamCalls,
       }),
     }),

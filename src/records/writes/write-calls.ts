@@ -11,6 +11,8 @@ export type Confirmed = Pick<WriteResult, 'recordId' | 'record' | 'effect'>;
 /** One kind of write, bound to its table. */
 export interface WriteCall<Item> {
   recordIdOf(item: Item): string | null;
+  /** The cells of what may come to life by it; null where nothing can. */
+  newCellsOf(item: Item): Record<string, unknown> | null;
   /** Sends at most ten and answers in their order. */
   send(api: CalendlyApi, items: Item[]): Promise<Confirmed[]>;
 }
@@ -24,6 +26,7 @@ export interface WritePlace {
 export function creating({ baseId, table, typecast }: WritePlace): WriteCall<RecordToWrite> {
   return {
     recordIdOf: () => null,
+    newCellsOf: ({ fields }) => fields,
     async send(api, items) {
       const records = items.map(({ fields }) => ({ fields }));
       const written = await api.createRecords(baseId, table.id, records, { typecast });
@@ -36,6 +39,7 @@ export function creating({ baseId, table, typecast }: WritePlace): WriteCall<Rec
 export function updating({ baseId, table, typecast }: WritePlace): WriteCall<RecordToWrite & { id: string }> {
   return {
     recordIdOf: ({ id }) => id,
+    newCellsOf: () => null,
     async send(api, items) {
       const records = items.map(({ id, fields }) => ({ id, fields }));
       const written = await api.updateRecords(baseId, table.id, records, { typecast });
@@ -52,6 +56,7 @@ export function upserting(
   const fieldsToMergeOn = mergeFields.map(({ id }) => id);
   return {
     recordIdOf: ({ id }) => id ?? null,
+    newCellsOf: ({ id, fields }) => (id == null ? fields : null),
     async send(api, items) {
       const records = items.map(({ id, fields }) => (id == null ? { fields } : { id, fields }));
       const answer = await api.upsertRecords(baseId, table.id, records, { typecast, fieldsToMergeOn });
@@ -66,6 +71,7 @@ export function upserting(
 export function deleting({ baseId, table }: Omit<WritePlace, 'typecast'>): WriteCall<string> {
   return {
     recordIdOf: (id) => id,
+    newCellsOf: () => null,
     async send(api, items) {
       const deleted = new Set(await api.deleteRecords(baseId, table.id, items));
       if (items.some((id) => !deleted.has(id))) {

@@ -1,5 +1,5 @@
 import { builder } from '../../graphql/builder.ts';
-import { connectionErrors, withTypedErrors } from '../../graphql/error-types.ts';
+import { keyedErrors, withTypedErrors } from '../../graphql/error-types.ts';
 import { maxListLength } from '../../graphql/list-slice.ts';
 import {
   CreateRecordsInput,
@@ -23,12 +23,13 @@ builder.mutationFields((t) => ({
     authScopes: { role: 'editor' },
     args: { input: t.arg({ type: CreateRecordsInput, required: true, description: 'The records.' }) },
     description: `Creates up to ${maxListLength} records. ${tellsPerRecord}`,
-    errors: { types: connectionErrors },
+    errors: { types: keyedErrors },
     resolve: (_root, { input }, context) =>
       withTypedErrors(() => {
         const records = recordsToWrite(input.records);
         const mode = { typecast: input.typecast ?? false };
         return write(context, input, {
+          mutation: 'createRecords',
           list: { argument: 'records', length: records.length },
           check: (table) => checkRecords(records, table, mode),
           call: (table) => creating({ baseId: input.baseId, table, ...mode }),
@@ -41,12 +42,13 @@ builder.mutationFields((t) => ({
     authScopes: { role: 'editor' },
     args: { input: t.arg({ type: UpdateRecordsInput, required: true, description: 'The changes.' }) },
     description: `Updates up to ${maxListLength} records. ${tellsPerRecord}`,
-    errors: { types: connectionErrors },
+    errors: { types: keyedErrors },
     resolve: (_root, { input }, context) =>
       withTypedErrors(() => {
         const records = recordsToWrite(input.records);
         const mode = { typecast: input.typecast ?? false };
         return write(context, input, {
+          mutation: 'updateRecords',
           list: { argument: 'records', length: records.length },
           check: (table) => checkRecords(records, table, mode),
           call: (table) => updating({ baseId: input.baseId, table, ...mode }),
@@ -68,12 +70,13 @@ builder.mutationFields((t) => ({
       }),
     },
     description: `Updates up to ${maxListLength} records that are there already and creates those that are not; \`effect\` tells which. ${tellsPerRecord}`,
-    errors: { types: connectionErrors },
+    errors: { types: keyedErrors },
     resolve: (_root, { input }, context) =>
       withTypedErrors(() => {
         const records = recordsToWrite(input.records);
         const typecast = input.typecast ?? false;
         return write(context, input, {
+          mutation: 'upsertRecords',
           list: { argument: 'records', length: records.length },
           mergesOn: input.fieldsToMergeOn,
           check: (table) =>
@@ -92,9 +95,10 @@ builder.mutationFields((t) => ({
     authScopes: { role: 'editor' },
     args: { input: t.arg({ type: DeleteRecordsInput, required: true, description: 'The records.' }) },
     description: `Deletes up to ${maxListLength} records. ${tellsPerRecord}`,
-    errors: { types: connectionErrors },
+    errors: { types: keyedErrors },
     resolve: (_root, { input }, context) =>
       write(context, input, {
+        mutation: 'deleteRecords',
         list: { argument: 'ids', length: input.ids.length },
         check: () => checkIds(input.ids),
         call: (table) => deleting({ baseId: input.baseId, table }),

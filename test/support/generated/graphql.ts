@@ -131,6 +131,7 @@ export type CreateContactMutation = { createRecords:
     | { __typename: 'ConnectionNotConnectedError', code: string, message: string }
     | { __typename: 'ConnectionNotFoundError', code: string, message: string }
     | { __typename: 'CreateRecordsSuccess', results: Array<{ status: RecordWriteStatus, error: { code: string, message: string } | null, record: { id: string, fields: unknown } | null }> }
+    | { __typename: 'IdempotencyKeyReusedError', code: string, message: string }
     | { __typename: 'InvalidInputError', code: string, message: string }
    | null };
 
@@ -144,6 +145,7 @@ export type UpdateContactMutationVariables = Exact<{
 export type UpdateContactMutation = { updateRecords:
     | { __typename: 'ConnectionNotConnectedError' }
     | { __typename: 'ConnectionNotFoundError' }
+    | { __typename: 'IdempotencyKeyReusedError' }
     | { __typename: 'InvalidInputError' }
     | { __typename: 'UpdateRecordsSuccess', results: Array<{ status: RecordWriteStatus }> }
    | null };
@@ -158,6 +160,7 @@ export type DeleteContactMutation = { deleteRecords:
     | { __typename: 'ConnectionNotConnectedError' }
     | { __typename: 'ConnectionNotFoundError' }
     | { __typename: 'DeleteRecordsSuccess', results: Array<{ status: RecordWriteStatus }> }
+    | { __typename: 'IdempotencyKeyReusedError' }
     | { __typename: 'InvalidInputError' }
    | null };
 

@@ -1,0 +1,123 @@
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import getPort from 'get-port';
+import { ServerProcess } from '../local/server-process.ts';
+import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
+import { clearFaults, crm } from './crm.ts';
+
+/** A start takes seconds on a busy machine. */
+const startTimeoutMs = 60_000;
+
+let app: TestApp;
+let connection: number;
+let server: ServerProcess;
+let url: string;
+beforeAll(async () => {
+  app = await startTestApp();
+  connection = await app.connect();
+});
+afterEach(async () => {
+  await server.ended('SIGKILL');
+  await clearFaults(app);
+});
+afterAll(() => app.close());
+
+/** A second instance on the same database, as a process that can be killed. */
+async function startProcess(): Promise<void> {
+  const port = await getPort();
+  url = `http://127.0.0.1:${port}`;
+  const { encryptionKeys } = app.app.config;
+  server = new ServerProcess({
+    NODE_ENV: 'production',
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    PUBLIC_URL: url,
+    DATABASE_URL: app.database.url,
+    CALENDLY_API_URL: app.sandbox.url,
+    CALENDLY_OAUTH_URL: app.sandbox.url,
+    ENCRYPTION_KEYS: encryptionKeys.map(({ id, key }) => `${id}:${key.toString('base64')}`).join(','),
+    ADMIN_API_KEY: app.adminKey,
+  });
+  await server.written(/"msg":"ready"/);
+}
+
+const document = `mutation ($input: CreateRecordsInput!) { createRecords(input: $input) { ... on Error { message } ... on CreateRecordsSuccess { replayed results { status error { code } } } } }`;
+
+const input = (idempotencyKey: string, count: number) => ({
+  connection,
+  baseId: crm,
+  tableId: 'Contacts',
+  idempotencyKey,
+  records: Array.from({ length: count }, (_, n) => ({ fields: { Name: `${idempotencyKey} ${n}` } })),
+});
+
+async function sendToProcess(variables: object): Promise<UntypedData> {
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${app.adminKey}` },
+    body: JSON.stringify({ query: document, variables }),
+  });
+  return response.json();
+}
+
+async function createCalls(count: number): Promise<void> {
+  for (;;) {
+    const { byEndpoint } = await control(app.sandbox.url, 'calls');
+    if ((byEndpoint.createRecords ?? 0) >= count) return;
+  }
+}
+
+async function answersSlowly(delayMs: number): Promise<void> {
+  await fetch(`${app.sandbox.url}/_control/calls`, { method: 'DELETE' });
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'POST', path: `/v0/${crm}/tblDEF456` },
+    times: 1,
+    kind: 'delay',
+    effect: 'after',
+    delayMs,
+  });
+}
+
+test(
+  'SIGKILL between sending a creation and storing its answer, then the same key: unknown, and one effect',
+  async () => {
+    await startProcess();
+    await answersSlowly(30_000);
+    const write = input('killed', 15);
+    const cut = sendToProcess({ input: write }).catch(() => 'cut');
+    await createCalls(1);
+    await server.ended('SIGKILL');
+    expect(await cut).toBe('cut');
+    // The dead instance renews its lease no more; the test does not wait until it has run out.
+    await app.database.query(`UPDATE write_operations SET lease_until = now() - interval '1 second'`);
+    const again = await app.graphql(document, { input: write });
+    const statuses = again.data.createRecords.results.map(({ status }: { status: string }) => status);
+    expect(statuses).toEqual([
+      ...Array.from({ length: 10 }, () => 'OUTCOME_UNKNOWN'),
+      ...Array.from({ length: 5 }, () => 'NOT_SENT'),
+    ]);
+    const { writes } = await control<{ writes: object[] }>(app.sandbox.url, 'writes');
+    expect(writes).toHaveLength(1);
+  },
+  startTimeoutMs,
+);
+
+test(
+  'SIGTERM in the middle of a long write: the call in flight ends, the rest is NOT_SENT',
+  async () => {
+    await startProcess();
+    await answersSlowly(1_500);
+    const sending = sendToProcess({ input: input('stopped', 500) });
+    await createCalls(1);
+    const ended = server.ended('SIGTERM');
+    const answer = await sending;
+    expect(await ended).toBe(0);
+    const { results } = answer.data.createRecords;
+    expect(results.slice(0, 10)).toEqual(
+      Array.from({ length: 10 }, () => ({ status: 'WRITTEN', error: null })),
+    );
+    expect(results.slice(10)).toEqual(
+      Array.from({ length: 490 }, () => ({ status: 'NOT_SENT', error: { code: 'SHUTTING_DOWN' } })),
+    );
+  },
+  startTimeoutMs,
+);
