@@ -1,11 +1,16 @@
 import {
+  getNamedType,
   getOperationAST,
+  isInputObjectType,
   Kind,
   OperationTypeNode,
   parse,
+  typeFromAST,
   validate,
   type DocumentNode,
+  type GraphQLNamedType,
   type GraphQLSchema,
+  type NamedTypeNode,
   type SelectionSetNode,
 } from 'graphql';
 import { compileQuery, isCompiledQuery, type CompiledQuery } from 'graphql-jit';
@@ -66,7 +71,7 @@ export class PreparedQueries {
   #counted(prepared: PreparedQuery, text: string): PreparedQuery {
     prepared.runs += 1;
     if (prepared.runs !== this.#interpretedRuns + 1 || text.length > maxCompiledCharacters) return prepared;
-    if (asksForNodes(prepared)) return prepared;
+    if (asksForNodes(prepared) || takesNestingInput(this.#schema, prepared)) return prepared;
     const compiled = compileQuery(this.#schema, prepared.document, prepared.operationName ?? undefined, {
       disablingCapturingStackErrors: true,
     });
@@ -106,4 +111,24 @@ function asksForNodes({ document, operationName }: PreparedQuery): boolean {
     });
   const operation = getOperationAST(document, operationName);
   return operation !== null && operation !== undefined && isAsked(operation.selectionSet);
+}
+
+/**
+ * Whether a variable of the query is an input that may hold itself, such as a filter: the compiler writes code for each
+ * level and never comes to an end of them, which would hold up everybody for half a minute.
+ */
+function takesNestingInput(schema: GraphQLSchema, { document, operationName }: PreparedQuery): boolean {
+  const variables = getOperationAST(document, operationName)?.variableDefinitions ?? [];
+  return variables.some(({ type }) => {
+    const named = typeFromAST(schema, type as NamedTypeNode);
+    return named !== undefined && reachesItself(getNamedType(named), []);
+  });
+}
+
+function reachesItself(type: GraphQLNamedType, above: readonly GraphQLNamedType[]): boolean {
+  if (!isInputObjectType(type)) return false;
+  if (above.includes(type)) return true;
+  return Object.values(type.getFields()).some((field) =>
+    reachesItself(getNamedType(field.type), [...above, type]),
+  );
 }
