@@ -190,6 +190,7 @@ test('forged tokens count as wrong keys; expired ones do not, and who was let in
     const good = await token({ sub: 'grace', exp: exp() + 600 });
     expect((await ask(good)).status).toBe(200);
     for (let n = 0; n < 25; n += 1) expect((await ask(await token({ exp: exp() - 1 - n }))).status).toBe(401);
+    expect((await ask(await token({ sub: 'newcomer', exp: exp() + 600 }))).status).toBe(200);
     for (let n = 0; n < 20; n += 1)
       expect((await ask(await other.token({ n }, { kid: provider.publicKey.kid }))).status).toBe(401);
     expect((await ask(await token({ sub: 'stranger', exp: exp() + 600 }))).status).toBe(429);
