@@ -97,11 +97,11 @@ export async function createApp(
   const audit = new AuditLog({ database, logger });
   const provider = config.identityProvider;
   const identity = provider && new IdentityTokens({ provider, clock, logger });
-  const authentication = new Authentication({ database, identity, clock, logger });
-  const keys = new ApiKeys(database, () => authentication.doubtKeys());
+  const authentication = new Authentication({ database, identity, audit: audit.record, clock, logger });
+  const keys = new ApiKeys(database, audit.record, () => authentication.doubtKeys());
   await (config.adminApiKey ? keys.ensureAdminKey(config.adminApiKey) : keys.endAdminKey());
   const callerWatch = new CallerWatch({ keys: new KeyWatch({ database, logger }), clock });
-  const explorerCodes = new ExplorerCodes(database, keys);
+  const explorerCodes = new ExplorerCodes(database, keys, audit.record);
 
   const permits = new Permits((text, params) => database.query(text, params), config.rateLimit);
   const rateLimit = new RateLimiter({ permits, penaltyMs: config.rateLimit.penaltyMs, clock, logger });
@@ -111,7 +111,7 @@ export async function createApp(
   const secrets = new ConnectionSecrets(cipher);
   const oauth = (credentials: Credentials) => new OAuthClient(config.upstream.oauthUrl, credentials);
   const connections = new Connections(database, secrets);
-  const tokens = new AccessTokens({ database, secrets, oauth, clock, logger });
+  const tokens = new AccessTokens({ database, secrets, oauth, audit: audit.record, clock, logger });
   const tokenUpkeep = new TokenUpkeep({ database, tokens, clock, logger });
   const upstream = new Upstream({ connections, tokens, transport });
 
@@ -124,6 +124,7 @@ export async function createApp(
     oauth,
     oauthUrl: config.upstream.oauthUrl,
     publicUrl: config.publicUrl,
+    audit: audit.record,
     clock,
     logger,
     afterConnecting: async (connectionId) => {

@@ -44,7 +44,14 @@ function withMemory(app: App, config: ResolvedConfig): App {
   const secrets = new ConnectionSecrets(new SecretCipher(config.encryptionKeys));
   const oauth = (credentials: ConstructorParameters<typeof OAuthClient>[1]) =>
     new OAuthClient(config.upstream.oauthUrl, credentials);
-  const tokens = new AccessTokens({ database, secrets, oauth, clock, logger });
+  const tokens = new AccessTokens({
+    database,
+    secrets,
+    oauth,
+    audit: () => Promise.resolve(),
+    clock,
+    logger,
+  });
   const upstream = new Upstream({ connections, tokens, transport });
   return { ...app, upstream, baseSchemas: new BaseSchemas({ upstream, clock }) };
 }

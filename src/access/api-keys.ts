@@ -1,4 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
+import { theServer, type RecordAudit } from '../audit/audit-event.ts';
 import { AppError } from '../errors.ts';
 import { apiKeyColumns, callerOf, isLiving, keyIdOf, type ApiKey } from './api-key.ts';
 import { connectionNotFound, type Caller, type Role } from './caller.ts';
@@ -24,10 +25,13 @@ export interface NewApiKey {
 /** API keys: made once, shown once, stored as a hash. */
 export class ApiKeys {
   readonly #database: DataSource;
+  readonly #audit: RecordAudit;
   readonly #onRevoked: () => void;
 
-  constructor(database: DataSource, onRevoked: () => void = () => undefined) {
+  /** @param audit Told of what happens to keys by itself; what somebody does to them is audited where it is asked for. */
+  constructor(database: DataSource, audit: RecordAudit, onRevoked: () => void = () => undefined) {
     this.#database = database;
+    this.#audit = audit;
     this.#onRevoked = onRevoked;
   }
 
@@ -36,24 +40,38 @@ export class ApiKeys {
    * configured before and is no longer is revoked.
    */
   async ensureAdminKey(key: string): Promise<void> {
-    await this.#database.transaction(async (manager) => {
+    const { ended, begun } = await this.#database.transaction(async (manager) => {
       await manager.query(`SELECT pg_advisory_xact_lock(hashtext('api_keys:configured'))`);
-      await endConfigured(manager, hashOf(key));
-      await manager.query(
+      const ended = await endConfigured(manager, hashOf(key));
+      const inForce: unknown[] = await manager.query(
+        `SELECT FROM api_keys WHERE key_hash = $1 AND configured AND ${isLiving}`,
+        [hashOf(key)],
+      );
+      const begun: { id: number }[] = await manager.query(
         `INSERT INTO api_keys (name, role, key_hash, configured) VALUES ($1, 'admin', $2, true)
          ON CONFLICT (key_hash) DO UPDATE
          SET name = EXCLUDED.name, role = 'admin', configured = true, connection_ids = NULL, base_ids = NULL,
-             expires_at = NULL, revoked_at = NULL`,
+             expires_at = NULL, revoked_at = NULL
+         RETURNING id`,
         [configuredKeyName, hashOf(key)],
       );
+      return { ended, begun: inForce.length > 0 ? [] : begun };
     });
     this.#onRevoked();
+    await this.#tell('revokeApiKey', ended);
+    await this.#tell('setAdminKey', begun);
   }
 
   /** Where no admin key is configured any more, the one that was does not open the door any longer. */
   async endAdminKey(): Promise<void> {
-    await endConfigured(this.#database.manager, null);
+    const ended = await endConfigured(this.#database.manager, null);
     this.#onRevoked();
+    await this.#tell('revokeApiKey', ended);
+  }
+
+  async #tell(action: string, keys: readonly { id: number }[]): Promise<void> {
+    for (const { id } of keys)
+      await this.#audit({ actor: theServer, action, outcome: 'ok', target: `key:${id}` });
   }
 
   /**
@@ -62,10 +80,11 @@ export class ApiKeys {
    */
   async issue(wanted: NewApiKey): Promise<{ key: string; apiKey: ApiKey }> {
     const key = `ock_${newSecret()}`;
+    let forgotten = 0;
     const apiKey = await this.#database.transaction(async (manager) => {
       // One at a time, so that the count is still true when the key is added.
       await manager.query(`SELECT pg_advisory_xact_lock(hashtext('api_keys:issue'))`);
-      await forgetLongEnded(manager);
+      forgotten = await forgetLongEnded(manager);
       await requireRoom(manager);
       await requireConnections(manager, wanted.connectionIds ?? []);
       const rows: ApiKey[] = await manager.query(
@@ -75,6 +94,14 @@ export class ApiKeys {
       );
       return rows[0] as ApiKey;
     });
+    if (forgotten > 0) {
+      await this.#audit({
+        actor: theServer,
+        action: 'forgetApiKeys',
+        outcome: 'ok',
+        details: { keys: forgotten },
+      });
+    }
     return { key, apiKey };
   }
 
@@ -140,16 +167,19 @@ export class ApiKeys {
 const configuredKeyName = 'configured admin key';
 const millisecondsPerHour = 3_600_000;
 
-async function endConfigured(manager: EntityManager, exceptHash: Buffer | null): Promise<void> {
-  await manager.query(
+/** @returns the keys that were configured until now. */
+async function endConfigured(manager: EntityManager, exceptHash: Buffer | null): Promise<{ id: number }[]> {
+  const [ended]: [{ id: number }[], number] = await manager.query(
     `UPDATE api_keys SET configured = false, revoked_at = coalesce(revoked_at, now())
-     WHERE configured AND key_hash IS DISTINCT FROM $1::bytea`,
+     WHERE configured AND key_hash IS DISTINCT FROM $1::bytea RETURNING id`,
     [exceptHash],
   );
+  return ended;
 }
 
-async function forgetLongEnded(manager: EntityManager): Promise<void> {
-  await manager.query(
+/** @returns how many. */
+async function forgetLongEnded(manager: EntityManager): Promise<number> {
+  const [, count]: [unknown[], number] = await manager.query(
     `DELETE FROM api_keys WHERE id IN (
        SELECT id FROM (
          SELECT id, LEAST(revoked_at, expires_at) AS ended_at,
@@ -159,6 +189,7 @@ async function forgetLongEnded(manager: EntityManager): Promise<void> {
        WHERE place > $1 OR ended_at < now() - $2 * interval '1 day')`,
     [maxEndedKeys, endedKeptDays],
   );
+  return count;
 }
 
 async function requireRoom(manager: EntityManager): Promise<void> {

@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import type { RecordAudit } from '../audit/audit-event.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import { looksLikeToken } from '../identity-provider.ts';
@@ -8,7 +9,7 @@ import type { Caller } from './caller.ts';
 import type { IdentityTokens } from './identity-tokens.ts';
 import { hashOf, maxKeyLength } from './key-secret.ts';
 import { ProvenKeys } from './proven-keys.ts';
-import { WrongKeys } from './wrong-keys.ts';
+import { networkOf, WrongKeys } from './wrong-keys.ts';
 
 /** When a key was last used is written at most this often, in seconds. */
 const useIntervalSeconds = 60;
@@ -17,6 +18,7 @@ const useIntervalSeconds = 60;
 export class Authentication {
   readonly #database: DataSource;
   readonly #identity: IdentityTokens | null;
+  readonly #audit: RecordAudit;
   readonly #logger: Logger;
   readonly #wrongKeys: WrongKeys;
   /** They still open the door while their address is stopped for others' wrong ones. */
@@ -27,11 +29,13 @@ export class Authentication {
     database: DataSource;
     /** Null: API keys only. */
     identity: IdentityTokens | null;
+    audit: RecordAudit;
     clock: Clock;
     logger: Logger;
   }) {
     this.#database = deps.database;
     this.#identity = deps.identity;
+    this.#audit = deps.audit;
     this.#logger = deps.logger;
     this.#wrongKeys = new WrongKeys(deps.clock);
   }
@@ -67,7 +71,7 @@ export class Authentication {
     const found = hash && (await this.#find(hash));
     if (!found) {
       this.#proven.forget(proof);
-      this.#wrongKeys.count(address);
+      this.#countWrong(address);
       throw notValid();
     }
     this.#proven.remember(proof, found, askedAt);
@@ -81,8 +85,15 @@ export class Authentication {
     if (stoppedForMs > 0 && !identity.isFamiliar(token)) throw tooManyAttempts(stoppedForMs);
     const outcome = await identity.check(token);
     if ('caller' in outcome) return outcome.caller;
-    if (outcome.refused === 'forged') this.#wrongKeys.count(address);
+    if (outcome.refused === 'forged') this.#countWrong(address);
     throw notValid();
+  }
+
+  /** That an address is stopped is told once each time, beside the request, which does not wait for it. */
+  #countWrong(address: string): void {
+    if (!this.#wrongKeys.count(address)) return;
+    const actor = { id: `address:${networkOf(address)}`, name: 'somebody with wrong keys' };
+    void this.#audit({ actor, action: 'authenticate', outcome: 'TOO_MANY_ATTEMPTS' });
   }
 
   async #find(hash: Buffer): Promise<(ApiKey & { useIsOld: boolean }) | null> {

@@ -1,10 +1,12 @@
 import type { DataSource } from 'typeorm';
+import { theServer, type RecordAudit } from '../audit/audit-event.ts';
 import type { ApiKeys } from './api-keys.ts';
 import { unauthenticated } from './authentication.ts';
 import { hashOf, maxKeyLength, newSecret } from './key-secret.ts';
 
 /** How long a key made for the explorer page lives. */
 const explorerKeyHours = 12;
+const millisecondsPerHour = 3_600_000;
 
 /** How long the one-use code in a printed GraphiQL link can be exchanged. */
 const explorerCodeMinutes = 10;
@@ -13,10 +15,12 @@ const explorerCodeMinutes = 10;
 export class ExplorerCodes {
   readonly #database: DataSource;
   readonly #keys: ApiKeys;
+  readonly #audit: RecordAudit;
 
-  constructor(database: DataSource, keys: ApiKeys) {
+  constructor(database: DataSource, keys: ApiKeys, audit: RecordAudit) {
     this.#database = database;
     this.#keys = keys;
+    this.#audit = audit;
   }
 
   /** A code for the fragment of a GraphiQL link: works once, for ten minutes. */
@@ -43,6 +47,20 @@ export class ExplorerCodes {
       throw unauthenticated(
         'This link was used already or is older than ten minutes. Start the server again for a new one, or enter an API key.',
       );
-    return this.#keys.create('GraphiQL', 'admin', { expiresInHours: explorerKeyHours });
+    const { key, apiKey } = await this.#keys.issue({
+      name: 'GraphiQL',
+      role: 'admin',
+      connectionIds: null,
+      baseIds: null,
+      expiresAt: new Date(Date.now() + explorerKeyHours * millisecondsPerHour),
+    });
+    await this.#audit({
+      actor: theServer,
+      action: 'createApiKey',
+      outcome: 'ok',
+      target: `key:${apiKey.id}`,
+      details: { role: 'ADMIN', explorer: true },
+    });
+    return key;
   }
 }

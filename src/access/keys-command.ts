@@ -1,4 +1,6 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { theCommandLine } from '../audit/audit-event.ts';
+import type { AuditLog } from '../audit/audit-log.ts';
 import { AppError } from '../errors.ts';
 import type { ApiKey } from './api-key.ts';
 import type { ApiKeys, NewApiKey } from './api-keys.ts';
@@ -71,10 +73,19 @@ export function readKeysCommand(args: string[], now: number): KeysCommand {
 export async function runKeysCommand(
   command: Exclude<KeysCommand, { kind: 'help' }>,
   keys: ApiKeys,
+  audit: AuditLog,
 ): Promise<{ output: string; note: string }> {
   switch (command.kind) {
     case 'create': {
-      const { key, apiKey } = await keys.issue(command.wanted);
+      const { key, apiKey } = await audit.during(
+        {
+          actor: theCommandLine,
+          action: 'createApiKey',
+          details: { role: command.wanted.role.toUpperCase() },
+        },
+        () => keys.issue(command.wanted),
+        { done: (issued) => ({ outcome: 'ok', target: `key:${issued.apiKey.id}` }), failed },
+      );
       return {
         output: `${key}\n`,
         note: `Created key ${apiKey.id}, ${apiKey.role}, ${reachOf(apiKey)}, ${stateOf(apiKey)}. It is shown this once: keep it now.\n`,
@@ -83,13 +94,21 @@ export async function runKeysCommand(
     case 'list':
       return { output: table(await keys.list()), note: '' };
     case 'revoke': {
-      const { id } = await keys.revoke(command.id);
+      const { id } = await audit.during(
+        { actor: theCommandLine, action: 'revokeApiKey', target: `key:${command.id}` },
+        () => keys.revoke(command.id),
+        { done: () => ({ outcome: 'ok' }), failed },
+      );
       return {
         output: '',
         note: `Key ${id} opens nothing any more. What runs under it ends within five seconds.\n`,
       };
     }
   }
+}
+
+function failed(error: unknown): { outcome: string } {
+  return { outcome: error instanceof AppError ? error.code : 'INTERNAL' };
 }
 
 function parse(args: string[]) {

@@ -27,21 +27,22 @@ export class WrongKeys {
     return Math.max(0, window.since + windowMs - this.#clock.now());
   }
 
-  count(address: string): void {
+  /** @returns whether it is this one that stops the address. */
+  count(address: string): boolean {
     const network = networkOf(address);
     const now = this.#clock.now();
     const window = this.#windows.get(network);
     if (window && now < window.since + windowMs) {
       window.count += 1;
-      return;
+      return window.count === maxWrongKeys;
     }
     this.#windows.delete(network);
     this.#windows.set(network, { since: now, count: 1 });
-    if (this.#windows.size <= maxAddresses) return;
     for (const oldest of this.#windows.keys()) {
+      if (this.#windows.size <= maxAddresses) break;
       this.#windows.delete(oldest);
-      return;
     }
+    return false;
   }
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
+import type { RecordAudit } from '../audit/audit-event.ts';
 import type { AccessToken, TokenSource } from '../calendly/tokens.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
@@ -35,6 +36,7 @@ export class AccessTokens {
     database: DataSource;
     secrets: ConnectionSecrets;
     oauth: (credentials: Credentials) => OAuthClient;
+    audit: RecordAudit;
     clock: Clock;
     logger: Logger;
   }) {

@@ -2,6 +2,7 @@ import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypt
 import type { DataSource } from 'typeorm';
 import type { Caller } from '../access/caller.ts';
 import type { KeptCaller, KeptCallers } from '../access/kept-callers.ts';
+import type { AuditActor, RecordAudit } from '../audit/audit-event.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
@@ -81,6 +82,7 @@ interface FlowDependencies {
   oauth: (credentials: Credentials) => OAuthClient;
   oauthUrl: string;
   publicUrl: string;
+  audit: RecordAudit;
   clock: Clock;
   logger: Logger;
   /** Runs after tokens are stored, such as asking who granted them. Its failure changes nothing. */
@@ -173,11 +175,17 @@ export class AuthorizationFlows {
       state,
       codeChallenge: createHash('sha256').update(verifier).digest('base64url'),
     });
+    await this.#deps.audit({
+      actor: starterOf(flow),
+      action: 'openAuthorization',
+      outcome: 'ok',
+      connectionId: connection.id,
+    });
     return { location, browserCookie };
   }
 
   async finish(callback: Callback): Promise<FlowOutcome> {
-    const { database, connections, callers, clock, oauthUrl, logger } = this.#deps;
+    const { database, clock, audit } = this.#deps;
     const found: FlowRow[] = callback.state
       ? await database.query(
           'SELECT * FROM authorization_flows WHERE state_hash = $1 AND finished_at IS NULL AND expires_at > $2',
@@ -186,6 +194,20 @@ export class AuthorizationFlows {
       : [];
     const [flow] = found;
     if (!flow) return { kind: 'refused', reason: 'UNKNOWN_STATE' };
+    const told = { action: 'finishAuthorization', connectionId: flow.connection_id };
+    try {
+      const outcome = await this.#finish(flow, callback);
+      await audit({ ...told, actor: starterOf(flow, outcome), outcome: codeOf(outcome) });
+      return outcome;
+    } catch (error) {
+      const outcome = error instanceof AppError ? error.code : 'INTERNAL';
+      await audit({ ...told, actor: starterOf(flow), outcome });
+      throw error;
+    }
+  }
+
+  async #finish(flow: FlowRow, callback: Callback): Promise<FlowOutcome> {
+    const { database, connections, callers, oauthUrl, logger } = this.#deps;
     if (!callback.browserCookies.some((cookie) => sameHash(flow.browser_hash, cookie))) {
       logger.warn({ connectionId: flow.connection_id }, 'authorization answer brought by another browser');
       return { kind: 'refused', reason: 'OTHER_BROWSER' };
@@ -296,6 +318,25 @@ export class AuthorizationFlows {
       stillConnected: after.state === 'connected',
       redirectTo: flow.redirect_to,
     };
+  }
+}
+
+/** The browser has no key: who began the flow answers for its link. */
+function starterOf(flow: FlowRow, outcome?: FlowOutcome): AuditActor {
+  const named = outcome && 'startedBy' in outcome ? outcome.startedBy : flow.started_by;
+  return { id: flow.started_by, name: named };
+}
+
+function codeOf(outcome: FlowOutcome): string {
+  switch (outcome.kind) {
+    case 'connected':
+      return 'ok';
+    case 'failed':
+      return outcome.problem;
+    case 'superseded':
+      return 'FLOW_SUPERSEDED';
+    case 'refused':
+      return outcome.reason;
   }
 }
 

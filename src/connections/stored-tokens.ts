@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { connectionNotFound } from '../access/caller.ts';
+import { theServer, type RecordAudit } from '../audit/audit-event.ts';
 import type { AccessToken } from '../calendly/tokens.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
@@ -30,11 +31,18 @@ export interface TokenRow {
 export class StoredTokens {
   readonly #database: DataSource;
   readonly #secrets: ConnectionSecrets;
+  readonly #audit: RecordAudit;
   readonly #logger: Logger;
 
-  constructor(deps: { database: DataSource; secrets: ConnectionSecrets; logger: Logger }) {
+  constructor(deps: {
+    database: DataSource;
+    secrets: ConnectionSecrets;
+    audit: RecordAudit;
+    logger: Logger;
+  }) {
     this.#database = deps.database;
     this.#secrets = deps.secrets;
+    this.#audit = deps.audit;
     this.#logger = deps.logger;
   }
 
@@ -87,9 +95,10 @@ export class StoredTokens {
   async giveUp(connectionId: number, generation: number, problem: ProblemCode): Promise<AccessToken> {
     const row = await this.read(connectionId);
     if (row.token_generation > generation) return this.open(row);
-    await recordProblem(this.#database.manager, { id: connectionId, tokenGeneration: generation }, problem, [
-      'connected',
-    ]);
+    const seen = { id: connectionId, tokenGeneration: generation };
+    // Of several that see the same trouble, the one that moves the state tells it.
+    if (await recordProblem(this.#database.manager, seen, problem, ['connected']))
+      await this.#audit({ actor: theServer, action: 'refreshTokens', outcome: problem, connectionId });
     this.#logger.error({ connectionId, problem }, 'connection lost its authorization');
     throw notConnected(connectionId, 'error', problem);
   }
