@@ -143,7 +143,7 @@ export class AuthorizationFlows {
 
   /**
    * @returns where to send the browser, and the cookie it must bring back.
-   * @throws AppError FLOW_NOT_FOUND when the link was opened before, is too old or never existed.
+   * @throws AppError FLOW_NOT_FOUND when the link was opened before, is too old or never existed; SECRET_UNREADABLE
    */
   async open(startToken: string): Promise<{ location: string; browserCookie: string }> {
     const { database, connections, secrets, cipher, oauth, clock } = this.#deps;
@@ -160,7 +160,11 @@ export class AuthorizationFlows {
       );
 
     const connection = await connections.get(flow.connection_id);
-    const clientSecret = await secrets.clientSecret(database, connection.id);
+    const clientSecret = await secrets.clientSecret(database, connection.id).catch(async (error: unknown) => {
+      if (error instanceof AppError && error.code === 'SECRET_UNREADABLE')
+        await this.#recordProblem(flow, 'SECRET_UNREADABLE');
+      throw error;
+    });
     const state = randomBytes(secretBytes).toString('base64url');
     const browserCookie = randomBytes(secretBytes).toString('base64url');
     // 43 characters of A-Z a-z 0-9 - _: within the provider's alphabet and its 43 to 128.
@@ -297,14 +301,14 @@ export class AuthorizationFlows {
   }
 
   /** A living grant outlives a failed attempt to renew it; otherwise the failure is the connection's state. */
-  async #fail(flow: FlowRow, connection: ConnectionEntity, problem: ProblemCode): Promise<FlowOutcome> {
+  async #recordProblem(flow: FlowRow, problem: ProblemCode): Promise<void> {
+    const seen = { id: flow.connection_id, epoch: flow.epoch };
     const states: ConnectionState[] = ['configured', 'disconnected', 'error'];
-    await recordProblem(
-      this.#deps.database.manager,
-      { id: connection.id, epoch: flow.epoch },
-      problem,
-      states,
-    );
+    await recordProblem(this.#deps.database.manager, seen, problem, states);
+  }
+
+  async #fail(flow: FlowRow, connection: ConnectionEntity, problem: ProblemCode): Promise<FlowOutcome> {
+    await this.#recordProblem(flow, problem);
     this.#deps.logger.warn(
       { connectionId: connection.id, problem, startedBy: flow.started_by },
       'authorization failed',

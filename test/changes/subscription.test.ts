@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
-import { disconnect, otherBase } from '../webhooks/operations.ts';
+import { disconnect, grantAgain, otherBase } from '../webhooks/operations.ts';
 import { Subscriber, until } from './subscriber.ts';
 import { addContacts, crm, edit, ledger, ledgerEnd, told } from './upstream-edits.ts';
 
@@ -133,4 +133,29 @@ it('ends with CONNECTION_NOT_CONNECTED when the connection is disconnected, on a
   } finally {
     await instance.close();
   }
+});
+
+it('stays open while its connection is in the state ERROR, and tells what changes after it is connected again', async () => {
+  const [lost, ending] = [await app.connect(), await app.connect()];
+  const staying = await new Subscriber(app, { connection: lost, baseId: crm.baseId }).started();
+  const canary = await new Subscriber(app, { connection: ending, baseId: crm.baseId }).started();
+  await app.database.query(
+    `UPDATE connection_secrets SET access_token = 'v1.gone.AAAA.AAAA' WHERE connection_id = $1`,
+    [lost],
+  );
+  await app.graphql('mutation ($id: Int!) { testConnection(input: { connection: $id }) { __typename } }', {
+    id: lost,
+  });
+  expect(await app.database.query('SELECT state FROM connections WHERE id = $1', [lost])).toEqual([
+    { state: 'error' },
+  ]);
+  // Whoever notices that one has ended has looked at the other as well.
+  await disconnect(app, ending);
+  await until(() => canary.ended);
+  expect([staying.ended, staying.errors]).toEqual([false, []]);
+
+  await grantAgain(app, lost, ['all']);
+  const [added] = await addContacts(app, 1);
+  await until(() => staying.changes.some(({ recordId }) => recordId === added));
+  await Promise.all([staying.cut(), canary.cut()]);
 });

@@ -180,17 +180,33 @@ describe('the OAuth flow', () => {
     expect((await read(id)).state).toBe('CONNECTED');
   });
 
-  test('another instance can finish a flow that this one began', async () => {
+  test('any instance behind one address can open and finish a flow that another one began', async () => {
     const id = await create('Shared');
-    const other = await app.another();
+    const other = await app.another({ publicUrl: app.url });
+    /** As a load balancer would send it to an instance. */
+    const at = (instance: TestApp, address: string | URL) => {
+      const url = new URL(address);
+      expect(url.origin).toBe(app.url);
+      url.port = new URL(instance.url).port;
+      return url.href;
+    };
     try {
-      const { consentUrl, cookie } = await openFlow(await authorizationUrl(app.graphql, id));
-      const callback = await answerConsent(consentUrl, 'grant');
-      callback.port = new URL(other.url).port;
-      // The redirect URI is the first instance's: a load balancer shows one address for all.
-      const page = await fetch(callback, { headers: { cookie } });
-      expect(page.status).toBe(400);
-      expect(await page.text()).toContain('INVALID_GRANT');
+      for (const [begins, opens, finishes] of [
+        [app, other, app],
+        [app, app, other],
+        [other, other, app],
+      ] as const) {
+        const link = await authorizationUrl(begins.graphql, id);
+        const { consentUrl, cookie } = await openFlow(at(opens, link));
+        const callback = at(finishes, await answerConsent(consentUrl, 'grant'));
+        const page = await fetch(callback, { headers: { cookie } });
+        expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('Connected')]);
+        expect((await read(id)).state).toBe('CONNECTED');
+        await app.graphql(
+          'mutation ($id: Int!) { disconnectConnection(input: { connection: $id }) { __typename } }',
+          { id },
+        );
+      }
     } finally {
       await other.close();
     }

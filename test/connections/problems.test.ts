@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { authorizationUrl, control, openFlow, startTestApp, type TestApp } from '../support/app.ts';
 import { answerConsent } from '../support/sandbox-grant.ts';
-import { create, grant, read } from './lifecycle.ts';
+import { create, grant, read, run } from './lifecycle.ts';
 
 /* Problems that a flow can end with, beside those in states.test.ts, and answers of the token endpoint that are odd but good. */
 describe('answers of the provider in a flow', () => {
@@ -60,5 +60,60 @@ describe('answers of the provider in a flow', () => {
     const id = await create(app, 'Bearer and a space');
     await grant(app, id);
     expect(await read(app, id)).toMatchObject({ state: 'CONNECTED', problem: null });
+    expect(await run(app, 'rotateTokens', id)).toMatchObject({ __typename: 'RotateTokensSuccess' });
+    expect((await run(app, 'testConnection', id)).works).toBe(true);
+  });
+
+  test('CONFIGURED, an answer without code and without error: ERROR with INVALID_REQUEST', async () => {
+    const id = await create(app, 'Neither code nor error');
+    const { consentUrl, cookie } = await openFlow(await authorizationUrl(app.graphql, id));
+    const callback = await answerConsent(consentUrl, 'grant');
+    callback.searchParams.delete('code');
+    const page = await fetch(callback, { headers: { cookie } });
+    expect(await page.text()).toContain('INVALID_REQUEST');
+    expect(await read(app, id)).toMatchObject({ state: 'ERROR', problem: { code: 'INVALID_REQUEST' } });
+  });
+
+  test('CONFIGURED, the code expired before it came back: ERROR with INVALID_GRANT', async () => {
+    const id = await create(app, 'Expired code');
+    const { consentUrl, cookie } = await openFlow(await authorizationUrl(app.graphql, id));
+    const callback = await answerConsent(consentUrl, 'grant');
+    await control(app.sandbox.url, 'clock', { advanceMs: 10 * 60_000 + 1 });
+    const page = await fetch(callback, { headers: { cookie } });
+    expect(await page.text()).toContain('INVALID_GRANT');
+    expect(await read(app, id)).toMatchObject({ state: 'ERROR', problem: { code: 'INVALID_GRANT' } });
+  });
+
+  test.each([
+    [
+      'client secret, before the link is opened',
+      `UPDATE connection_secrets SET client_secret = 'v1.gone.AAAA.AAAA' WHERE connection_id = $1`,
+      'open',
+    ],
+    [
+      'client secret, before the answer',
+      `UPDATE connection_secrets SET client_secret = 'v1.gone.AAAA.AAAA' WHERE connection_id = $1`,
+      'finish',
+    ],
+    [
+      'PKCE verifier, before the answer',
+      `UPDATE authorization_flows SET verifier_envelope = 'v1.gone.AAAA.AAAA' WHERE connection_id = $1`,
+      'finish',
+    ],
+  ])('CONFIGURED, the %s can not be decrypted: ERROR with SECRET_UNREADABLE', async (what, damage, step) => {
+    const id = await create(app, what);
+    const link = await authorizationUrl(app.graphql, id);
+    if (step === 'open') {
+      await app.database.query(damage, [id]);
+      const page = await fetch(link, { redirect: 'manual' });
+      expect([page.status, await page.text()]).toEqual([500, expect.stringContaining('decrypt')]);
+    } else {
+      const { consentUrl, cookie } = await openFlow(link);
+      const callback = await answerConsent(consentUrl, 'grant');
+      await app.database.query(damage, [id]);
+      const page = await fetch(callback, { headers: { cookie } });
+      expect([page.status, await page.text()]).toEqual([400, expect.stringContaining('SECRET_UNREADABLE')]);
+    }
+    expect(await read(app, id)).toMatchObject({ state: 'ERROR', problem: { code: 'SECRET_UNREADABLE' } });
   });
 });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { setTimeout as delay } from 'node:timers/promises';
 import { authorizationUrl, control, openFlow, startTestApp, type TestApp } from '../support/app.ts';
 import { answerConsent, TEST_CLIENT } from '../support/sandbox-grant.ts';
 import { create, deny, grant, read, run, storedSecrets } from './lifecycle.ts';
@@ -69,6 +70,27 @@ describe('states of a connection', () => {
       state: to,
       problem: to === 'ERROR' ? { code: 'ACCESS_DENIED' } : null,
     });
+  });
+
+  test.each([
+    ['CONFIGURED', 'ERROR'],
+    ['DISCONNECTED', 'ERROR'],
+    ['ERROR', 'ERROR'],
+    ['CONNECTED', 'CONNECTED'],
+  ] as const)('%s, OAuth failed at the exchange: %s', async (from, to) => {
+    const id = await reach[from]();
+    const before = await storedSecrets(app, id);
+    const { consentUrl, cookie } = await openFlow(await authorizationUrl(app.graphql, id));
+    const callback = await answerConsent(consentUrl, 'grant');
+    callback.searchParams.set('code', 'nonsense');
+    const page = await fetch(callback, { headers: { cookie } });
+    expect([page.status, await page.text()]).toEqual([400, expect.stringContaining('INVALID_GRANT')]);
+    expect(await read(app, id)).toMatchObject({
+      state: to,
+      problem: to === 'ERROR' ? { code: 'INVALID_GRANT' } : null,
+    });
+    expect(await storedSecrets(app, id)).toEqual(before);
+    if (to === 'CONNECTED') expect((await query(id)).errors).toBeUndefined();
   });
 
   test('CONNECTED, grant revoked upstream: ERROR with INVALID_GRANT', async () => {
@@ -176,6 +198,78 @@ describe('states of a connection', () => {
     expect(page.status).toBe(409);
     expect(await page.text()).toContain('FLOW_SUPERSEDED');
     expect((await read(app, id)).state).toBe(state);
+  });
+
+  test.each([
+    ['disconnected', 'DISCONNECTED', (id: number) => run(app, 'disconnectConnection', id)],
+    [
+      'given another secret',
+      'CONFIGURED',
+      (id: number) => run(app, 'updateConnection', id, { clientSecret: 'x' }),
+    ],
+    ['asked to connect again', 'CONNECTED', (id: number) => authorizationUrl(app.graphql, id)],
+    ['deleted', undefined, (id: number) => run(app, 'deleteConnection', id)],
+  ] as const)(
+    'a pair that arrives after the connection was %s is revoked and not stored',
+    async (_what, state, overtake) => {
+      const id = await reach.CONNECTED();
+      const { consentUrl, cookie } = await openFlow(await authorizationUrl(app.graphql, id));
+      const callback = await answerConsent(consentUrl, 'grant');
+      const calls = async () => (await control(app.sandbox.url, 'calls')).byEndpoint;
+      const before = await calls();
+      await control(app.sandbox.url, 'faults', {
+        match: { method: 'POST', path: '/oauth2/v1/token' },
+        kind: 'delay',
+        effect: 'after',
+        delayMs: 300,
+        times: 1,
+      });
+      const finishing = fetch(callback, { headers: { cookie } });
+      while ((await calls()).token === before.token) await delay(5);
+      await overtake(id);
+      const revoked = (await calls()).revoke ?? 0;
+      const secrets = await storedSecrets(app, id);
+
+      const page = await finishing;
+      expect([page.status, await page.text()]).toEqual([409, expect.stringContaining('FLOW_SUPERSEDED')]);
+      expect((await calls()).revoke).toBe(revoked + 2);
+      expect((await read(app, id))?.state).toBe(state);
+      expect(await storedSecrets(app, id)).toEqual(secrets);
+      if (state === 'CONNECTED') expect((await query(id)).errors).toBeUndefined();
+    },
+  );
+
+  test('an answer that arrives after the connection was deleted changes nothing', async () => {
+    const id = await reach.CONFIGURED();
+    const { consentUrl, cookie } = await openFlow(await authorizationUrl(app.graphql, id));
+    const callback = await answerConsent(consentUrl, 'grant');
+    await run(app, 'deleteConnection', id);
+    const page = await fetch(callback, { headers: { cookie } });
+    expect([page.status, await page.text()]).toEqual([400, expect.stringContaining('UNKNOWN_STATE')]);
+    expect(await read(app, id)).toBeNull();
+  });
+
+  test('disconnecting forgets the tokens in any case, and says what the upstream did not confirm', async () => {
+    const others = await app.database.query(`SELECT id FROM connections WHERE state = 'connected'`);
+    for (const { id } of others) await run(app, 'disconnectConnection', id as number);
+    const id = await reach.CONNECTED();
+    await app.graphql(
+      'mutation ($id: Int!) { createWebhook(input: { connection: $id, baseId: "appABC123" }) { __typename } }',
+      { id },
+    );
+    await control(app.sandbox.url, 'faults', { match: { path: '/oauth2/v1/revoke' }, status: 500, times: 9 });
+    await control(app.sandbox.url, 'faults', {
+      match: { method: 'DELETE', path: '/v0/bases/*/webhooks/*' },
+      status: 403,
+      times: 9,
+    });
+    expect(await run(app, 'disconnectConnection', id)).toMatchObject({
+      tokensRevoked: false,
+      webhooksDeleted: 0,
+      webhooksFailed: 1,
+      connection: { state: 'DISCONNECTED' },
+    });
+    expect(await storedSecrets(app, id)).toMatchObject({ access_token: null, refresh_token: null });
   });
 
   test.each([

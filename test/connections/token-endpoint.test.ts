@@ -1,0 +1,226 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { setTimeout as delay } from 'node:timers/promises';
+import { answer, ThrowawayUpstream } from '../calendly/throwaway-upstream.ts';
+import { authorizationUrl, control, startTestApp, walkFlow, type TestApp } from '../support/app.ts';
+import { grantToken } from '../support/sandbox-grant.ts';
+import { create, grant, read, storedSecrets } from './lifecycle.ts';
+
+/** Records are not kept, so that this needs a token each time. */
+const readRecords = `query ($id: Int!) {
+  base(connection: $id, baseId: "appABC123") { table(id: "tblDEF456") { records(first: 1) { nodes { id } } } }
+}`;
+
+/* What the token endpoint may answer, beside the plain refusals in states.test.ts and problems.test.ts. */
+describe('the token endpoint', () => {
+  let app: TestApp;
+  /** An exchange and a refresh that are never answered: they wait while all other tests run. */
+  let hanging: { flow: number; refresh: number; page: ReturnType<typeof walkFlow>; read: Promise<Answer> };
+  type Answer = Awaited<ReturnType<TestApp['graphql']>>;
+
+  beforeAll(async () => {
+    app = await startTestApp();
+    const [flow, refresh] = [await create(app, 'Hanging exchange'), await app.connect()];
+    const link = await authorizationUrl(app.graphql, flow);
+    await expire(refresh);
+    await tokenFault({ kind: 'timeout', times: 2 });
+    hanging = { flow, refresh, page: walkFlow(link), read: readOnce(refresh) };
+    hanging.page.catch(() => undefined);
+    while ((await control(app.sandbox.url, 'faults')).faults[0].applied < 2) await delay(5);
+  });
+  beforeEach(() => fetch(`${app.sandbox.url}/_control/faults`, { method: 'DELETE' }));
+  afterAll(() => app.close());
+
+  const readOnce = (id: number, instance = app) => instance.graphql(readRecords, { id });
+  const expire = (id: number) =>
+    app.database.query(
+      `UPDATE connections SET access_token_expires_at = now() - interval '1 minute' WHERE id = $1`,
+      [id],
+    );
+  const tokenFault = (fault: object) =>
+    control(app.sandbox.url, 'faults', { match: { method: 'POST', path: '/oauth2/v1/token' }, ...fault });
+  const tokenCalls = async (): Promise<number> =>
+    (await control(app.sandbox.url, 'calls')).byEndpoint.token ?? 0;
+  /** A token that the upstream takes, in an answer of the token endpoint that lacks something. */
+  const bareAnswer = async () => ({
+    access_token: (await grantToken(app.sandbox.url)).accessToken,
+    token_type: 'Bearer',
+  });
+
+  test('an exchange without a refresh token connects; when the token ends, so does the grant', async () => {
+    const id = await create(app, 'No refresh token');
+    await tokenFault({ status: 200, body: { ...(await bareAnswer()), expires_in: 3_600 }, times: 1 });
+    await grant(app, id);
+    expect(await read(app, id)).toMatchObject({ state: 'CONNECTED', problem: null });
+    expect((await storedSecrets(app, id)).refresh_token).toBeNull();
+    expect((await readOnce(id)).errors).toBeUndefined();
+    const before = await tokenCalls();
+    await expire(id);
+    expect((await readOnce(id)).errors?.[0]?.extensions.code).toBe('CONNECTION_NOT_CONNECTED');
+    expect(await read(app, id)).toMatchObject({ state: 'ERROR', problem: { code: 'INVALID_GRANT' } });
+    expect(await tokenCalls()).toBe(before);
+  });
+
+  test('a refresh without a refresh token leaves the stored one in force', async () => {
+    const id = await app.connect({ name: 'Keeps its refresh token' });
+    const { refresh_token: kept } = await storedSecrets(app, id);
+    await tokenFault({ status: 200, body: await bareAnswer(), times: 1 });
+    await expire(id);
+    expect((await readOnce(id)).errors).toBeUndefined();
+    expect((await storedSecrets(app, id)).refresh_token).toBe(kept);
+    const shown = await read(app, id);
+    expect(shown.state).toBe('CONNECTED');
+    // Without a life time an hour is taken, and without scopes those that were granted.
+    expect(Date.parse(shown.accessTokenExpiresAt) - Date.now()).toBeGreaterThan(59 * 60_000);
+    expect(shown.scopes).toContain('data.records:read');
+    await expire(id);
+    expect((await readOnce(id)).errors).toBeUndefined();
+    expect((await storedSecrets(app, id)).refresh_token).not.toBe(kept);
+  });
+
+  test('409: one further call, which works', async () => {
+    const id = await app.connect({ name: 'Conflict' });
+    await tokenFault({ status: 409, times: 1 });
+    const before = await tokenCalls();
+    await expire(id);
+    expect((await readOnce(id)).errors).toBeUndefined();
+    expect(await tokenCalls()).toBe(before + 2);
+    expect((await read(app, id)).state).toBe('CONNECTED');
+  });
+
+  test('409 twice: somebody else has the newer pair, which is named REFRESH_LOST, without a third call', async () => {
+    const id = await app.connect({ name: 'Conflicts' });
+    await tokenFault({ status: 409, times: 9 });
+    const before = await tokenCalls();
+    await expire(id);
+    for (let request = 0; request < 3; request += 1)
+      expect((await readOnce(id)).errors?.[0]?.extensions.code).toBe('CONNECTION_NOT_CONNECTED');
+    expect(await tokenCalls()).toBe(before + 2);
+    expect(await read(app, id)).toMatchObject({ state: 'ERROR', problem: { code: 'REFRESH_LOST' } });
+  });
+
+  test('invalid_grant: one call, then the state ERROR, and no further call whoever asks', async () => {
+    const id = await app.connect({ name: 'Refused' });
+    await tokenFault({ status: 400, body: { error: 'invalid_grant' }, times: 9 });
+    const before = await tokenCalls();
+    await expire(id);
+    await Promise.all(Array.from({ length: 10 }, () => readOnce(id)));
+    await readOnce(id);
+    expect(await tokenCalls()).toBe(before + 1);
+    expect(await read(app, id)).toMatchObject({ state: 'ERROR', problem: { code: 'INVALID_GRANT' } });
+  });
+
+  test('invalid_grant while another instance has stored a newer pair: that one is used', async () => {
+    const id = await app.connect({ name: 'Overtaken' });
+    const other = await app.another();
+    try {
+      await tokenFault({ status: 400, body: { error: 'invalid_grant' }, delayMs: 400, times: 1 });
+      const before = await tokenCalls();
+      await expire(id);
+      const refused = readOnce(id);
+      while ((await tokenCalls()) === before) await delay(5);
+      // As if the first instance had slept through its lease.
+      await app.database.query(
+        `UPDATE connections SET refresh_lease_until = now() - interval '1 s' WHERE id = $1`,
+        [id],
+      );
+      expect((await readOnce(id, other)).errors).toBeUndefined();
+      expect((await refused).errors).toBeUndefined();
+      expect(await tokenCalls()).toBe(before + 2);
+      expect(await read(app, id)).toMatchObject({ state: 'CONNECTED', problem: null });
+    } finally {
+      await other.close();
+    }
+  });
+
+  test.each([
+    ['429, which surely had no effect', 3, { status: 429 }],
+    ['500', 2, { status: 500 }],
+    ['503 in HTML', 2, { status: 503, body: '<h1>Down</h1>' }],
+    ['a broken connection', 2, { kind: 'reset' }],
+    ['half an answer', 2, { kind: 'malformed' }],
+  ])('%s: %i calls at most, and the connection stays CONNECTED', async (what, most, fault) => {
+    const id = await app.connect({ name: what });
+    await tokenFault({ times: 99, ...fault });
+    const before = await tokenCalls();
+    await expire(id);
+    const answers = await Promise.all(Array.from({ length: 10 }, () => readOnce(id)));
+    for (const { errors } of answers) expect(errors?.[0]?.extensions.code).toBe('UPSTREAM_UNAVAILABLE');
+    expect(await tokenCalls()).toBe(before + most);
+    expect(await read(app, id)).toMatchObject({ state: 'CONNECTED', problem: null });
+    await fetch(`${app.sandbox.url}/_control/faults`, { method: 'DELETE' });
+    expect((await readOnce(id)).errors).toBeUndefined();
+  });
+
+  test('calls are repeated after pauses that chance decides, so that many clients do not come in step', async () => {
+    const provider = await new ThrowawayUpstream().start();
+    provider.behave(answer(429, {}));
+    const other = await app.another({ upstream: { apiUrl: app.sandbox.url, oauthUrl: provider.url } });
+    try {
+      const ids = [await app.connect(), await app.connect(), await app.connect(), await app.connect()];
+      for (const id of ids) await expire(id);
+      await Promise.all(ids.map((id) => readOnce(id, other)));
+      // Each connection sends a refresh token of its own.
+      const bodies = new Set(provider.received.map(({ body }) => body));
+      expect(bodies.size).toBe(ids.length);
+      const pauses = [...bodies].map((own) => {
+        const calls = provider.received.filter(({ body }) => body === own);
+        return calls.slice(1).map(({ at }, index) => at - calls[index]!.at);
+      });
+      for (const ownPauses of pauses) expect(ownPauses).toHaveLength(2);
+      // The first pause is up to 0.4 s, the second up to 0.8 s; all within a few milliseconds would be no chance.
+      const all = pauses.flat();
+      expect(Math.max(...all)).toBeLessThan(2_000);
+      expect(Math.max(...all) - Math.min(...all)).toBeGreaterThan(30);
+    } finally {
+      await other.close();
+      await provider.close();
+    }
+  });
+
+  test('never answering: given up after 15 seconds, and repeated once; nobody else had to wait', async () => {
+    const page = await hanging.page;
+    expect(page.text).toContain('PROVIDER_UNAVAILABLE');
+    expect(await read(app, hanging.flow)).toMatchObject({
+      state: 'ERROR',
+      problem: { code: 'PROVIDER_UNAVAILABLE' },
+    });
+    expect((await hanging.read).errors).toBeUndefined();
+    expect(await read(app, hanging.refresh)).toMatchObject({ state: 'CONNECTED', problem: null });
+  });
+});
+
+describe.each([
+  ['ahead of', 2],
+  ['behind', -2],
+])('a server whose clock is two hours %s the provider’s', (_how, hours) => {
+  let driftMs = hours * 3_600_000;
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startTestApp({ clock: { now: () => Date.now() + driftMs } });
+  });
+  afterAll(() => app.close());
+
+  test('connects, reads for as long as a token lives, and renews it once, early or late', async () => {
+    const tokenCalls = async (): Promise<number> =>
+      (await control(app.sandbox.url, 'calls')).byEndpoint.token;
+    const id = await app.connect({ name: 'Skewed' });
+    const expiresAt = Date.parse((await read(app, id)).accessTokenExpiresAt);
+    expect(Math.round((expiresAt - Date.now() - driftMs) / 60_000)).toBe(60);
+    for (let request = 0; request < 3; request += 1)
+      expect((await app.graphql(readRecords, { id })).errors).toBeUndefined();
+    expect(await tokenCalls()).toBe(1);
+
+    // The provider's time runs ahead: it refuses a token that we take for fresh.
+    await control(app.sandbox.url, 'clock', { advanceMs: 61 * 60_000 });
+    for (let request = 0; request < 3; request += 1)
+      expect((await app.graphql(readRecords, { id })).errors).toBeUndefined();
+    expect(await tokenCalls()).toBe(2);
+
+    // Ours runs ahead: we take a token for ended that the provider would still accept.
+    driftMs += 61 * 60_000;
+    for (let request = 0; request < 3; request += 1)
+      expect((await app.graphql(readRecords, { id })).errors).toBeUndefined();
+    expect(await tokenCalls()).toBe(3);
+    expect(await read(app, id)).toMatchObject({ state: 'CONNECTED', problem: null });
+  });
+});
