@@ -9,7 +9,8 @@ const ground = ['config.ts', 'identity-provider.ts', 'errors.ts', 'logger.ts', '
 const mayImport = {
   calendly: [],
   audit: ['calendly'],
-  activity: [],
+  activity: ['calendly'],
+  metrics: [],
   encryption: [],
   access: ['calendly', 'audit'],
   connections: ['calendly', 'access', 'audit', 'activity', 'encryption', 'database/notifications.ts'],

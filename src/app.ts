@@ -1,4 +1,7 @@
 import type { DataSource } from 'typeorm';
+import { ActivityLog } from './activity/activity-log.ts';
+import { Alerts } from './activity/alerts.ts';
+import { attemptKinds, refreshKinds } from './activity/counted-as.ts';
 import { ApiKeys } from './access/api-keys.ts';
 import { Authentication } from './access/authentication.ts';
 import { CallerWatch } from './access/caller-watch.ts';
@@ -35,9 +38,10 @@ import { listenerName } from './encryption/sealing-servers.ts';
 import { SecretCipher } from './encryption/secret-cipher.ts';
 import { TokenUpkeep } from './connections/token-upkeep.ts';
 import { Upstream } from './connections/upstream.ts';
-import { connectDatabase, createDataSource, migrate } from './database/data-source.ts';
+import { connectDatabase, createDataSource, migrate, poolUse } from './database/data-source.ts';
 import { Notifications } from './database/notifications.ts';
 import type { Logger } from './logger.ts';
+import { Metrics } from './metrics/metrics.ts';
 import { RecordReads } from './records/record-reads.ts';
 import { StoredWrites } from './records/writes/stored-writes.ts';
 import { Webhooks } from './webhooks/webhooks.ts';
@@ -55,8 +59,11 @@ export interface App {
   logger: Logger;
   clock: Clock;
   database: DataSource;
+  metrics: Metrics;
   audit: AuditLog;
   auditEntries: AuditEntries;
+  activity: ActivityLog;
+  alerts: Alerts;
   keys: ApiKeys;
   authentication: Authentication;
   callerWatch: CallerWatch;
@@ -97,7 +104,23 @@ export async function createApp(
   const audit = new AuditLog({ database, logger });
   const provider = config.identityProvider;
   const identity = provider && new IdentityTokens({ provider, clock, logger });
-  const authentication = new Authentication({ database, identity, audit: audit.record, clock, logger });
+  const metrics = new Metrics();
+  const alerts = new Alerts(database);
+  const activity = new ActivityLog({
+    database,
+    alerts,
+    clock,
+    logger,
+    onAlert: ({ kind }) => metrics.alertRaised(kind),
+  });
+  const authentication = new Authentication({
+    database,
+    identity,
+    audit: audit.record,
+    clock,
+    logger,
+    onWrongKey: () => metrics.wrongKey(),
+  });
   const keys = new ApiKeys(database, audit.record, () => authentication.doubtKeys());
   await (config.adminApiKey ? keys.ensureAdminKey(config.adminApiKey) : keys.endAdminKey());
   const callerWatch = new CallerWatch({ keys: new KeyWatch({ database, logger }), clock });
@@ -105,14 +128,39 @@ export async function createApp(
 
   const permits = new Permits((text, params) => database.query(text, params), config.rateLimit);
   const rateLimit = new RateLimiter({ permits, penaltyMs: config.rateLimit.penaltyMs, clock, logger });
-  const transport = new Transport({ apiUrl: config.upstream.apiUrl, rateLimit, clock, logger });
+  const transport = new Transport({
+    apiUrl: config.upstream.apiUrl,
+    rateLimit,
+    clock,
+    logger,
+    onAttempt: (attempt) => {
+      metrics.upstreamAttempt(attempt);
+      for (const kind of attemptKinds[attempt.outcome]) activity.count(attempt.connectionId, kind);
+    },
+  });
 
   const cipher = new SecretCipher(config.encryptionKeys);
   const secrets = new ConnectionSecrets(cipher);
   const oauth = (credentials: Credentials) => new OAuthClient(config.upstream.oauthUrl, credentials);
   const connections = new Connections(database, secrets);
-  const tokens = new AccessTokens({ database, secrets, oauth, audit: audit.record, clock, logger });
+  const tokens = new AccessTokens({
+    database,
+    secrets,
+    oauth,
+    audit: audit.record,
+    clock,
+    logger,
+    onRefresh: (connectionId, outcome) => {
+      metrics.tokenRefresh(outcome);
+      activity.count(connectionId, refreshKinds[outcome]);
+    },
+  });
   const tokenUpkeep = new TokenUpkeep({ database, tokens, clock, logger });
+  metrics.watch({
+    upstreamQueue: () => rateLimit.waiting,
+    pool: () => poolUse(database),
+    connectionStates: () => connections.countByState(),
+  });
   const upstream = new Upstream({ connections, tokens, transport });
 
   const flows = new AuthorizationFlows({
@@ -172,6 +220,8 @@ export async function createApp(
     forAll: config.role !== 'web',
     clock,
     logger,
+    onForged: (connectionId) => activity.count(connectionId, 'macFailures'),
+    onAppended: (entries) => metrics.changesAppended(entries, clock.now()),
   });
   const grants = new GrantEnding({
     database,
@@ -211,8 +261,11 @@ export async function createApp(
     logger,
     clock,
     database,
+    metrics,
     audit,
     auditEntries: new AuditEntries(database),
+    activity,
+    alerts,
     keys,
     authentication,
     callerWatch,
@@ -246,6 +299,8 @@ export async function createApp(
       rateLimit.close();
       await transport.close();
       await Promise.all([upkeepEnded, tokens.close()]);
+      await activity.close();
+      metrics.close();
       await database.destroy();
     },
   };

@@ -32,12 +32,13 @@ export class Authentication {
     audit: RecordAudit;
     clock: Clock;
     logger: Logger;
+    onWrongKey?: () => void;
   }) {
     this.#database = deps.database;
     this.#identity = deps.identity;
     this.#audit = deps.audit;
     this.#logger = deps.logger;
-    this.#wrongKeys = new WrongKeys(deps.clock);
+    this.#wrongKeys = new WrongKeys(deps.clock, deps.onWrongKey);
   }
 
   /**

@@ -13,11 +13,14 @@ const maxAddresses = 10_000;
  */
 export class WrongKeys {
   readonly #clock: Clock;
+  readonly #onCounted: () => void;
   /** In the order in which the windows began. */
   readonly #windows = new Map<string, { since: number; count: number }>();
 
-  constructor(clock: Clock) {
+  /** @param onCounted Told of each wrong key that was tried. */
+  constructor(clock: Clock, onCounted: () => void = () => undefined) {
     this.#clock = clock;
+    this.#onCounted = onCounted;
   }
 
   /** For how many milliseconds no more keys are tried for the address; 0 when one may be tried now. */
@@ -29,6 +32,7 @@ export class WrongKeys {
 
   /** @returns whether it is this one that stops the address. */
   count(address: string): boolean {
+    this.#onCounted();
     const network = networkOf(address);
     const now = this.#clock.now();
     const window = this.#windows.get(network);

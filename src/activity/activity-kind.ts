@@ -3,11 +3,11 @@
  *
  *   calls               requests that left for the upstream, token calls not among them
  *   errors              of these, the ones that brought an error, lost answers among them
- *   rateLimited         answers with 429
- *   refused             answers with 401 or 403
+ *   rateLimited         of these, the ones that were answered with 429
+ *   refused             of these, the ones that were answered with 401 or 403
  *   refreshes           token pairs that were renewed
  *   refreshesFailed     renewals that were refused or never answered
- *   refreshRacesLost    renewals whose answer found the row taken over by somebody else
+ *   refreshRacesLost    renewals that found their lease or their generation taken over by another process
  *   macFailures         notifications whose signature was wrong
  */
 export const activityKinds = [
@@ -23,5 +23,13 @@ export const activityKinds = [
 
 export type ActivityKind = (typeof activityKinds)[number];
 
-/** Counts one in the present hour. Costs nothing but memory; it is stored a few seconds later. */
+/** What ought not to happen at all, or seldom. It is counted by minute too, so that a burst is seen wherever an hour ends. */
+export const incidentKinds = ['refused', 'refreshRacesLost', 'macFailures'] as const satisfies ActivityKind[];
+
+export type IncidentKind = (typeof incidentKinds)[number];
+
+/** Counts one now. Costs nothing but memory; it is stored a few seconds later. */
 export type CountActivity = (connectionId: number, kind: ActivityKind) => void;
+
+export const minuteMs = 60_000;
+export const hourMs = 60 * minuteMs;

@@ -54,6 +54,10 @@ export class Lane {
     return this.#line.size === 0 && !this.#serving && this.#failuresInARow === 0 && this.#restMs <= 0;
   }
 
+  get waiting(): number {
+    return this.#line.size;
+  }
+
   /** Waits for its turn and the budget. Ends early when the operation is aborted or can't be served in time. */
   enter(operation: Operation): Promise<Permission> {
     const { signal, deadline, callerId, priority } = operation;

@@ -19,6 +19,7 @@ export class Permission {
   readonly #giveBack: () => void;
   readonly #restamp: () => void;
   #over = false;
+  #used = false;
 
   constructor(grant: {
     /** By `performance.now()`, before the budget was asked, so that the age is never taken too low. */
@@ -36,6 +37,10 @@ export class Permission {
     this.#restamp = grant.restamp;
   }
 
+  get wasUsed(): boolean {
+    return this.#used;
+  }
+
   /** Asked in the very moment of sending. False: don't send, take a new one. */
   use(): boolean {
     if (this.#over) return false;
@@ -45,6 +50,7 @@ export class Permission {
       return false;
     }
     this.#over = true;
+    this.#used = true;
     if (ageMs > lateAfterMs) this.#restamp();
     return true;
   }

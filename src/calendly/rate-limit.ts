@@ -33,6 +33,13 @@ export class RateLimiter {
     this.#prunedAt = options.clock.now();
   }
 
+  /** How many calls wait in this process. */
+  get waiting(): number {
+    let sum = 0;
+    for (const lane of this.#lanes.values()) sum += lane.waiting;
+    return sum;
+  }
+
   /**
    * @param key `base:<id>`, or `connection:<id>` for calls without a base
    * @throws AppError UPSTREAM_RATE_LIMITED with `retryAfterMs`, as soon as it is known that the deadline can't be kept;

@@ -3,6 +3,7 @@ import { Agent } from 'undici';
 import type { Clock } from '../clock.ts';
 import { AppError, type ErrorDetails } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { outcomeOfAnswer, outcomeOfSilence, type Attempt, type AttemptOutcome } from './attempt.ts';
 import { judge, type Verdict } from './judge.ts';
 import { abortReason, deadlineExceeded, shuttingDown } from './lane.ts';
 import type { Operation } from './operation.ts';
@@ -36,6 +37,8 @@ export interface TransportOptions {
   clock: Clock;
   /** Milliseconds for one attempt; for tests of a silent upstream. */
   timeouts?: { readMs: number; writeMs: number };
+  /** Told of every attempt when it is over. */
+  onAttempt?: (attempt: Attempt) => void;
 }
 
 type Failure = Exclude<Verdict, { kind: 'answer' }>;
@@ -127,17 +130,29 @@ export class Transport {
     token: AccessToken,
     operation: Operation,
   ): Promise<{ verdict: Verdict; token: AccessToken }> {
-    const { rateLimit, clock } = this.#options;
+    const { rateLimit, clock, onAttempt } = this.#options;
     for (;;) {
       if (this.#closing.signal.aborted) throw shuttingDown();
       const permission = await rateLimit.acquire(key, operation);
       operation.meter.waitedMs += permission.waitedMs;
+      const { waitedMs } = permission;
+      let startedAt = performance.now();
+      const tell = (outcome: AttemptOutcome): void => {
+        const durationMs = performance.now() - startedAt;
+        const { connectionId } = tokens;
+        const { priority } = operation;
+        onAttempt?.({ connectionId, call: call.name, outcome, priority, waitedMs, durationMs });
+      };
       try {
         if (permission.waitedMs > tokenAgesAfterMs) token = await this.#inTime(tokens.current(), operation);
+        startedAt = performance.now();
         const raw = await this.#exchange(call, key, token, permission, operation);
+        tell(outcomeOfAnswer(raw));
         return { verdict: judge(raw, call, clock.now()), token };
       } catch (error) {
         if (!(error instanceof AttemptFailed)) throw error;
+        const outcome = outcomeOfSilence(error, permission.wasUsed);
+        if (outcome) tell(outcome);
         if (error.reason === 'aborted') throw abortReason(operation.signal);
         if (error.reason !== 'stale')
           return { verdict: judgeSilence(error, call, operation.deadline <= clock.now()), token };

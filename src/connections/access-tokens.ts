@@ -10,7 +10,7 @@ import type { ConnectionSecrets } from './connection-secrets.ts';
 import type { Credentials, OAuthClient } from './oauth-client.ts';
 import { leaseMs, RefreshClaims } from './refresh-claims.ts';
 import { StoredTokens, type TokenRow } from './stored-tokens.ts';
-import { TokenRefresh, unavailable } from './token-refresh.ts';
+import { TokenRefresh, unavailable, type RefreshOutcome } from './token-refresh.ts';
 
 /** A token with less life than this is refreshed before use; one with a short life, in its second half. */
 const refreshAheadMs = 60_000;
@@ -39,11 +39,18 @@ export class AccessTokens {
     audit: RecordAudit;
     clock: Clock;
     logger: Logger;
+    /** Told what became of each renewal that this process had claimed. */
+    onRefresh?: (connectionId: number, outcome: RefreshOutcome) => void;
   }) {
     this.#clock = deps.clock;
     this.#stored = new StoredTokens(deps);
     this.#claims = new RefreshClaims(deps);
-    this.#refresh = new TokenRefresh({ ...deps, stored: this.#stored, claims: this.#claims });
+    this.#refresh = new TokenRefresh({
+      ...deps,
+      stored: this.#stored,
+      claims: this.#claims,
+      onRefresh: deps.onRefresh ?? (() => undefined),
+    });
     this.#use = new ConnectionUse(deps);
   }
 

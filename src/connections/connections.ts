@@ -101,6 +101,14 @@ export class Connections {
     });
   }
 
+  /** How many there are in each state; states without any are left out. */
+  async countByState(): Promise<Map<ConnectionState, number>> {
+    const rows = await this.#database.query<{ state: ConnectionState; count: number }[]>(
+      'SELECT state, count(*)::int AS count FROM connections GROUP BY state',
+    );
+    return new Map(rows.map(({ state, count }) => [state, count]));
+  }
+
   /** All that the caller may see, oldest first. */
   async list(caller: Caller, state?: ConnectionState): Promise<ConnectionEntity[]> {
     const all = await this.#repository.find({

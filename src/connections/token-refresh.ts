@@ -31,6 +31,9 @@ const storeRetryMs = 250;
  * A call that was begun is never aborted: its pair would be lost.
  */
 
+/** What became of a renewal; `race_lost`: another process was faster, and its pair is used. */
+export type RefreshOutcome = 'renewed' | 'failed' | 'race_lost';
+
 /** Sends the refresh that a claim gives the right to. */
 export class TokenRefresh {
   readonly #deps: {
@@ -40,6 +43,7 @@ export class TokenRefresh {
     claims: RefreshClaims;
     oauth: (credentials: Credentials) => OAuthClient;
     logger: Logger;
+    onRefresh: (connectionId: number, outcome: RefreshOutcome) => void;
   };
 
   constructor(deps: {
@@ -49,6 +53,7 @@ export class TokenRefresh {
     claims: RefreshClaims;
     oauth: (credentials: Credentials) => OAuthClient;
     logger: Logger;
+    onRefresh: (connectionId: number, outcome: RefreshOutcome) => void;
   }) {
     this.#deps = deps;
   }
@@ -58,23 +63,30 @@ export class TokenRefresh {
    * @throws AppError CONNECTION_NOT_CONNECTED, UPSTREAM_UNAVAILABLE
    */
   async run(row: TokenRow, claim: RefreshClaim, closing: AbortSignal): Promise<AccessToken> {
-    const { database, secrets, stored, claims, oauth, logger } = this.#deps;
+    const { database, secrets, stored, claims, oauth, logger, onRefresh } = this.#deps;
     const { id } = row;
     let answerLost = claim.earlierAnswerLost;
     let failed = false;
+    let outcome: RefreshOutcome = 'failed';
+    const overtakenBy = (newer: AccessToken): AccessToken => {
+      outcome = 'race_lost';
+      return newer;
+    };
     try {
       const clientSecret = await secrets.clientSecret(database, id);
       const refreshToken = (await secrets.tokens(database, id))?.refreshToken;
-      if (!refreshToken) return await stored.giveUp(id, claim.generation, 'INVALID_GRANT');
+      if (!refreshToken) return overtakenBy(await stored.giveUp(id, claim.generation, 'INVALID_GRANT'));
       const client = oauth({ clientId: row.client_id, clientSecret });
       for (let attempt = 1; ; attempt += 1) {
         if (!(await this.#renewLease(id, claim)))
-          return await this.#newerOr(id, claim, 'Another instance took over its refresh');
+          return overtakenBy(await this.#newerOr(id, claim, 'Another instance took over its refresh'));
         try {
           const answer = await client.refresh(refreshToken);
           // From here on the old pair is dead: should storing fail, the next claim has to know.
           answerLost = true;
-          return await this.#storeWithin(id, claim, answer, client);
+          const token = await this.#storeWithin(id, claim, answer, client);
+          outcome = token.value === answer.accessToken ? 'renewed' : 'race_lost';
+          return token;
         } catch (error) {
           if (!(error instanceof OAuthFailure)) throw error;
           logger.warn(
@@ -83,10 +95,11 @@ export class TokenRefresh {
           );
           if (error.kind === 'refused') {
             const isLost = answerLost && error.problem === 'INVALID_GRANT';
-            return await stored.giveUp(id, claim.generation, isLost ? 'REFRESH_LOST' : error.problem);
+            const problem = isLost ? 'REFRESH_LOST' : error.problem;
+            return overtakenBy(await stored.giveUp(id, claim.generation, problem));
           }
           if (error.kind === 'already_refreshed' && answerLost)
-            return await stored.giveUp(id, claim.generation, 'REFRESH_LOST');
+            return overtakenBy(await stored.giveUp(id, claim.generation, 'REFRESH_LOST'));
           const wasLost = answerLost;
           if (error.kind !== 'unavailable') answerLost = true;
           // After a lost answer one further call is made, not more: each invalid one endangers the grant.
@@ -103,6 +116,7 @@ export class TokenRefresh {
         return await stored.giveUp(id, claim.generation, 'SECRET_UNREADABLE');
       throw error;
     } finally {
+      onRefresh(id, outcome);
       await claims.release(id, claim, { answerLost, failed });
     }
   }

@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Pool } from 'pg';
 import { DataSource } from 'typeorm';
+import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
 import { ConnectionEntity } from '../connections/connection.entity.ts';
 import { Initial1764000000000 } from './migrations/1764000000000-initial.ts';
 import { RateBudgets1764000000001 } from './migrations/1764000000001-rate-budgets.ts';
@@ -10,6 +12,7 @@ import { AuditLog1764000000007 } from './migrations/1764000000007-audit-log.ts';
 import { TokenUpkeep1764000000005 } from './migrations/1764000000005-token-upkeep.ts';
 import { FlowStarters1764000000006 } from './migrations/1764000000006-flow-starters.ts';
 import { WriteOperations1764000000009 } from './migrations/1764000000009-write-operations.ts';
+import { Activity1764000000008 } from './migrations/1764000000008-activity.ts';
 
 /** Only entities without secrets are mapped; secrets are read and written by SQL in the one module that decrypts them. */
 const entities = [ConnectionEntity];
@@ -24,6 +27,7 @@ const migrations = [
   TokenUpkeep1764000000005,
   FlowStarters1764000000006,
   WriteOperations1764000000009,
+  Activity1764000000008,
 ];
 
 /** How long a caller waits for a free connection before it gets an error instead of hanging, in milliseconds. */
@@ -50,6 +54,13 @@ export function createDataSource(
     applicationName: 'omnera-calendly-connections',
     extra: { connectionTimeoutMillis: connectTimeoutMs, statement_timeout: timeoutMs },
   });
+}
+
+/** How many connections of the pool are in use, how many are not, and how many statements wait for one. */
+export function poolUse(database: DataSource): { busy: number; idle: number; waiting: number } {
+  const pool = (database.driver as PostgresDriver).master as Pool;
+  const { totalCount, idleCount, waitingCount } = pool;
+  return { busy: totalCount - idleCount, idle: idleCount, waiting: waitingCount };
 }
 
 /** A database that is starting or restarting is waited for this long, in milliseconds. */

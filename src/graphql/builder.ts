@@ -20,6 +20,7 @@ export const builder = new SchemaBuilder<{
   Scalars: {
     DateTime: { Input: Date; Output: Date | string };
     JSON: { Input: unknown; Output: unknown };
+    Duration: { Input: string; Output: string };
     Cursor: { Input: string; Output: string };
     FilterValue: { Input: string | number | boolean; Output: string | number | boolean };
     ID: { Input: string; Output: string | number };

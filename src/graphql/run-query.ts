@@ -41,10 +41,12 @@ export async function runQuery(
     return null;
   }
   try {
+    const startedAt = performance.now();
     const result = await (compiled
       ? compiled.query(undefined, contextValue, variables)
       : execute({ schema, document, operationName, variableValues: variables, contextValue }));
     if (result.data === undefined) return null;
+    app.metrics.operationDone('query', result.errors !== undefined, performance.now() - startedAt);
     const extensions = { ...result.extensions, upstream: upstreamCost(contextValue) };
     if (!result.errors) return { data: result.data, extensions };
     const errors = result.errors.map((error) => shownError(error, contextValue));

@@ -1,5 +1,5 @@
 import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql';
-import { DateTimeResolver, JSONResolver } from 'graphql-scalars';
+import { DateTimeResolver, DurationResolver, JSONResolver } from 'graphql-scalars';
 import { builder } from './builder.ts';
 
 /** Times as the upstream writes them. The days that only some months have are left to the library. */
@@ -18,6 +18,14 @@ builder.addScalarType(
   }),
 );
 builder.addScalarType('JSON', JSONResolver);
+builder.addScalarType(
+  'Duration',
+  new GraphQLScalarType({
+    ...DurationResolver.toConfig(),
+    description:
+      'A length of time as ISO 8601 writes it: `PT24H` are 24 hours, `P7D` seven days, `PT90M` ninety minutes.',
+  }),
+);
 
 /** Longest cursor that is accepted, in characters; ours are far shorter. */
 const maxCursorLength = 500;

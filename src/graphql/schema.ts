@@ -12,6 +12,8 @@ import '../connections/credential-fields.ts';
 import '../connections/authorization-fields.ts';
 import '../connections/token-fields.ts';
 import '../connections/subscription-fields.ts';
+import '../activity/schema.ts';
+import '../activity/activity-fields.ts';
 import '../bases/schema.ts';
 import '../bases/connection-fields.ts';
 import '../records/schema.ts';

@@ -33,8 +33,12 @@ export async function subscribeWithFreshOperations(
 ): Promise<AsyncGenerator<ExecutionResult> | ExecutionResult> {
   const source = (await createSourceEventStream(args)) as
     AsyncGenerator<unknown, undefined> | ExecutionResult;
-  if (!(Symbol.asyncIterator in source)) return source;
   const { app, caller, operation } = args.contextValue as GraphQLContext;
+  if (!(Symbol.asyncIterator in source)) {
+    app.metrics.subscriptionRefused();
+    return source;
+  }
+  const closed = app.metrics.subscriptionOpened();
   let keyEnded = false;
   const endSource = (): void => {
     source.return(undefined).catch(() => undefined);
@@ -46,12 +50,14 @@ export async function subscribeWithFreshOperations(
   // A caller who has left by now takes no stream, so nobody would end this one.
   const leave = (): void => {
     unwatch();
+    closed();
     endSource();
   };
   operation.signal?.addEventListener('abort', leave);
   if (operation.signal?.aborted) leave();
   const release = (): void => {
     unwatch();
+    closed();
     operation.signal?.removeEventListener('abort', leave);
   };
   const results = executeEach(source, args, { release, hasKeyEnded: () => keyEnded });

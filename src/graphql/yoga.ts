@@ -195,10 +195,17 @@ function useAnswerExtensions(): Plugin<GraphQLContext> {
     onExecute({ args }) {
       const { document, operationName } = args as ExecutionArgs;
       const operation = getOperationAST(document, operationName);
-      if (operation?.operation === OperationTypeNode.MUTATION) allowTimeForWrites(args.contextValue);
+      const isMutation = operation?.operation === OperationTypeNode.MUTATION;
+      if (isMutation) allowTimeForWrites(args.contextValue);
+      const startedAt = performance.now();
       return {
         onExecuteDone({ result, setResult }) {
           if (!('data' in result) && !('errors' in result)) return;
+          args.contextValue.app.metrics.operationDone(
+            isMutation ? 'mutation' : 'query',
+            result.errors !== undefined,
+            performance.now() - startedAt,
+          );
           setResult({
             ...result,
             extensions: { ...result.extensions, upstream: upstreamCost(args.contextValue) },

@@ -110,7 +110,7 @@ function servingRoutes(app: App): [string, Route][] {
     ['GET /', startPage],
     ['POST /explorer/key', explorerKey(app)],
     ...oauthRoutes(app.flows, app.config.publicUrl, app.logger),
-    ...webhookRoutes(app.webhooks, app.logger),
+    ...webhookRoutes(app.webhooks, app.logger, (outcome) => app.metrics.ping(outcome)),
   ];
 }
 

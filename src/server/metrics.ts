@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http';
-import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { App } from '../app.ts';
 import { AppError } from '../errors.ts';
 import { bearer } from '../graphql/yoga.ts';
@@ -7,8 +6,6 @@ import type { Route } from './reply.ts';
 
 /** Prometheus text for a scraper on the same machine, or for an admin. */
 export function metrics(app: App): Route {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
   return async (request) => {
     if (!isLoopback(request)) {
       const caller = await app.authentication.caller(
@@ -18,7 +15,11 @@ export function metrics(app: App): Route {
       if (!caller.may('admin'))
         throw new AppError('FORBIDDEN', 'Metrics are for admins, or for a scraper on the same machine.');
     }
-    return { status: 200, headers: { 'Content-Type': registry.contentType }, body: await registry.metrics() };
+    return {
+      status: 200,
+      headers: { 'Content-Type': app.metrics.contentType },
+      body: await app.metrics.text(),
+    };
   };
 }
 

@@ -46,6 +46,7 @@ export function createWebSockets(app: App, yoga: Yoga) {
     maxPayload: maxMessageBytes,
     perMessageDeflate: false,
   });
+  app.metrics.watch({ websockets: () => server.clients.size });
   const origins = new Set([new URL(app.config.publicUrl).origin, ...app.config.allowedOrigins]);
 
   const protocol = useServer<Record<string, unknown>, Extra>(

@@ -29,6 +29,8 @@ export interface DrainDeps {
   logger: Logger;
   /** Called when the upstream refused to hand out payloads: the webhook may be gone. */
   onRefused: (webhookId: string) => void;
+  /** Told of what was added to the log, once it is stored. */
+  onAppended: (entries: readonly LogEntry[]) => void;
 }
 
 /** The row is no longer ours: another instance took over, or the webhook was given up. What was read is dropped. */
@@ -185,7 +187,7 @@ export class Drains {
     page: PayloadPage,
     entries: LogEntry[],
   ): Promise<void> {
-    const { database, log, feeds } = this.#deps;
+    const { database, log, feeds, onAppended } = this.#deps;
     await database.transaction(async (sql) => {
       const [, fenced] = await sql.query<[unknown[], number]>(
         `UPDATE webhooks SET next_payload = $4, last_payload_at = clock_timestamp(),
@@ -196,6 +198,7 @@ export class Drains {
       if (fenced === 0) throw new LeaseLost();
       await log.append(sql, webhook.feedId, entries);
     });
+    if (entries.length > 0) onAppended(entries);
     const last = entries.at(-1);
     if (last) feeds.ring(webhook.feedId, last.position);
   }

@@ -7,23 +7,36 @@ import { isRouteId } from './webhook.ts';
 /** As HTTP statuses: taken, forged, nobody's, too early. The upstream takes 200 and 204 alone for success and tries again after others. */
 export type PingAnswer = 204 | 401 | 404 | 503;
 
+/** What became of a notification; `early` came before its webhook's secret was stored. */
+export type PingOutcome = 'accepted' | 'forged' | 'unknown' | 'early' | 'oversized' | 'failed';
+
 /** Receives the upstream's notifications. They say only "look": what happened is pulled. */
 export class Pings {
   readonly #database: DataSource;
   readonly #cipher: SecretCipher;
   readonly #drains: Drains;
+  readonly #onForged: (connectionId: number) => void;
 
-  constructor(deps: { database: DataSource; cipher: SecretCipher; drains: Drains }) {
+  constructor(deps: {
+    database: DataSource;
+    cipher: SecretCipher;
+    drains: Drains;
+    /** Told of a wrong signature, with the connection that the webhook is read through. */
+    onForged: (connectionId: number) => void;
+  }) {
     this.#database = deps.database;
     this.#cipher = deps.cipher;
     this.#drains = deps.drains;
+    this.#onForged = deps.onForged;
   }
 
   /** Answers once the wish for a drain is stored, and before the drain begins. */
   async receive(routeId: string, rawBody: Buffer, macHeader: string | undefined): Promise<PingAnswer> {
     if (!isRouteId(routeId)) return 404;
-    const [webhook] = await this.#database.query<{ state: string; envelope: string | null }[]>(
-      'SELECT state, mac_secret_envelope AS envelope FROM webhooks WHERE id = $1',
+    const [webhook] = await this.#database.query<
+      { state: string; envelope: string | null; connectionId: number | null }[]
+    >(
+      'SELECT state, mac_secret_envelope AS envelope, connection_id AS "connectionId" FROM webhooks WHERE id = $1',
       [routeId],
     );
     if (webhook?.state === 'creating') return 503;
@@ -33,7 +46,10 @@ export class Pings {
       column: 'mac_secret_envelope',
       row: routeId,
     });
-    if (!verifyMac(rawBody, macHeader, Buffer.from(secret, 'base64'))) return 401;
+    if (!verifyMac(rawBody, macHeader, Buffer.from(secret, 'base64'))) {
+      if (webhook.connectionId !== null) this.#onForged(webhook.connectionId);
+      return 401;
+    }
     await this.#database.query(
       'UPDATE webhooks SET drain_wanted_at = clock_timestamp(), last_ping_at = clock_timestamp() WHERE id = $1',
       [routeId],

@@ -6,6 +6,7 @@ import type { Operation } from '../calendly/operation.ts';
 import type { ChangeFeeds } from '../changes/change-feeds.ts';
 import type { ChangeLog } from '../changes/change-log.ts';
 import { findFeed, type Feed } from '../changes/feed.ts';
+import type { LogEntry } from '../changes/log-entry.ts';
 import type { Clock } from '../clock.ts';
 import { notConnected } from '../connections/not-connected.ts';
 import type { ConnectionEntity } from '../connections/connection.entity.ts';
@@ -41,6 +42,10 @@ export interface WebhooksDeps {
   forAll: boolean;
   clock: Clock;
   logger: Logger;
+  /** Told of a notification with a wrong signature. */
+  onForged: (connectionId: number) => void;
+  /** Told of what was added to a base's log. */
+  onAppended: (entries: readonly LogEntry[]) => void;
 }
 
 /** The webhooks that we hold upstream: one per OAuth client and base, whoever asks for it. */
