@@ -72,6 +72,15 @@ const mutations: Record<string, { input: object; outcome: string; tells: object 
       details: { input: 'baseId, connection, records, tableId, typecast', records: 2, typecast: true },
     },
   },
+  upsertRecords: {
+    input: { ...place, fieldsToMergeOn: ['planted'], records: [{ fields: { Name: 'planted-cell' } }] },
+    outcome: 'CONNECTION_NOT_FOUND',
+    tells: {
+      connection_id: missing,
+      target: 'appABC123/tblDEF456',
+      details: expect.objectContaining({ records: 1, fieldsToMergeOn: 1 }),
+    },
+  },
   updateRecords: {
     input: { ...place, records: [{ id: 'recNONE', fields: { Name: 'planted-cell' } }] },
     outcome: 'CONNECTION_NOT_FOUND',
@@ -112,7 +121,11 @@ async function entriesOf(act: () => Promise<unknown>) {
   return app.database.query('SELECT * FROM audit_entries WHERE id > $1 ORDER BY id', [last?.id]);
 }
 
-const names = Object.keys(schema.getMutationType()!.getFields());
+const names = Object.keys(mutations);
+
+test('each mutation of the schema has its input here', () => {
+  expect(names.sort()).toEqual(Object.keys(schema.getMutationType()!.getFields()).sort());
+});
 
 describe('every mutation leaves exactly one entry', () => {
   test.each(names)('%s, of an admin', async (name) => {
