@@ -9,6 +9,8 @@ import { WaitingLine, type Waiting } from './waiting-line.ts';
 
 /** Calls that may wait for one base in one process. */
 export const maxWaiting = 1_000;
+/** Of these, background work; the rest is kept for people. */
+export const maxBackgroundWaiting = 500;
 /** After this many failures in a row the upstream is taken to be down for this base … */
 const failuresUntilProbing = 3;
 /** … and is tried with one call in this time until one is answered. */
@@ -66,7 +68,10 @@ export class Lane {
     const leftMs = deadline - this.#clock.now();
     if (leftMs <= 0) return Promise.reject(deadlineExceeded());
     if (this.#restMs >= leftMs) return Promise.reject(this.#tooLong(this.#restMs));
-    if (this.#line.size >= maxWaiting) return Promise.reject(this.#tooLong(this.#estimateMs));
+    const isFull =
+      this.#line.size >= maxWaiting ||
+      (priority === 'background' && this.#line.count('background') >= maxBackgroundWaiting);
+    if (isFull) return Promise.reject(this.#tooLong(this.#estimateMs));
 
     return new Promise((resolve, reject) => {
       const leave = (error: Error): void => {
@@ -89,6 +94,8 @@ export class Lane {
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#line.add(waiter);
       if (!this.#serving) void this.#serve();
+      // The first person in a line of background work: the budget has to know, wherever else background work waits.
+      else if (priority === 'person' && this.#line.count('person') === 1) this.#wake?.();
     });
   }
 
@@ -104,8 +111,10 @@ export class Lane {
   }
 
   answered(): void {
-    if (this.#isProbing) this.#logger.info({ budget: this.#key }, 'The upstream answers again');
+    const wasProbing = this.#isProbing;
     this.#failuresInARow = 0;
+    if (!wasProbing) return;
+    this.#logger.info({ budget: this.#key }, 'The upstream answers again');
     this.#wake?.();
   }
 
@@ -156,10 +165,12 @@ export class Lane {
     if (untilProbeMs > 0) return untilProbeMs;
 
     const askedAt = performance.now();
-    const wanted = this.#isProbing ? 1 : Math.min(this.#line.size, this.#permits.calls);
+    const most = this.#isProbing ? 1 : this.#permits.calls;
+    const people = Math.min(this.#line.count('person'), most);
+    const background = this.#isProbing && people > 0 ? 0 : Math.min(this.#line.count('background'), most);
     let grant: Grant;
     try {
-      grant = await this.#permits.take(this.#key, wanted);
+      grant = await this.#permits.take(this.#key, people, background);
     } catch (error) {
       this.#turnAway(
         () =>
@@ -171,14 +182,17 @@ export class Lane {
       );
       return 0;
     }
-    if (this.#isProbing && grant.granted > 0) this.#nextProbeAt = performance.now() + probeEveryMs;
-    for (let given = 0; given < grant.granted; given += 1) this.#letThrough(grant, askedAt);
+    if (this.#isProbing && grant.granted + grant.grantedToBackground > 0)
+      this.#nextProbeAt = performance.now() + probeEveryMs;
+    for (let given = 0; given < grant.granted; given += 1) this.#letThrough('person', grant, askedAt);
+    for (let given = 0; given < grant.grantedToBackground; given += 1)
+      this.#letThrough('background', grant, askedAt);
     if (grant.paused) this.#turnAwayBefore(grant.waitMs);
-    return grant.waitMs;
+    return this.#line.count('person') > 0 ? grant.waitMs : grant.backgroundWaitMs;
   }
 
-  #letThrough(grant: Grant, askedAt: number): void {
-    const waiter = this.#line.takeNext();
+  #letThrough(priority: Waiter['priority'], grant: Grant, askedAt: number): void {
+    const waiter = this.#line.takeNext(priority);
     const now = performance.now();
     const permission = new Permission({
       askedAt,

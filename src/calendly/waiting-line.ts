@@ -4,19 +4,19 @@ export interface Waiting {
   priority: 'person' | 'background';
 }
 
-/** After this many people in a row a waiting background call goes, which gives it one slot in ten. */
-const peopleInARow = 9;
-
 /**
- * Who is next. People before background work, but background work is never starved; within each, callers take turns, so
- * that one with a hundred waiting calls does not hold up one with a single call.
+ * Who is next. Whether it is the turn of people or of background work is the shared budget's to say; within each, callers
+ * take turns, so that one with a hundred waiting calls does not hold up one with a single call.
  */
 export class WaitingLine<Item extends Waiting> {
   readonly #turns = { person: new Turns<Item>(), background: new Turns<Item>() };
-  #peopleSinceBackground = 0;
 
   get size(): number {
     return this.#turns.person.size + this.#turns.background.size;
+  }
+
+  count(priority: Waiting['priority']): number {
+    return this.#turns[priority].size;
   }
 
   add(item: Item): void {
@@ -29,15 +29,8 @@ export class WaitingLine<Item extends Waiting> {
   }
 
   /** Takes the next out of the line. */
-  takeNext(): Item | undefined {
-    const { person, background } = this.#turns;
-    const backgroundIsDue = background.size > 0 && this.#peopleSinceBackground >= peopleInARow;
-    if (person.size > 0 && !backgroundIsDue) {
-      this.#peopleSinceBackground += 1;
-      return person.takeNext();
-    }
-    this.#peopleSinceBackground = 0;
-    return background.takeNext();
+  takeNext(priority: Waiting['priority']): Item | undefined {
+    return this.#turns[priority].takeNext();
   }
 
   items(): Item[] {

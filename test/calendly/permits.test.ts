@@ -129,6 +129,54 @@ describe('the shared budget', () => {
     }
   });
 
+  test('background work never takes the whole allowance at once, and loses none of it', async () => {
+    const key = newKey();
+    const startedAt = performance.now();
+    const granted: number[] = [];
+    while (granted.length < 2 * calls) {
+      const grant = await permits.take(key, 0, 100);
+      expect(grant.grantedToBackground).toBeLessThanOrEqual(1);
+      if (grant.grantedToBackground === 1) granted.push(performance.now() - startedAt);
+      // Somebody who comes right after a burst.
+      if (granted.length === calls) expect(grant.waitMs).toBeLessThan(windowMs * 0.65);
+      await sleep(Math.ceil(grant.backgroundWaitMs));
+    }
+    expect(granted[calls - 1]).toBeGreaterThan(windowMs * 0.35);
+    expect(granted[2 * calls - 1]).toBeLessThan(2 * windowMs);
+  });
+
+  test('free slots are kept from background work while people wait in another instance, but one in ten', async () => {
+    const key = newKey();
+    await permits.take(key, calls);
+    // Somebody waits for the next slot.
+    const short = await permits.take(key, 1);
+    expect(short.granted).toBe(0);
+    await sleep(Math.ceil(short.waitMs));
+    expect(await permits.take(key, 0, 5)).toMatchObject({
+      grantedToBackground: 0,
+      waitMs: 0,
+      backgroundWaitMs: 20,
+    });
+    expect((await permits.take(key, 1)).granted).toBe(1);
+    await sleep(windowMs / 5);
+    expect((await permits.take(key, 0, 5)).grantedToBackground).toBe(1);
+
+    const crowded = newKey();
+    await permits.take(crowded, calls);
+    await sleep(windowMs + 5);
+    await permits.take(crowded, 4);
+    // Nine people have gone: the tenth slot is the background's, whoever waits.
+    expect(await permits.take(crowded, 3, 3)).toMatchObject({ granted: 0, grantedToBackground: 1 });
+  });
+
+  test('a note about people who never came holds nobody up for long', async () => {
+    const key = newKey();
+    await permits.take(key, calls);
+    const { waitMs } = await permits.take(key, 1);
+    await sleep(Math.ceil(waitMs) + 60);
+    expect((await permits.take(key, 0, 1)).grantedToBackground).toBe(1);
+  });
+
   test('keys do not share an allowance', async () => {
     await permits.take(newKey(), calls);
     expect((await permits.take(newKey(), calls)).granted).toBe(calls);

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../src/clock.ts';
-import { maxWaiting } from '../../src/calendly/lane.ts';
+import { maxBackgroundWaiting, maxWaiting } from '../../src/calendly/lane.ts';
 import { maxPermissionAgeMs, type Permission } from '../../src/calendly/permission.ts';
 import { Permits, type Sql } from '../../src/calendly/permits.ts';
 import { RateLimiter } from '../../src/calendly/rate-limit.ts';
@@ -187,6 +187,47 @@ describe('the rate limiter', () => {
     await Promise.all([...people, drain]);
     expect(order.indexOf('drain')).toBeGreaterThanOrEqual(5);
     expect(order.indexOf('drain')).toBeLessThanOrEqual(10);
+  });
+
+  test('a person waits behind the background work of other instances for less than a window', async () => {
+    const busy = [createLimiter(), createLimiter()];
+    let isOver = false;
+    let done = 0;
+    const work = busy.flatMap((limiter) =>
+      Array.from({ length: 10 }, async () => {
+        while (!isOver) {
+          await use(limiter, { priority: 'background', callerId: 'sync' });
+          done += 1;
+        }
+      }),
+    );
+    const idle = createLimiter();
+    const waits: number[] = [];
+    const startedAt = performance.now();
+    for (let i = 0; i < 8; i += 1) {
+      while (performance.now() - startedAt < (i + 1) * 170) await new Promise(setImmediate);
+      const cameAt = performance.now();
+      waits.push((await use(idle)) - cameAt);
+    }
+    isOver = true;
+    await Promise.all(work);
+    expect(Math.max(...waits)).toBeLessThan(windowMs * 0.85);
+    expect(done).toBeGreaterThan(4);
+  });
+
+  test('background work leaves room in the line for people', async () => {
+    const limiter = createLimiter();
+    await Promise.all(Array.from({ length: calls }, () => use(limiter)));
+    const work = Array.from({ length: maxBackgroundWaiting }, () =>
+      limiter.acquire(key, createOperation({ priority: 'background' })),
+    );
+    const turnedAway = Promise.allSettled(work);
+    await expect(limiter.acquire(key, createOperation({ priority: 'background' }))).rejects.toEqual(
+      limited(),
+    );
+    expect((await limiter.acquire(key, createOperation())).use()).toBe(true);
+    limiter.close();
+    await turnedAway;
   });
 
   test('the line of one base is bounded, and other bases are not held up by it', async () => {

@@ -8,9 +8,9 @@ interface Item extends Waiting {
 const person = (callerId: string, name: string): Item => ({ callerId, name, priority: 'person' });
 const background = (callerId: string, name: string): Item => ({ callerId, name, priority: 'background' });
 
-function takeAll(line: WaitingLine<Item>): string[] {
+function takeAll(line: WaitingLine<Item>, priority: Item['priority'] = 'person'): string[] {
   const names: string[] = [];
-  for (let item = line.takeNext(); item; item = line.takeNext()) names.push(item.name);
+  for (let item = line.takeNext(priority); item; item = line.takeNext(priority)) names.push(item.name);
   return names;
 }
 
@@ -24,14 +24,15 @@ describe('the waiting line', () => {
     expect(takeAll(line)).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3']);
   });
 
-  test('people go before background work, which still gets one slot in ten', () => {
+  test('people and background work wait in lines of their own', () => {
     const line = new WaitingLine<Item>();
-    for (let i = 0; i < 3; i += 1) line.add(background('drain', `drain${i}`));
-    for (let i = 0; i < 25; i += 1) line.add(person('a', `a${i}`));
-    const names = takeAll(line);
-    expect(names.indexOf('drain0')).toBe(9);
-    expect(names.indexOf('drain1')).toBe(19);
-    expect(names.indexOf('drain2')).toBe(27);
+    line.add(background('drain', 'd1'));
+    line.add(person('a', 'a1'));
+    line.add(background('sync', 's1'));
+    line.add(background('drain', 'd2'));
+    expect([line.count('person'), line.count('background'), line.size]).toEqual([1, 3, 4]);
+    expect(takeAll(line)).toEqual(['a1']);
+    expect(takeAll(line, 'background')).toEqual(['d1', 's1', 'd2']);
   });
 
   test('who has left is not called', () => {
@@ -43,7 +44,7 @@ describe('the waiting line', () => {
     expect(takeAll(line)).toEqual(['a2']);
   });
 
-  test('whatever comes, everyone is called once and no ten in a row pass over waiting background work', () => {
+  test('whatever comes, everyone is called once, and nobody twice before another who waits', () => {
     const items = fc.array(
       fc.record({
         callerId: fc.constantFrom('a', 'b', 'c'),
@@ -54,14 +55,21 @@ describe('the waiting line', () => {
       fc.property(items, (waiting) => {
         const line = new WaitingLine<Item>();
         waiting.forEach((item, index) => line.add({ ...item, name: String(index) }));
-        let backgroundLeft = waiting.filter((item) => item.priority === 'background').length;
-        let peopleInARow = 0;
         const called = new Set<string>();
-        for (let item = line.takeNext(); item; item = line.takeNext()) {
-          called.add(item.name);
-          if (item.priority === 'background') backgroundLeft -= 1;
-          peopleInARow = item.priority === 'person' && backgroundLeft > 0 ? peopleInARow + 1 : 0;
-          expect(peopleInARow).toBeLessThan(10);
+        for (const priority of ['person', 'background'] as const) {
+          const turns = new Map<string, number>();
+          for (let item = line.takeNext(priority); item; item = line.takeNext(priority)) {
+            called.add(item.name);
+            const turn = (turns.get(item.callerId) ?? 0) + 1;
+            turns.set(item.callerId, turn);
+            for (const other of new Set(
+              line
+                .items()
+                .filter((left) => left.priority === priority)
+                .map(({ callerId }) => callerId),
+            ))
+              expect(turns.get(other) ?? 0).toBeGreaterThanOrEqual(turn - 1);
+          }
         }
         expect([called.size, line.size]).toEqual([waiting.length, 0]);
       }),
