@@ -103,7 +103,7 @@ describe('connectionChanges', () => {
     expect(kindsOf(page, id)).toEqual(['PRESENT']);
     await app.database.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-       WHERE datname = current_database() AND application_name LIKE '%notifications'`,
+       WHERE datname = current_database() AND application_name LIKE 'omnera-calendly seals with %'`,
     );
     await page.until(({ connection }) => connection?.name === 'Written in silence', 5_000);
   });
