@@ -17,6 +17,7 @@ import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { backgroundOperation } from './background-operation.ts';
 import { BaseReaders } from './base-readers.ts';
+import { deniesAccess } from './denied-access.ts';
 import { Drains } from './drain.ts';
 import { Owners } from './owners.ts';
 import { Pings } from './pings.ts';
@@ -98,11 +99,21 @@ export class Webhooks {
     requireScopes(connection, requiredScopes);
     const living = await findLivingWebhook(this.#deps.database, connection.clientId, baseId);
     const webhook =
-      living?.state === 'active' ? living : await this.#creation.create(connection, baseId, operation);
+      living?.state === 'active' ? living : await this.#createFor(connection, baseId, operation);
     await this.#readers.require(connection, baseId, operation);
     const feed = await findFeed(this.#deps.database, connection.clientId, baseId);
     if (!feed) throw new Error('A webhook has no feed.');
     return { webhook, feed };
+  }
+
+  /** Whoever may not even read the base is told that it is not there, not that webhooks need more rights. */
+  async #createFor(connection: ConnectionEntity, baseId: string, operation: Operation): Promise<Webhook> {
+    try {
+      return await this.#creation.create(connection, baseId, operation);
+    } catch (error) {
+      if (deniesAccess(error)) await this.#readers.require(connection, baseId, operation);
+      throw error;
+    }
   }
 
   /** The log of a base for somebody who only wants to read what is there; null when nothing was ever logged. */

@@ -37,12 +37,21 @@ it('lets nobody read a base that the next grant left out, not even who holds its
       expect((await readLog(instance, connection)).errors?.[0]?.extensions.code).toBe('BASE_NOT_FOUND');
       const subscriber = new Subscriber(instance, { connection, baseId: crm.baseId });
       await until(() => subscriber.errors.length > 0);
-      expect(subscriber.errors[0]?.extensions?.code).toBe('BASE_NOT_FOUND');
+      expect(subscriber.errors[0]).toMatchObject({ extensions: { code: 'BASE_NOT_FOUND' } });
       await subscriber.cut();
     }
   } finally {
     await other.close();
   }
+});
+
+it('says of a base without a webhook that it is not there, when the grant does not have it', async () => {
+  const connection = await app.connect();
+  await grantAgain(app, connection, [await otherBase(app, connection)]);
+  const subscriber = new Subscriber(app, { connection, baseId: crm.baseId });
+  await until(() => subscriber.errors.length > 0);
+  expect(subscriber.errors[0]).toMatchObject({ extensions: { code: 'BASE_NOT_FOUND' } });
+  await subscriber.cut();
 });
 
 it('hands a webhook over when the next grant of its connection left the base out', async () => {
@@ -127,7 +136,7 @@ it("tells nobody of another connection's failure to create the webhook", async (
     async () => (await app.database.query(`SELECT 1 FROM webhooks WHERE state = 'creating'`)).length === 1,
   );
   const subscriber = await new Subscriber(app, { connection: able, baseId: crm.baseId }).started();
-  expect((await refused).errors?.[0]?.extensions.code).toBe('UPSTREAM_FORBIDDEN');
+  expect((await refused).errors?.[0]?.extensions.code).toBe('BASE_NOT_FOUND');
   expect(await heldUpstream(app)).toHaveLength(1);
   await subscriber.cut();
 });
