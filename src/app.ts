@@ -244,6 +244,7 @@ export async function createApp(
   } catch (error) {
     rateLimit.close();
     await transport.close();
+    await activity.close();
     await database.destroy();
     throw error;
   }

@@ -17,9 +17,6 @@ export interface Alert {
   threshold: number;
 }
 
-/** Any number that only we use: flushes with incidents are judged one after the other, on all instances. */
-const judgeLock = 4_917_203_312;
-
 const columns = `id::int, connection_id AS "connectionId", kind, since, until, raised_at AS "raisedAt", count, threshold`;
 
 /** What was unusual. Raised in the transaction that stores the counts, so what can be read has been judged. */
@@ -68,7 +65,7 @@ export class Alerts {
    * the ones before it, and whoever comes last sees all of it.
    */
   async #raiseBursts(sql: EntityManager, minutes: readonly MinuteCount[], now: Date): Promise<Alert[]> {
-    await sql.query('SELECT pg_advisory_xact_lock($1)', [judgeLock]);
+    await sql.query(`SELECT pg_advisory_xact_lock(hashtext('activity:bursts'))`);
     return sql.query<Alert[]>(
       `INSERT INTO connection_alerts (connection_id, kind, hour, since, until, raised_at, count, threshold)
        SELECT DISTINCT ON (connection_id, kind) connection_id, kind,

@@ -26,8 +26,8 @@ import { maxConnections, type Connections } from './connections.ts';
 
 const actor: AuditActor = { id: 'connections-file', name: 'connections file' };
 
-/** Any number that only we use: instances that start together apply their file one after the other. */
-const applyLock = 4_917_203_312;
+/** Instances that start together apply their file one after the other. */
+const applyLock = `hashtext('connections:file')`;
 
 /** How long an instance waits for another that is ending grants, in milliseconds. */
 const lockTimeoutMs = 300_000;
@@ -113,7 +113,7 @@ export class ManagedConnections {
     await runner.connect();
     try {
       await runner.query(`SET statement_timeout = ${lockTimeoutMs}`);
-      await runner.query('SELECT pg_advisory_lock($1)', [applyLock]).catch((error: unknown) => {
+      await runner.query(`SELECT pg_advisory_lock(${applyLock})`).catch((error: unknown) => {
         throw new AppError(
           'DATABASE_UNAVAILABLE',
           'The connections file could not be applied: another instance was applying its own all the time. Start again when that one is ready.',
@@ -123,7 +123,7 @@ export class ManagedConnections {
       try {
         await work();
       } finally {
-        await runner.query('SELECT pg_advisory_unlock($1)', [applyLock]);
+        await runner.query(`SELECT pg_advisory_unlock(${applyLock})`);
       }
     } finally {
       await runner.query('RESET statement_timeout').catch(() => undefined);

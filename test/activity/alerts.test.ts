@@ -1,5 +1,16 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  authorizationUrl,
+  control,
+  startTestApp,
+  walkFlow,
+  type TestApp,
+  type UntypedData,
+} from '../support/app.ts';
+import { TEST_CLIENT } from '../support/sandbox-grant.ts';
 import { createWebhook } from '../webhooks/operations.ts';
 import { activityOf, alertsOf, hour, minute, MovableClock, readOnce, spoil } from './activity-of.ts';
 
@@ -64,6 +75,40 @@ describe('REFUSED_BURST', () => {
       expect(warned[0]! + warned[1]!).toBe(1);
     } finally {
       await other.close();
+    }
+  });
+
+  test('is raised while another instance that starts is ending grants for its connections file', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'alerts-'));
+    const path = join(folder, 'connections.json');
+    const managed = async (clientSecret: string) => {
+      await writeFile(
+        path,
+        JSON.stringify({ type: 'calendly', id: 1_000, name: 'Managed', ...TEST_CLIENT, clientSecret }),
+      );
+      return app.another({ connectionsFile: { path, variable: () => undefined } });
+    };
+    const others = [await managed(TEST_CLIENT.clientSecret)];
+    try {
+      await walkFlow(await authorizationUrl(app.graphql, 1_000));
+      await control(app.sandbox.url, 'faults', {
+        match: { method: 'POST', path: '/oauth2/v1/revoke' },
+        kind: 'delay',
+        delayMs: 1_500,
+      });
+      const starting = managed('another');
+      let started = false;
+      void starting.then(() => (started = true));
+      const revoking = async () =>
+        ((await control(app.sandbox.url, 'calls')).byEndpoint.revoke as number | undefined) ?? 0;
+      while ((await revoking()) === 0) await new Promise(setImmediate);
+      await refuse(20);
+      expect(await alertsOf(app, connection)).toEqual(['REFUSED_BURST']);
+      expect(started).toBe(false);
+      others.push(await starting);
+    } finally {
+      for (const other of others) await other.close();
+      await rm(folder, { recursive: true });
     }
   });
 
