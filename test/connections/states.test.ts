@@ -33,8 +33,12 @@ describe('states of a connection', () => {
     },
   };
   const states = Object.keys(reach) as State[];
+  /** Records, since the name of a base may be answered from memory. */
   const query = (id: number) =>
-    app.graphql('query ($id: Int!) { base(connection: $id, baseId: "appABC123") { name } }', { id });
+    app.graphql(
+      'query ($id: Int!) { base(connection: $id, baseId: "appABC123") { table(id: "tblDEF456") { records(first: 1) { nodes { id } } } } }',
+      { id },
+    );
   /** Lets the access token run out, so that the next call refreshes it. */
   const expire = (id: number) =>
     app.database.query(
