@@ -36,6 +36,7 @@ import { ManagedConnections } from './connections/managed-connections.ts';
 import { OAuthClient, type Credentials } from './connections/oauth-client.ts';
 import { listenerName } from './encryption/sealing-servers.ts';
 import { SecretCipher } from './encryption/secret-cipher.ts';
+import { bringBackReadable } from './connections/readable-again.ts';
 import { TokenUpkeep } from './connections/token-upkeep.ts';
 import { Upstream } from './connections/upstream.ts';
 import { connectDatabase, createDataSource, migrate, poolUse } from './database/data-source.ts';
@@ -248,6 +249,13 @@ export async function createApp(
     await database.destroy();
     throw error;
   }
+  await bringBackReadable({
+    database,
+    secrets,
+    audit: audit.record,
+    logger,
+    onBack: (connectionId) => webhooks.connectionReady(connectionId),
+  });
   const auditRetention = new AuditRetention({ audit, retentionDays: config.auditRetentionDays, logger });
   if (config.role !== 'web') auditRetention.start();
   changeFeeds.start();

@@ -146,7 +146,7 @@ export class AuthorizationFlows {
    * @throws AppError FLOW_NOT_FOUND when the link was opened before, is too old or never existed; SECRET_UNREADABLE
    */
   async open(startToken: string): Promise<{ location: string; browserCookie: string }> {
-    const { database, connections, secrets, cipher, oauth, clock } = this.#deps;
+    const { database, connections, secrets, cipher, oauth, audit, clock } = this.#deps;
     const [rows]: [FlowRow[], number] = await database.query(
       `UPDATE authorization_flows SET opened_at = now()
        WHERE start_token_hash = $1 AND opened_at IS NULL AND expires_at > $2 RETURNING *`,
@@ -160,9 +160,12 @@ export class AuthorizationFlows {
       );
 
     const connection = await connections.get(flow.connection_id);
+    const told = { action: 'openAuthorization', actor: starterOf(flow), connectionId: connection.id };
     const clientSecret = await secrets.clientSecret(database, connection.id).catch(async (error: unknown) => {
-      if (error instanceof AppError && error.code === 'SECRET_UNREADABLE')
-        await this.#recordProblem(flow, 'SECRET_UNREADABLE');
+      if (error instanceof AppError && error.code === 'SECRET_UNREADABLE') {
+        await this.#fail(flow, connection, 'SECRET_UNREADABLE');
+        await audit({ ...told, outcome: 'SECRET_UNREADABLE' });
+      }
       throw error;
     });
     const state = randomBytes(secretBytes).toString('base64url');
@@ -179,12 +182,7 @@ export class AuthorizationFlows {
       state,
       codeChallenge: createHash('sha256').update(verifier).digest('base64url'),
     });
-    await this.#deps.audit({
-      actor: starterOf(flow),
-      action: 'openAuthorization',
-      outcome: 'ok',
-      connectionId: connection.id,
-    });
+    await audit({ ...told, outcome: 'ok' });
     return { location, browserCookie };
   }
 
@@ -301,14 +299,10 @@ export class AuthorizationFlows {
   }
 
   /** A living grant outlives a failed attempt to renew it; otherwise the failure is the connection's state. */
-  async #recordProblem(flow: FlowRow, problem: ProblemCode): Promise<void> {
+  async #fail(flow: FlowRow, connection: ConnectionEntity, problem: ProblemCode): Promise<FlowOutcome> {
     const seen = { id: flow.connection_id, epoch: flow.epoch };
     const states: ConnectionState[] = ['configured', 'disconnected', 'error'];
     await recordProblem(this.#deps.database.manager, seen, problem, states);
-  }
-
-  async #fail(flow: FlowRow, connection: ConnectionEntity, problem: ProblemCode): Promise<FlowOutcome> {
-    await this.#recordProblem(flow, problem);
     this.#deps.logger.warn(
       { connectionId: connection.id, problem, startedBy: flow.started_by },
       'authorization failed',

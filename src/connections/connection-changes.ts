@@ -177,6 +177,7 @@ export class ConnectionChanges {
 function shownOf({
   epoch: _epoch,
   refreshSentGeneration: _sent,
+  unreadableGeneration: _unreadable,
   lastUsedAt: _used,
   ...shown
 }: ConnectionEntity): string {

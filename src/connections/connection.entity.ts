@@ -51,6 +51,10 @@ export class ConnectionEntity {
   @Column({ name: 'refresh_sent_generation', type: 'integer', nullable: true })
   refreshSentGeneration!: number | null;
 
+  /** The generation that was in force when its secrets could not be decrypted: should they be again, it still is. */
+  @Column({ name: 'unreadable_generation', type: 'integer', nullable: true })
+  unreadableGeneration!: number | null;
+
   @Column({ name: 'access_token_expires_at', type: 'timestamptz', nullable: true })
   accessTokenExpiresAt!: Date | null;
 

@@ -139,6 +139,10 @@ export async function recordProblem(
       problemCode: problem,
       problemMessage: problems[problem],
       refreshSentGeneration: null,
+      // A flow says nothing of the grant that was there before it.
+      ...(problem === 'SECRET_UNREADABLE' && seen.tokenGeneration !== undefined
+        ? { unreadableGeneration: seen.tokenGeneration }
+        : {}),
       updatedAt: () => 'now()',
     })
     .where({ ...seen, state: In(fromStates) })

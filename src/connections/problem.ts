@@ -13,7 +13,7 @@ export const problems = {
     'Calendly could not be reached or did not answer as expected. Nothing is wrong with the credentials as far as we know. Try again in a few minutes.',
   REFRESH_LOST: 'A token refresh was interrupted and its result is lost. Connect again.',
   SECRET_UNREADABLE:
-    'The stored secrets can not be decrypted with the configured keys. Restore the key, or enter the credentials again and connect.',
+    'The stored secrets can not be decrypted with the configured keys. Put the missing key back and restart the server; if this stays then, connect again. If the key is lost, enter the credentials again and connect.',
 } as const;
 
 export type ProblemCode = keyof typeof problems;

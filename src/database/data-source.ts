@@ -13,6 +13,7 @@ import { TokenUpkeep1764000000005 } from './migrations/1764000000005-token-upkee
 import { FlowStarters1764000000006 } from './migrations/1764000000006-flow-starters.ts';
 import { WriteOperations1764000000009 } from './migrations/1764000000009-write-operations.ts';
 import { Activity1764000000008 } from './migrations/1764000000008-activity.ts';
+import { UnreadableGrants1764000000010 } from './migrations/1764000000010-unreadable-grants.ts';
 
 /** Only entities without secrets are mapped; secrets are read and written by SQL in the one module that decrypts them. */
 const entities = [ConnectionEntity];
@@ -28,6 +29,7 @@ const migrations = [
   FlowStarters1764000000006,
   WriteOperations1764000000009,
   Activity1764000000008,
+  UnreadableGrants1764000000010,
 ];
 
 /** How long a caller waits for a free connection before it gets an error instead of hanging, in milliseconds. */

@@ -83,7 +83,7 @@ function associatedData(keyId: string, place: SecretPlace): Buffer {
 function unreadable(place: SecretPlace, why: string): AppError {
   return new AppError(
     'SECRET_UNREADABLE',
-    `A stored secret (${place.table}.${place.column}, row ${place.row}) can't be decrypted: ${why}. Restore the key, or enter the credentials again.`,
+    `A stored secret (${place.table}.${place.column}, row ${place.row}) can't be decrypted: ${why}. Put the missing key back and restart, or enter the credentials again.`,
     { details: { table: place.table, column: place.column, row: place.row } },
   );
 }
