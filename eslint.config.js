@@ -24,7 +24,7 @@ const mayImport = {
 };
 
 /** Files of a feature that speak GraphQL or HTTP, with what was cut out of a schema because it grew. */
-const edges = 'schema|routes|*-fields|operation-records|operation-page|operation-write|selected-record';
+const edges = 'schema|routes|*-fields|operation-records|selected-record';
 
 /** They stand above the app, and join their feature to those that it builds on. */
 const edgesMayImport = {

@@ -4,7 +4,7 @@ import { builder } from '../graphql/builder.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
 import { maxListLength, pageLength } from '../graphql/list-slice.ts';
 import { beforeLookups } from '../graphql/pending-work.ts';
-import { recordAllowance } from '../records/operation-records.ts';
+import { recordWork } from '../records/operation-records.ts';
 import { RecordRef } from '../records/schema.ts';
 import { readChanges, type ChangeList } from './change-list.ts';
 import { ChangesLostRef } from './event-fields.ts';
@@ -136,7 +136,7 @@ builder.objectField(RecordRef, 'changes', (t) =>
           const before = feed && after !== null ? decodeCursor(feed.key, after) : null;
           const entries = feed ? await context.app.changeLog.historyOf(feed.id, id, before, first + 1) : [];
           // A change leads to its record and that one to its changes again: each place counts.
-          recordAllowance(context).take(entries.length);
+          recordWork(context).allowance.take(entries.length);
           return {
             connectionId,
             feed,

@@ -1,6 +1,7 @@
 import { builder } from '../graphql/builder.ts';
-import { lookUp, oneOf, selectionHere } from '../records/operation-records.ts';
+import { recordWork, selectionHere } from '../records/operation-records.ts';
 import { RecordNode } from '../records/record-node.ts';
+import { oneOf } from '../records/record-work.ts';
 import { RecordRef } from '../records/schema.ts';
 import type { Feed } from './feed.ts';
 import type { Actor, ChangeEntry, LoggedField } from './log-entry.ts';
@@ -116,7 +117,13 @@ export const RecordChangeRef = builder.objectRef<RecordChangeNode>('RecordChange
         if (entry.kind === 'deleted') return null;
         const place = { connectionId, baseId: feed.baseId };
         return oneOf(
-          await lookUp(context, place, entry.tableId, [entry.recordId], selectionHere(context, info), 1),
+          await recordWork(context).lookUp(
+            place,
+            entry.tableId,
+            [entry.recordId],
+            selectionHere(context, info),
+            1,
+          ),
         );
       },
     }),

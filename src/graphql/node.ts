@@ -4,7 +4,8 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { findBase, findTable } from '../bases/schema.ts';
 import { isUpstreamId } from '../calendly/ids.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
-import { lookUp, oneOf, selectionHere } from '../records/operation-records.ts';
+import { recordWork, selectionHere } from '../records/operation-records.ts';
+import { oneOf } from '../records/record-work.ts';
 import { builder } from './builder.ts';
 import type { GraphQLContext } from './context.ts';
 import { maxListLength, requireListLength } from './list-slice.ts';
@@ -55,7 +56,13 @@ const finders = new Map<string, FindNode>([
         throw malformed();
       context.caller.requireBase(connectionId, baseId);
       return oneOf(
-        await lookUp(context, { connectionId, baseId }, tableId, [recordId], selectionHere(context, info), 1),
+        await recordWork(context).lookUp(
+          { connectionId, baseId },
+          tableId,
+          [recordId],
+          selectionHere(context, info),
+          1,
+        ),
       );
     },
   ],

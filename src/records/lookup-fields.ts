@@ -3,7 +3,8 @@ import { requireId } from '../calendly/ids.ts';
 import { connectionArgument } from '../connections/connection-argument.ts';
 import { builder } from '../graphql/builder.ts';
 import { maxListLength, requireListLength } from '../graphql/list-slice.ts';
-import { itemsOf, lookUp, oneOf, selectionHere } from './operation-records.ts';
+import { itemsOf, recordWork, selectionHere } from './operation-records.ts';
+import { oneOf } from './record-work.ts';
 import { RecordRef } from './schema.ts';
 
 builder.queryField('record', (t) =>
@@ -21,7 +22,13 @@ builder.queryField('record', (t) =>
       requireId('app', baseId);
       context.caller.requireBase(connectionId, baseId);
       return oneOf(
-        await lookUp(context, { connectionId, baseId }, tableId, [recordId], selectionHere(context, info), 1),
+        await recordWork(context).lookUp(
+          { connectionId, baseId },
+          tableId,
+          [recordId],
+          selectionHere(context, info),
+          1,
+        ),
       );
     },
   }),
@@ -35,7 +42,13 @@ builder.objectFields(TableRef, (t) => ({
     description: 'One record by its id; null when the table does not have it.',
     resolve: async (table, { id }, context, info) =>
       oneOf(
-        await lookUp(context, table, table.schema.id, [id], selectionHere(context, info), table.level + 1),
+        await recordWork(context).lookUp(
+          table,
+          table.schema.id,
+          [id],
+          selectionHere(context, info),
+          table.level + 1,
+        ),
       ),
   }),
   recordsById: t.field({
@@ -49,7 +62,13 @@ builder.objectFields(TableRef, (t) => ({
     resolve: async (table, { ids }, context, info) => {
       requireListLength('ids', ids.length);
       return itemsOf(
-        await lookUp(context, table, table.schema.id, ids, selectionHere(context, info), table.level + 1),
+        await recordWork(context).lookUp(
+          table,
+          table.schema.id,
+          ids,
+          selectionHere(context, info),
+          table.level + 1,
+        ),
       );
     },
   }),

@@ -1,11 +1,15 @@
+import type { GraphQLResolveInfo } from 'graphql';
 import { TableRef } from '../bases/schema.ts';
 import { builder } from '../graphql/builder.ts';
-import { maxListLength } from '../graphql/list-slice.ts';
+import { maxListLength, pageLength } from '../graphql/list-slice.ts';
 import { pendingWork } from '../graphql/pending-work.ts';
 import { RecordFilterInput } from './filters/filter-fields.ts';
-import { listPage, maxSortFields, type RecordPage } from './operation-page.ts';
+import { recordWork } from './operation-records.ts';
 import { encodeCursor } from './record-cursor.ts';
+import { listPage, maxSortFields, type RecordPage } from './record-page.ts';
 import { RecordRef } from './schema.ts';
+import type { RecordSelection } from './record-selection.ts';
+import { fieldNodesBelow, recordSelection } from './selected-record.ts';
 import { maxSearchLength } from './filters/text-search.ts';
 
 const SortDirectionEnum = builder.enumType('SortDirection', {
@@ -102,7 +106,22 @@ builder.objectField(TableRef, 'records', (t) =>
     },
     description:
       'The records of the table, page by page. Only the selected cells are fetched. The service keeps a listing for some minutes; with `sort` or `view` we find the place again afterwards, without them the cursor expires.',
-    resolve: (table, args, context, info) =>
-      pendingWork(context).reading(table.level + 1, listPage(context, info, table, args)),
+    resolve: (table, args, context, info) => {
+      const { connectionId, baseId, schema, level } = table;
+      const wanted = { first: pageLength(args.first), selection: pageSelection(info) };
+      const place = { connectionId, baseId, tableId: schema.id, level };
+      return pendingWork(context).reading(level + 1, listPage(recordWork(context), place, args, wanted));
+    },
   }),
 );
+
+/** What is asked of the records, whether through `nodes` or `edges`. */
+function pageSelection(info: GraphQLResolveInfo): RecordSelection {
+  return recordSelection(info, [
+    ...fieldNodesBelow(info, [['RecordPage', 'nodes']]),
+    ...fieldNodesBelow(info, [
+      ['RecordPage', 'edges'],
+      ['RecordEdge', 'node'],
+    ]),
+  ]);
+}

@@ -19,7 +19,7 @@ import {
   type FieldProblem,
 } from './cell-values.ts';
 import { noFields } from './field-set.ts';
-import { itemsOf, loadAll, recordAllowance, selectionHere } from './operation-records.ts';
+import { itemsOf, recordWork, selectionHere } from './operation-records.ts';
 import { RecordNode } from './record-node.ts';
 
 export const RecordRef = builder.objectRef<RecordNode>('Record');
@@ -142,8 +142,8 @@ RecordRef.implement({
         const table = await linkedTable(record, field, context);
         const selection = selectionHere(context, info);
         if (selection.needsRecord)
-          return itemsOf(await loadAll(context, record, table, ids, selection, record.level + 1));
-        recordAllowance(context).take(ids.length);
+          return itemsOf(await recordWork(context).loadAll(record, table, ids, selection, record.level + 1));
+        recordWork(context).allowance.take(ids.length);
         return ids.map((id) => linkTo(record, table, id));
       },
     }),

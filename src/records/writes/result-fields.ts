@@ -1,33 +1,16 @@
 import { builder } from '../../graphql/builder.ts';
 import type { ErrorCode } from '../../errors.ts';
-import type { RecordNode } from '../record-node.ts';
-import { lookUp, oneOf, selectionHere, type TablePlace } from '../operation-records.ts';
+import { recordWork, selectionHere } from '../operation-records.ts';
 import { RecordRef } from '../schema.ts';
 import { maxFaults } from './record-check.ts';
+import { writtenRecord, type ToldResult, type ToldWrite } from './record-write.ts';
 import {
   writeEffects,
   writeStatuses,
   type WriteEffect,
   type WriteFault,
-  type WriteResult,
   type WriteStatus,
 } from './write-result.ts';
-
-type ShownResult = Omit<WriteResult, 'record'> & {
-  record: RecordNode | null;
-  /** Where to read the record of a write that is told again: its cells are not kept. */
-  readFrom: (TablePlace & { tableId: string }) | null;
-};
-
-/** A write as its mutation answers it. */
-export interface ShownWrite {
-  results: ShownResult[];
-  faults: WriteFault[];
-  /** Calls that it took or, if it was only checked, would take. */
-  upstreamCalls: number;
-  /** Whether an earlier write with the same key has done it. */
-  replayed: boolean;
-}
 
 const WriteStatusEnum = builder.enumType('RecordWriteStatus', {
   description: 'What became of one record of a write.',
@@ -66,7 +49,7 @@ const WriteFaultRef = builder.objectRef<WriteFault>('RecordWriteFault').implemen
   }),
 });
 
-const WriteResultRef = builder.objectRef<ShownResult>('RecordWriteResult').implement({
+const WriteResultRef = builder.objectRef<ToldResult>('RecordWriteResult').implement({
   description: 'What became of one record of a write.',
   fields: (t) => ({
     index: t.exposeInt('index', { description: 'Its place in the input, from 0.' }),
@@ -91,12 +74,8 @@ const WriteResultRef = builder.objectRef<ShownResult>('RecordWriteResult').imple
       nullable: true,
       description:
         'The record after the write; null unless it was created or updated. Of a write that is told again it is the record as it is now, which is read.',
-      resolve: async ({ record, recordId, effect, readFrom }, _args, context, info) => {
-        if (record || !readFrom || recordId === null || effect === null || effect === 'DELETED')
-          return record;
-        const selection = selectionHere(context, info);
-        return oneOf(await lookUp(context, readFrom, readFrom.tableId, [recordId], selection, 1));
-      },
+      resolve: (result, _args, context, info) =>
+        writtenRecord(recordWork(context), result, selectionHere(context, info)),
     }),
     error: t.field({
       type: WriteErrorRef,
@@ -110,7 +89,7 @@ const WriteResultRef = builder.objectRef<ShownResult>('RecordWriteResult').imple
 
 /** The writes answer alike, each by a type of its own so that a later field of one does not become one of all. */
 export function successType(name: string, description: string) {
-  return builder.objectRef<ShownWrite>(name).implement({
+  return builder.objectRef<ToldWrite>(name).implement({
     description,
     fields: (t) => ({
       results: t.field({

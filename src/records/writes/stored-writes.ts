@@ -20,7 +20,7 @@ const renewIntervalMs = 4_000;
 /** Who waits for the first write with a key looks so often, in milliseconds. */
 const lookIntervalMs = 100;
 
-export type WriteRequest = Omit<NewWrite, 'id' | 'createdAt'>;
+export type ClaimedWrite = Omit<NewWrite, 'id' | 'createdAt'>;
 
 /** A write that is the caller's to carry out, or what became of the one that has its key. */
 export type Claim = { mine: StoredWrite } | { tableId: string; results: WriteResult[] };
@@ -71,7 +71,7 @@ export class StoredWrites {
    * Takes the write, or waits for the one that has its key.
    * @throws AppError IDEMPOTENCY_KEY_REUSED when the key was given with other input; what ends the wait
    */
-  async claim(request: WriteRequest, operation: Operation): Promise<Claim> {
+  async claim(request: ClaimedWrite, operation: Operation): Promise<Claim> {
     if (request.keyHash === null) return { mine: this.#taken(request, false) };
     for (;;) {
       await this.#database.query(
@@ -111,18 +111,18 @@ export class StoredWrites {
     return new Date(this.#clock.now() - keptMs);
   }
 
-  #taken(request: WriteRequest, isStored: boolean): StoredWrite {
+  #taken(request: ClaimedWrite, isStored: boolean): StoredWrite {
     const id = randomUUID();
     this.#running.add(id);
     const write = this.#newWrite(request, id);
     return new StoredWrite({ database: this.#database, logger: this.#logger, write, isStored });
   }
 
-  #newWrite(request: WriteRequest, id: string): NewWrite {
+  #newWrite(request: ClaimedWrite, id: string): NewWrite {
     return { ...request, id, createdAt: new Date(this.#clock.now()) };
   }
 
-  async #find(request: WriteRequest): Promise<OperationRow | null> {
+  async #find(request: ClaimedWrite): Promise<OperationRow | null> {
     const [row] = await this.#database.query<OperationRow[]>(
       `SELECT *, finished_at IS NULL AND lease_until < clock_timestamp() AS abandoned
        FROM write_operations WHERE caller = $1 AND mutation = $2 AND key_hash = $3`,

@@ -1,6 +1,10 @@
+import { isObject } from '../../calendly/cell-values.ts';
 import { builder } from '../../graphql/builder.ts';
+import type { GraphQLContext } from '../../graphql/context.ts';
 import { keyedErrors, withTypedErrors } from '../../graphql/error-types.ts';
-import { maxListLength } from '../../graphql/list-slice.ts';
+import { InvalidInput, type InputFault } from '../../graphql/invalid-input.ts';
+import { maxListLength, requireListLength } from '../../graphql/list-slice.ts';
+import { recordWork } from '../operation-records.ts';
 import {
   CreateRecordsInput,
   DeleteRecordsInput,
@@ -8,8 +12,8 @@ import {
   UpsertRecordsInput,
 } from './input-fields.ts';
 import { mergeFieldsOf } from './merge-fields.ts';
-import { recordsToWrite, write } from './operation-write.ts';
-import { checkIds, checkRecords } from './record-check.ts';
+import { checkIds, checkRecords, type RecordToWrite } from './record-check.ts';
+import { write, type ToldWrite, type WriteKind, type WriteRequest } from './record-write.ts';
 import { successType } from './result-fields.ts';
 import { creating, deleting, updating, upserting } from './write-calls.ts';
 
@@ -28,7 +32,7 @@ builder.mutationFields((t) => ({
       withTypedErrors(() => {
         const records = recordsToWrite(input.records);
         const mode = { typecast: input.typecast ?? false };
-        return write(context, input, {
+        return carryOut(context, input, {
           mutation: 'createRecords',
           list: { argument: 'records', length: records.length },
           check: (table) => checkRecords(records, table, mode),
@@ -47,7 +51,7 @@ builder.mutationFields((t) => ({
       withTypedErrors(() => {
         const records = recordsToWrite(input.records);
         const mode = { typecast: input.typecast ?? false };
-        return write(context, input, {
+        return carryOut(context, input, {
           mutation: 'updateRecords',
           list: { argument: 'records', length: records.length },
           check: (table) => checkRecords(records, table, mode),
@@ -75,7 +79,7 @@ builder.mutationFields((t) => ({
       withTypedErrors(() => {
         const records = recordsToWrite(input.records);
         const typecast = input.typecast ?? false;
-        return write(context, input, {
+        return carryOut(context, input, {
           mutation: 'upsertRecords',
           list: { argument: 'records', length: records.length },
           mergesOn: input.fieldsToMergeOn,
@@ -97,11 +101,51 @@ builder.mutationFields((t) => ({
     description: `Deletes up to ${maxListLength} records. ${tellsPerRecord}`,
     errors: { types: keyedErrors },
     resolve: (_root, { input }, context) =>
-      write(context, input, {
-        mutation: 'deleteRecords',
-        list: { argument: 'ids', length: input.ids.length },
-        check: () => checkIds(input.ids),
-        call: (table) => deleting({ baseId: input.baseId, table }),
-      }),
+      withTypedErrors(() =>
+        carryOut(context, input, {
+          mutation: 'deleteRecords',
+          list: { argument: 'ids', length: input.ids.length },
+          check: () => checkIds(input.ids),
+          call: (table) => deleting({ baseId: input.baseId, table }),
+        }),
+      ),
   }),
 }));
+
+/** Carries out the write of a mutation, whose input is what an idempotency key stands for. */
+async function carryOut<Item extends string | RecordToWrite>(
+  context: GraphQLContext,
+  input: WriteRequest,
+  {
+    list,
+    ...kind
+  }: Omit<WriteKind<Item>, 'meant' | 'recordCount'> & {
+    /** The argument that lists the records, and how many it lists. */
+    list: { argument: 'records' | 'ids'; length: number };
+  },
+): Promise<ToldWrite> {
+  const { argument, length } = list;
+  requireListLength(argument, length);
+  if (length === 0)
+    throw new InvalidInput([{ path: [argument], message: `"${argument}" must not be empty` }]);
+  const { idempotencyKey: _key, validateOnly: _validateOnly, ...meant } = input;
+  return write(recordWork(context), input, { ...kind, meant, recordCount: length });
+}
+
+/** @throws InvalidInput naming every record whose `fields` is no object */
+function recordsToWrite<Given extends { fields?: unknown }>(
+  given: readonly Given[],
+): (Given & { fields: Record<string, unknown> })[] {
+  const faults: InputFault[] = [];
+  const records = given.map((record, index) => {
+    const { fields } = record;
+    if (isObject(fields)) return { ...record, fields };
+    faults.push({
+      path: ['records', String(index), 'fields'],
+      message: '"fields" must be an object of cells by field name',
+    });
+    return { ...record, fields: {} };
+  });
+  if (faults.length > 0) throw new InvalidInput(faults);
+  return records;
+}

@@ -1,21 +1,16 @@
-import type { GraphQLResolveInfo } from 'graphql';
-import { operationSchemas, type TableNode } from '../bases/schema.ts';
 import type { TableSchema } from '../bases/table-schema.ts';
 import { AppError } from '../errors.ts';
-import type { GraphQLContext } from '../graphql/context.ts';
-import { pageLength } from '../graphql/list-slice.ts';
 import { fieldsToAsk } from './field-set.ts';
 import type { RecordFilter } from './filters/filter.ts';
 import { findLinkedIds } from './filters/linked-ids.ts';
-import { fieldsNeeded, openForReading, recordAllowance, recordPlanner } from './operation-records.ts';
 import { conditionsFormula, fitsTable, readConditions, testsFor } from './filters/record-conditions.ts';
+import { testKey, type RecordTest } from './filters/record-test.ts';
 import { decodeCursor, type RecordPosition, type RecordQuery } from './record-cursor.ts';
 import { listRecords, type ListedRecords, type WirePage } from './record-listing.ts';
 import type { RecordNode } from './record-node.ts';
 import { nodeOf } from './record-planner.ts';
 import { namesIn, type RecordSelection } from './record-selection.ts';
-import { testKey, type RecordTest } from './filters/record-test.ts';
-import { fieldNodesBelow, recordSelection } from './selected-record.ts';
+import type { RecordWork, TablePlace } from './record-work.ts';
 
 export const maxSortFields = 10;
 
@@ -28,35 +23,41 @@ export interface RecordPage {
   hasNextPage: boolean;
 }
 
+/** A table to list, as its caller has found it. */
+export interface ListedTable extends TablePlace {
+  /** Checked against the live schema. */
+  tableId: string;
+  /** How many reads of records had to end before this table could be asked for. */
+  level: number;
+}
+
 export interface RecordsArguments {
   filter?: RecordFilter | null;
   search?: string | null;
   formula?: string | null;
   sort?: { field: string; direction: 'asc' | 'desc' }[] | null;
   view?: string | null;
-  first?: number | null;
   after?: string | null;
 }
 
 /**
- * One page of a table's records. Everything that can be wrong with what is asked is found before a call for records.
+ * One page of a table's records, `first` of them. Everything that can be wrong with what is asked is found before a call
+ * for records. The caller's right to the base must have been checked.
  * @throws AppError saying what is wrong, and what reading records throws
  */
 export async function listPage(
-  context: GraphQLContext,
-  info: GraphQLResolveInfo,
-  table: TableNode,
+  work: RecordWork,
+  table: ListedTable,
   args: RecordsArguments,
+  { first, selection }: { first: number; selection: RecordSelection },
 ): Promise<RecordPage> {
-  const first = pageLength(args.first);
   const sort = args.sort ?? [];
   requireFewSortFields(sort.length);
   const conditions = readConditions(args);
-  const selection = pageSelection(info);
-  const schema = await operationSchemas(context).table(
+  const schema = await work.schemas.table(
     table.connectionId,
     table.baseId,
-    table.schema.id,
+    table.tableId,
     [...namesIn(selection), ...sort.map(({ field }) => field)],
     (candidate) => fitsTable(conditions, candidate),
   );
@@ -71,7 +72,7 @@ export async function listPage(
     view: args.view || null,
   };
   const after = args.after == null ? null : decodeCursor(query, args.after);
-  return readPage(context, { table, schema, query, tests, selection, first, after });
+  return readPage(work, { table, schema, query, tests, selection, first, after });
 }
 
 function requireFewSortFields(count: number): void {
@@ -81,19 +82,8 @@ function requireFewSortFields(count: number): void {
   });
 }
 
-/** What is asked of the records, whether through `nodes` or `edges`. */
-function pageSelection(info: GraphQLResolveInfo): RecordSelection {
-  return recordSelection(info, [
-    ...fieldNodesBelow(info, [['RecordPage', 'nodes']]),
-    ...fieldNodesBelow(info, [
-      ['RecordPage', 'edges'],
-      ['RecordEdge', 'node'],
-    ]),
-  ]);
-}
-
 interface PageRequest {
-  table: TableNode;
+  table: ListedTable;
   schema: TableSchema;
   query: RecordQuery;
   tests: readonly RecordTest[];
@@ -102,20 +92,19 @@ interface PageRequest {
   after: RecordPosition | null;
 }
 
-async function readPage(context: GraphQLContext, request: PageRequest): Promise<RecordPage> {
+async function readPage(work: RecordWork, request: PageRequest): Promise<RecordPage> {
   const { table, schema, query, selection, after } = request;
   const { connectionId, baseId, level } = table;
-  const planner = recordPlanner(context);
-  const fields = fieldsNeeded(context, { connectionId, baseId }, schema, selection);
-  const narrowed = await narrowedBy(context, request);
+  const fields = work.fieldsNeeded({ connectionId, baseId }, schema, selection);
+  const narrowed = await narrowedBy(work, request);
   const listed =
     narrowed === 'none'
       ? { records: [], ends: [], hasNextPage: false }
-      : await listedRecords(context, request, narrowed.formula, fieldsToAsk(fields, schema));
+      : await listedRecords(work, request, narrowed.formula, fieldsToAsk(fields, schema));
   const place = { connectionId, baseId, table: schema };
-  recordAllowance(context).take(listed.records.length);
+  work.allowance.take(listed.records.length);
   const nodes = listed.records.map((record) => nodeOf(place, record, fields, level + 1));
-  for (const node of nodes) planner.remember(node);
+  for (const node of nodes) work.planner.remember(node);
   return {
     query,
     nodes,
@@ -127,14 +116,14 @@ async function readPage(context: GraphQLContext, request: PageRequest): Promise<
 
 /** Links are looked up with the records of this level, so that one call serves several listings. */
 async function narrowedBy(
-  context: GraphQLContext,
+  work: RecordWork,
   { table, query, tests }: PageRequest,
 ): Promise<{ formula: string | null } | 'none'> {
   const { connectionId, baseId, level } = table;
   if (tests.length === 0) return { formula: query.formula };
-  const base = await operationSchemas(context).load(connectionId, baseId);
+  const base = await work.schemas.load(connectionId, baseId);
   const linkedIds = await findLinkedIds(tests, base, (linked, recordId, fieldId) =>
-    recordPlanner(context).load(
+    work.planner.load(
       { connectionId, baseId, table: linked, recordId, fields: new Set([fieldId]) },
       level + 1,
     ),
@@ -143,13 +132,13 @@ async function narrowedBy(
 }
 
 async function listedRecords(
-  context: GraphQLContext,
+  work: RecordWork,
   { table, schema, query, first, after }: PageRequest,
   formula: string | null,
   fields: string[] | undefined,
 ): Promise<ListedRecords> {
   const { connectionId, baseId } = table;
-  const api = await openForReading(context)(connectionId);
+  const api = await work.openForReading(connectionId);
   const { sort, view } = query;
   return listRecords({
     query,
@@ -165,13 +154,12 @@ async function listedRecords(
         ...(offset === null ? {} : { offset }),
       };
       const send = () => api.listRecords(baseId, schema.id, parameters);
-      if (!recordPlanner(context).mayShareReads) return send();
+      if (!work.planner.mayShareReads) return send();
       const key = `${connectionId}/${baseId}/${schema.id}/${JSON.stringify(parameters)}`;
-      return context.app.recordReads.pages.read(key, context.operation, send);
+      return work.services.recordReads.pages.read(key, work.operation, send);
     },
   }).catch((error: unknown) => {
-    if (error instanceof AppError && error.code === 'FIELD_NOT_FOUND')
-      operationSchemas(context).forgetShared(baseId);
+    if (error instanceof AppError && error.code === 'FIELD_NOT_FOUND') work.schemas.forgetShared(baseId);
     throw error;
   });
 }
