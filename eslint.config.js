@@ -18,7 +18,7 @@ const mayImport = {
   records: ['calendly', 'access', 'connections', 'bases'],
   changes: ['calendly', 'access', 'connections', 'database/notifications.ts'],
   webhooks: ['calendly', 'access', 'activity', 'encryption', 'connections', 'bases', 'changes'],
-  automation: ['calendly', 'access', 'connections', 'bases', 'records', 'changes'],
+  automation: ['calendly', 'access', 'connections', 'bases', 'records', 'changes', 'graphql/list-slice.ts'],
   database: ['calendly', 'audit', 'activity', 'connections', 'changes', 'webhooks'],
   local: ['app.ts', 'database/data-source.ts'],
 };

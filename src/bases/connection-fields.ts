@@ -1,16 +1,14 @@
-import { isUpstreamId } from '../calendly/ids.ts';
-import type { WireBase } from '../calendly/wire.ts';
 import { CalendlyConnectionRef } from '../connections/schema.ts';
-import { AppError } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import { maxListLength, pageLength } from '../graphql/list-slice.ts';
 import { pendingWork } from '../graphql/pending-work.ts';
+import { baseCursor, sliceBases } from './base-slice.ts';
 import { BaseNode, BaseRef, findBase, operationSchemas } from './schema.ts';
 
 const BaseEdgeRef = builder.objectRef<BaseNode>('BaseEdge').implement({
   description: 'A base in a page.',
   fields: (t) => ({
-    cursor: t.string({ description: 'Pass it as `after` to go on behind this base.', resolve: cursorOf }),
+    cursor: t.string({ description: 'Pass it as `after` to go on behind this base.', resolve: baseCursor }),
     node: t.field({ type: BaseRef, nullable: true, description: 'The base.', resolve: (base) => base }),
   }),
 });
@@ -32,17 +30,12 @@ const BasePageRef = builder
         resolve: ({ bases, hasPreviousPage, hasNextPage }) => ({
           hasPreviousPage,
           hasNextPage,
-          startCursor: bases.length > 0 ? cursorOf(bases[0]!) : null,
-          endCursor: bases.length > 0 ? cursorOf(bases.at(-1)!) : null,
+          startCursor: bases.length > 0 ? baseCursor(bases[0]!) : null,
+          endCursor: bases.length > 0 ? baseCursor(bases.at(-1)!) : null,
         }),
       }),
     }),
   });
-
-/** Opaque to callers: the base's own id, encoded, so that it holds whatever joins or leaves the list. */
-function cursorOf(base: BaseNode): string {
-  return Buffer.from(base.id).toString('base64url');
-}
 
 builder.objectFields(CalendlyConnectionRef, (t) => ({
   bases: t.field({
@@ -59,9 +52,8 @@ builder.objectFields(CalendlyConnectionRef, (t) => ({
       // Records may be asked for below, and share their calls with lookups that are ready before.
       const granted = await pendingWork(context).preparing(1, operationSchemas(context).bases(connection.id));
       const visible = granted.filter((base) => context.caller.sees(connection.id, base.id));
-      const start = after == null ? 0 : startBehind(after, visible);
-      const bases = visible.slice(start, start + length).map((base) => new BaseNode(connection.id, base.id));
-      return { bases, hasPreviousPage: start > 0, hasNextPage: start + length < visible.length };
+      const { bases, ...rest } = sliceBases(visible, length, after ?? null);
+      return { bases: bases.map((base) => new BaseNode(connection.id, base.id)), ...rest };
     },
   }),
   base: t.field({
@@ -72,14 +64,3 @@ builder.objectFields(CalendlyConnectionRef, (t) => ({
     resolve: (connection, { id }, context, info) => findBase(context, info, connection.id, id),
   }),
 }));
-
-/** @throws AppError CURSOR_INVALID when it is no cursor, or its base has left the list */
-function startBehind(cursor: string, bases: readonly WireBase[]): number {
-  const baseId = Buffer.from(cursor, 'base64url').toString('utf8');
-  const index = isUpstreamId('app', baseId) ? bases.findIndex((base) => base.id === baseId) : -1;
-  if (index >= 0) return index + 1;
-  throw new AppError(
-    'CURSOR_INVALID',
-    'The cursor "after" does not belong to this list of bases. Take it from `endCursor`, or begin without it.',
-  );
-}

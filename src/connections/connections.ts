@@ -85,6 +85,11 @@ export class Connections {
     return row ? Object.assign(new ConnectionEntity(), row) : null;
   }
 
+  /** Names are unique, upper and lower case being different. */
+  findByName(name: string): Promise<ConnectionEntity | null> {
+    return this.#repository.findOneBy({ name });
+  }
+
   /** @throws AppError CONNECTION_NOT_FOUND */
   async get(id: number): Promise<ConnectionEntity> {
     const connection = await this.find(id);

@@ -25,6 +25,7 @@ import '../changes/schema.ts';
 import '../changes/event-fields.ts';
 import '../changes/page-fields.ts';
 import '../changes/subscription-fields.ts';
+import '../automation/schema.ts';
 import './node.ts';
 
 /**

@@ -99,6 +99,22 @@ const mutations: Record<string, { input: object; outcome: string; tells: object 
       details: expect.objectContaining({ ids: 2 }),
     },
   },
+  runAction: {
+    input: {
+      action: {
+        action: 'calendly.createRecord',
+        connection: missing,
+        config: { baseId: 'appABC123', tableId: 'tblDEF456', fields: { Name: 'planted-cell' } },
+      },
+      idempotencyKey: 'planted key',
+    },
+    outcome: 'CONNECTION_NOT_FOUND',
+    tells: {
+      connection_id: missing,
+      target: 'appABC123/tblDEF456',
+      details: { input: 'action, idempotencyKey', action: 'calendly.createRecord' },
+    },
+  },
 };
 
 let app: TestApp;

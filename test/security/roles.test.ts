@@ -26,6 +26,7 @@ const mutations: Record<string, [Role, object]> = {
   updateRecords: ['editor', { ...place, records: [{ id: 'recNONE', fields: {} }] }],
   upsertRecords: ['editor', { ...place, fieldsToMergeOn: ['Name'], records: [{ fields: {} }] }],
   deleteRecords: ['editor', { ...place, ids: ['recNONE'] }],
+  runAction: ['editor', { action: { action: 'calendly.listBases', connection: missing, config: {} } }],
 };
 
 let app: TestApp;

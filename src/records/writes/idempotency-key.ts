@@ -1,14 +1,16 @@
 import { AppError } from '../../errors.ts';
 
 /** Longest key, in characters. */
-const maxKeyLength = 255;
+const maxIdempotencyKeyLength = 255;
 
-/** @throws AppError INVALID_INPUT unless it is left out or 1 to 255 printable characters of ASCII */
+/** What is wrong with a key unless it is left out or printable ASCII; else null. */
+export function idempotencyKeyFault(key: string | null | undefined): string | null {
+  if (key == null || (key.length <= maxIdempotencyKeyLength && /^[\x20-\x7e]+$/.test(key))) return null;
+  return `Idempotency key must be 1 to ${maxIdempotencyKeyLength} printable ASCII characters, such as a UUID`;
+}
+
+/** @throws AppError INVALID_INPUT */
 export function requireIdempotencyKey(key: string | null | undefined): void {
-  if (key == null || (key.length <= maxKeyLength && /^[\x20-\x7e]+$/.test(key))) return;
-  throw new AppError(
-    'INVALID_INPUT',
-    `Idempotency key must be 1 to ${maxKeyLength} printable ASCII characters, such as a UUID`,
-    { details: { argument: 'idempotencyKey' } },
-  );
+  const fault = idempotencyKeyFault(key);
+  if (fault !== null) throw new AppError('INVALID_INPUT', fault, { details: { argument: 'idempotencyKey' } });
 }

@@ -12,7 +12,7 @@ import {
   type WriteStatus,
 } from './write-result.ts';
 
-const WriteStatusEnum = builder.enumType('RecordWriteStatus', {
+export const WriteStatusEnum = builder.enumType('RecordWriteStatus', {
   description: 'What became of one record of a write.',
   values: Object.fromEntries(
     Object.entries(writeStatuses).map(([status, description]) => [status, { description }]),
