@@ -52,3 +52,30 @@ function flat(row: Row): unknown[] {
     ...cells.map(({ name, field }) => (json ? json[field] : row[name])),
   ];
 }
+
+/** Asks every server for the list of connections, and compares. @throws Error when they do not tell the same */
+export async function checkLists(
+  servers: { label: string; target: Target }[],
+  length: number,
+): Promise<void> {
+  const lists = await Promise.all(
+    servers.map(async ({ label, target }) => ({ label, list: await listOf(target) })),
+  );
+  const [first, ...others] = lists;
+  if (first?.list?.length !== length)
+    throw new Error(`${first?.label} gives ${first?.list?.length ?? 'no'} connections in place of ${length}`);
+  const other = others.find(({ list }) => !isDeepStrictEqual(list, first.list));
+  if (other)
+    throw new Error(
+      `${other.label} gives another list than ${first.label}: ${JSON.stringify(other.list?.[0])} in place of ${JSON.stringify(first.list[0])}`,
+    );
+}
+
+async function listOf({ url, headers, bodies }: Target): Promise<Row[] | undefined> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: bodies[0]!,
+  });
+  return ((await response.json()) as { data?: { connections: Row[] } }).data?.connections;
+}

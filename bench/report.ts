@@ -60,6 +60,22 @@ export function table(lines: Line[]): string {
   return [text(head), rule, ...rows.map(text)].join('\n');
 }
 
+/** The processor time that each line of ours takes per request, next to the others'. */
+export function cpuReport(lines: Line[]): string {
+  return lines
+    .filter(({ label }) => label.startsWith('ours'))
+    .map((ours) => {
+      const others = lines.filter(({ label }) => !label.startsWith('ours'));
+      const ratios = others.map(({ label, cpuMicros }) =>
+        ours.cpuMicros === null || cpuMicros === null
+          ? []
+          : `${(ours.cpuMicros / cpuMicros).toFixed(2)} × ${label}`,
+      );
+      return ratios.length === 0 ? '' : `CPU per request, ${ours.label}: ${ratios.flat().join(', ')}.`;
+    })
+    .join('\n');
+}
+
 interface Bar {
   scenario: string;
   against: string;

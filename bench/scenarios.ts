@@ -1,6 +1,15 @@
+import { connectionsQuery, listLength } from './connections.ts';
 import { cells, fieldNames, pageLength, baseId } from './contacts.ts';
 
-export const serverNames = ['bare', 'yoga', 'mercurius', 'apollo', 'ours', 'ours-from-memory'] as const;
+export const serverNames = [
+  'bare',
+  'yoga',
+  'yoga-pg',
+  'mercurius',
+  'apollo',
+  'ours',
+  'ours-from-memory',
+] as const;
 export type ServerName = (typeof serverNames)[number];
 
 /** One line of a scenario's table. */
@@ -114,5 +123,17 @@ export const scenarios: Scenario[] = [
         }),
       })),
     ],
+  },
+  {
+    name: 'connections',
+    explanation: [
+      `The list of ${listLength} connections in all states, as a settings page reads it. Yoga sends the same statement by pg, for the same`,
+      'rows and fields, with no key, limits, masking or anything else that ours has.',
+    ],
+    contestants: [{ label: 'Yoga 5, pg', server: 'yoga-pg' } as const, ours].map((who) => ({
+      ...who,
+      questions: 1,
+      body: () => ({ query: connectionsQuery }),
+    })),
   },
 ];
