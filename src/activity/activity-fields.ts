@@ -93,7 +93,10 @@ builder.objectField(CalendlyConnectionRef, 'activity', (t) =>
           'How far back, up to `P90D`; whole hours are given, so `PT90M` gives two. Years and months are not taken.',
       }),
     },
-    description: 'What the connection did lately, by hour, and what was unusual about it.',
+    // What can't be told of one connection must not take the list of all of them with it.
+    nullable: true,
+    description:
+      'What the connection did lately, by hour, and what was unusual about it. Null with an error when `last` can not be taken, or when an operation asks for too many hours.',
     resolve: (connection, { last }, context) =>
       beforeLookups(
         context,

@@ -128,6 +128,19 @@ test.each([
   expect(errors?.[0]?.message).toContain(word);
 });
 
+test('a look back that is refused leaves everything beside it as it is', async () => {
+  const { data, errors } = await app.graphql(
+    `{ connections { id ... on CalendlyConnection { activity(last: "P91D") { calls } } } caller { role } }`,
+  );
+  expect(data.caller).toEqual({ role: 'ADMIN' });
+  expect(data.connections).toContainEqual({ id: connection, activity: null });
+  expect(errors).toHaveLength(data.connections.length);
+  expect(errors?.[0]).toMatchObject({
+    path: ['connections', 0, 'activity'],
+    extensions: { code: 'TOO_MANY' },
+  });
+});
+
 test.each([
   ['P90D', 2_160],
   ['P1DT1H', 25],
