@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import type { OtherAction } from './audit/audit-event.ts';
 import { AuditLog } from './audit/audit-log.ts';
 import { readConfig, type Config } from './config.ts';
 import {
@@ -34,7 +35,7 @@ async function main(args: string[]): Promise<number> {
     const audit = new AuditLog({ database, logger: createLogger(config.logLevel) });
     const entry = await audit.begin({
       actor: { id: 'command-line', name: 'npm run rotate-keys' },
-      action: 'rotateEncryptionKeys',
+      action: 'rotateEncryptionKeys' satisfies OtherAction,
       target: `encryption-key:${cipher.sealingKeyId}`,
     });
     const { output, report } = await runRotation(command.json, { query, cipher, progress: process.stderr });

@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
-import { theServer, type RecordAudit } from '../audit/audit-event.ts';
+import { theServer, type OtherAction, type RecordAudit } from '../audit/audit-event.ts';
 import { AppError } from '../errors.ts';
 import { apiKeyColumns, callerOf, isLiving, keyIdOf, type ApiKey } from './api-key.ts';
 import { connectionNotFound, type Caller, type Role } from './caller.ts';
@@ -69,7 +69,7 @@ export class ApiKeys {
     await this.#tell('revokeApiKey', ended);
   }
 
-  async #tell(action: string, keys: readonly { id: number }[]): Promise<void> {
+  async #tell(action: OtherAction, keys: readonly { id: number }[]): Promise<void> {
     for (const { id } of keys)
       await this.#audit({ actor: theServer, action, outcome: 'ok', target: `key:${id}` });
   }

@@ -1,5 +1,5 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
-import { theCommandLine } from '../audit/audit-event.ts';
+import { theCommandLine, type OtherAction } from '../audit/audit-event.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import { AppError } from '../errors.ts';
 import type { ApiKey } from './api-key.ts';
@@ -80,7 +80,7 @@ export async function runKeysCommand(
       const { key, apiKey } = await audit.during(
         {
           actor: theCommandLine,
-          action: 'createApiKey',
+          action: 'createApiKey' satisfies OtherAction,
           details: { role: command.wanted.role.toUpperCase() },
         },
         () => keys.issue(command.wanted),
@@ -95,7 +95,7 @@ export async function runKeysCommand(
       return { output: table(await keys.list()), note: '' };
     case 'revoke': {
       const { id } = await audit.during(
-        { actor: theCommandLine, action: 'revokeApiKey', target: `key:${command.id}` },
+        { actor: theCommandLine, action: 'revokeApiKey' satisfies OtherAction, target: `key:${command.id}` },
         () => keys.revoke(command.id),
         { done: () => ({ outcome: 'ok' }), failed },
       );

@@ -30,8 +30,25 @@ export interface AuditEnding {
   details?: AuditDetails;
 }
 
+/** What is written down although no mutation asked for it. docs/audit.md lists the same. */
+export const otherActions = [
+  'openAuthorization',
+  'finishAuthorization',
+  'refreshTokens',
+  'restoreConnection',
+  'createConnection',
+  'updateConnection',
+  'createApiKey',
+  'revokeApiKey',
+  'setAdminKey',
+  'forgetApiKeys',
+  'rotateEncryptionKeys',
+  'authenticate',
+] as const;
+export type OtherAction = (typeof otherActions)[number];
+
 /** One thing that somebody did or tried, of which only the end is written down. */
-export type AuditEvent = AuditBeginning & AuditEnding;
+export type AuditEvent = AuditBeginning & AuditEnding & { action: OtherAction };
 
 /** Writes an event down. Never rejects: what can not be stored is logged as an error with all that it says. */
 export type RecordAudit = (event: AuditEvent) => Promise<void>;

@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import type { AuditBeginning, AuditDetails, AuditEnding, AuditEvent, RecordAudit } from './audit-event.ts';
+import type { AuditBeginning, AuditDetails, AuditEnding, RecordAudit } from './audit-event.ts';
 
 /** Longest text of an entry, and longest names of what was done and what came of it, in characters. */
 const maxTextLength = 200;
@@ -116,7 +116,7 @@ export class AuditLog {
     return total;
   }
 
-  async #insert(event: AuditBeginning & Partial<AuditEvent>): Promise<string> {
+  async #insert(event: AuditBeginning & Partial<AuditEnding>): Promise<string> {
     const rows = await this.#database.query<{ id: string }[]>(
       `INSERT INTO audit_entries (actor_id, actor_name, action, connection_id, target, outcome, completed_at, details, request_id)
        VALUES ($1, $2, $3, $4, $5, $6::text, CASE WHEN $6::text IS NULL THEN NULL ELSE clock_timestamp() END, $7, $8) RETURNING id`,

@@ -160,7 +160,11 @@ export class AuthorizationFlows {
       );
 
     const connection = await connections.get(flow.connection_id);
-    const told = { action: 'openAuthorization', actor: starterOf(flow), connectionId: connection.id };
+    const told = {
+      action: 'openAuthorization' as const,
+      actor: starterOf(flow),
+      connectionId: connection.id,
+    };
     const clientSecret = await secrets.clientSecret(database, connection.id).catch(async (error: unknown) => {
       if (error instanceof AppError && error.code === 'SECRET_UNREADABLE') {
         await this.#fail(flow, connection, 'SECRET_UNREADABLE');
@@ -196,7 +200,7 @@ export class AuthorizationFlows {
       : [];
     const [flow] = found;
     if (!flow) return { kind: 'refused', reason: 'UNKNOWN_STATE' };
-    const told = { action: 'finishAuthorization', connectionId: flow.connection_id };
+    const told = { action: 'finishAuthorization' as const, connectionId: flow.connection_id };
     try {
       const outcome = await this.#finish(flow, callback);
       await audit({ ...told, actor: starterOf(flow, outcome), outcome: codeOf(outcome) });

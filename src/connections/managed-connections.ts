@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
-import type { AuditActor, RecordAudit } from '../audit/audit-event.ts';
+import type { AuditActor, OtherAction, RecordAudit } from '../audit/audit-event.ts';
 import type { ConfigError } from '../config.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
@@ -200,7 +200,7 @@ export class ManagedConnections {
   }
 
   async #tell(
-    action: string,
+    action: OtherAction,
     connectionId: number,
     what: string,
     details: Record<string, string | number | boolean | null>,

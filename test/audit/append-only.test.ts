@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { OtherAction } from '../../src/audit/audit-event.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 
 const someone = { id: 'key:7', name: 'Anna' };
@@ -16,14 +17,14 @@ describe('the audit log', () => {
   test('keeps what was recorded', async () => {
     await app.app.audit.record({
       actor: someone,
-      action: 'sortSocks',
+      action: 'forgetApiKeys',
       outcome: 'ok',
       connectionId: 3,
       target: 'drawer:1',
       details: { pairs: 12, odd: '\0\uD800x' },
       requestId: 'r',
     });
-    const [kept] = await app.database.query(`SELECT * FROM audit_entries WHERE action = 'sortSocks'`);
+    const [kept] = await app.database.query(`SELECT * FROM audit_entries WHERE action = 'forgetApiKeys'`);
     expect(kept).toMatchObject({
       actor_id: 'key:7',
       actor_name: 'Anna',
@@ -38,7 +39,7 @@ describe('the audit log', () => {
   test('cuts what is too long, rather than losing the entry', async () => {
     await app.app.audit.record({
       actor: { id: 'x'.repeat(300), name: '👩‍🚀'.repeat(300) },
-      action: 'a'.repeat(300),
+      action: 'a'.repeat(300) as OtherAction,
       outcome: 'O'.repeat(300),
       target: 't'.repeat(300),
       details: Object.fromEntries(Array.from({ length: 50 }, (_, at) => [`fact${at}`, '"'.repeat(300)])),
