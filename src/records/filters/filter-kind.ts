@@ -1,4 +1,5 @@
 import { isObject } from '../../calendly/cell-values.ts';
+import { choiceNamesIn } from '../choice-names.ts';
 import type { FieldSchema } from '../../bases/table-schema.ts';
 import type { FilterOperator } from './filter.ts';
 
@@ -62,12 +63,7 @@ export function mayFail(field: FieldSchema): boolean {
 
 /** Names of the choices of a select, or of what a computed field gives of one; null where the upstream tells none. */
 export function choiceNames(field: FieldSchema): string[] | null {
-  const options = resultOf(field)?.options ?? field.options;
-  const choices: unknown = isObject(options) ? options.choices : undefined;
-  if (!Array.isArray(choices)) return null;
-  return choices.flatMap((choice) =>
-    isObject(choice) && typeof choice.name === 'string' ? [choice.name] : [],
-  );
+  return choiceNamesIn(resultOf(field)?.options ?? field.options);
 }
 
 /** The field of the linked table that leads back; null where there is none. */

@@ -2,6 +2,7 @@ import { suggestion } from '../../nearest-name.ts';
 import type { FieldSchema } from '../../bases/table-schema.ts';
 import { isObject } from '../../calendly/cell-values.ts';
 import { isUpstreamId } from '../../calendly/ids.ts';
+import { choiceNamesIn } from '../choice-names.ts';
 import { isIsoDate } from './iso-date.ts';
 
 /** Characters in one text cell, as the upstream documents it for its longest text. */
@@ -39,7 +40,7 @@ export function cellFault(field: FieldSchema, value: unknown, options: CheckOpti
 
 /** Whether a write with `typecast` adds a choice to the field. */
 export function addsChoice(field: FieldSchema, value: unknown): boolean {
-  const choices = choicesOf(field);
+  const choices = choiceNamesIn(field.options);
   if (choices === null) return false;
   const given: unknown[] = Array.isArray(value) ? value : [value];
   return given.some((one) => typeof one === 'string' && one !== '' && !choices.includes(one));
@@ -101,19 +102,10 @@ const multipleSelects: Check = (value, field, options) => {
 
 function choiceFault(given: unknown, field: FieldSchema, { typecast }: CheckOptions): string | null {
   if (typeof given !== 'string') return `the names of its choices as texts, not ${kindOf(given)}.`;
-  const choices = choicesOf(field);
+  const choices = choiceNamesIn(field.options);
   if (choices === null || choices.includes(given)) return null;
   if (typecast) return given.trim() === '' ? 'no blank choice. Give null to empty it.' : null;
   return `one of its choices, and ${quoted(given)} is none.${suggestion(given, choices)} With "typecast" the service adds it.`;
-}
-
-/** Null when the upstream does not tell the choices. */
-function choicesOf(field: FieldSchema): string[] | null {
-  const choices = field.options?.choices;
-  if (!Array.isArray(choices)) return null;
-  return choices.flatMap((choice: unknown) =>
-    isObject(choice) && typeof choice.name === 'string' ? [choice.name] : [],
-  );
 }
 
 const links: Check = (value, _field, { typecast }) => {
