@@ -3,7 +3,15 @@ import { createNodeResolver, importX } from 'eslint-plugin-import-x';
 import typescript from 'typescript-eslint';
 
 /** Everybody may import these. */
-const ground = ['config.ts', 'identity-provider.ts', 'errors.ts', 'logger.ts', 'clock.ts', 'nearest-name.ts'];
+const ground = [
+  'config.ts',
+  'environment.ts',
+  'identity-provider.ts',
+  'errors.ts',
+  'logger.ts',
+  'clock.ts',
+  'nearest-name.ts',
+];
 
 /** Which folder of src may import which others; what is not listed is above it or beside it. */
 const mayImport = {

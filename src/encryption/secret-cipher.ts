@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import type { EncryptionKey } from '../config.ts';
+import type { EncryptionKey } from '../environment.ts';
 import { AppError } from '../errors.ts';
 
 /** Where an envelope stands. It is bound into the ciphertext: moved to another place, an envelope doesn't open. */

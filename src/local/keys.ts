@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { environment, type EncryptionKey } from '../config.ts';
+import { environment, type EncryptionKey } from '../environment.ts';
 import { AppError } from '../errors.ts';
 import { keptSecret, secretFile } from './data-folder.ts';
 

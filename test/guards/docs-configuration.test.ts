@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
-import { environment, readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config.ts';
+import { environment } from '../../src/environment.ts';
 
 const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
 const rows = [...text.matchAll(/^\| `([A-Z][A-Z0-9_]*)`[ †]+\| ([^|]*) \|/gm)].map(

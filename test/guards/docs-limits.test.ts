@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
-import { environment } from '../../src/config.ts';
+import { environment } from '../../src/environment.ts';
 import { documentLimits } from '../../src/graphql/document-limits.ts';
 
 /*

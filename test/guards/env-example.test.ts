@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
-import { environment, readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config.ts';
+import { environment } from '../../src/environment.ts';
 
 const sample = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8');
 const lines = [...sample.matchAll(/^#?([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(([, name = '', value = '']) => ({

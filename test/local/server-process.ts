@@ -4,7 +4,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { environment } from '../../src/config.ts';
+import { environment } from '../../src/environment.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 

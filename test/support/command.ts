@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { environment } from '../../src/config.ts';
+import { environment } from '../../src/environment.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
