@@ -132,6 +132,15 @@ export const guards: Record<string, Guard[]> = {
   'Mutation.refreshWebhook': [{ ...admin, reach: 'base', args: webhook }],
   'Mutation.revokeApiKey': [{ ...admin, reach: 'base', args: ({ keyId }) => `input: { id: ${keyId} }` }],
   'Mutation.rotateTokens': [{ ...admin, reach: 'connection', args: choice }],
+  // Every action by itself: test/automation.
+  'Mutation.runAction': [
+    {
+      ...editor,
+      reach: 'base',
+      args: (target) =>
+        `input: { action: { action: "calendly.getRecord", connection: ${target.connection}, config: { baseId: "${target.baseId}", tableId: "tblDEF456", recordId: "${target.recordId}" } } }`,
+    },
+  ],
   'Mutation.testConnection': [{ ...editor, reach: 'connection', args: choice }],
   'Mutation.updateConnection': [
     {
@@ -177,6 +186,7 @@ const grantEnding = 'tokensRevoked webhooksDeleted webhooksFailed';
 
 /** The fields that whoever sees their parent may see, by type. */
 export const following: Record<string, string> = {
+  ActionNotConfirmedError: 'code message recordId status',
   ActivityHour: `start ${activityCounts}`,
   Actor: 'email id name',
   Alert: 'connection count id kind message raisedAt since threshold until',
@@ -233,6 +243,7 @@ export const following: Record<string, string> = {
   RefreshWebhookSuccess: 'webhook',
   RevokeApiKeySuccess: 'apiKey',
   RotateTokensSuccess: 'connection',
+  RunActionSuccess: 'action connection result',
   SchemaChange: 'actor cursor edits occurredAt source',
   SchemaEdit: 'current fieldId kind previous tableId',
   Table: 'base description field fields id name nodeId record records recordsById views',
