@@ -160,7 +160,7 @@ function isOpen(field: FieldSchema): boolean {
   return field.computed && field.valueType === field.type && field.kind === 'other';
 }
 
-function mismatch(field: FieldSchema, wanted: string): AppError {
+export function mismatch(field: FieldSchema, wanted: string): AppError {
   return new AppError(
     'FIELD_TYPE_MISMATCH',
     `The field ${JSON.stringify(field.name)} of type ${field.type} cannot be read as a ${wanted}. Use "value" to get it as it is.`,

@@ -18,6 +18,8 @@ export class RecordNode {
   readonly known: FieldSet;
   /** The schema that the cells were read with; null for a record from the change log, which keeps none. */
   readonly table: TableSchema | null;
+  /** A moment before the upstream gave the cells, in milliseconds since the epoch; null where that was long ago. */
+  readonly readAt: number | null;
   /** How many reads of the same operation had to end before this record could be asked for: 0 for the change log. */
   readonly level: number;
 
@@ -31,6 +33,7 @@ export class RecordNode {
     known: FieldSet;
     table?: TableSchema | null;
     level?: number;
+    readAt?: number | null;
   }) {
     this.connectionId = record.connectionId;
     this.baseId = record.baseId;
@@ -41,6 +44,7 @@ export class RecordNode {
     this.known = record.known;
     this.table = record.table ?? null;
     this.level = record.level ?? 0;
+    this.readAt = record.readAt ?? null;
   }
 
   knows(fieldId: string): boolean {

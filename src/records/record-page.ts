@@ -9,6 +9,7 @@ import { decodeCursor, type RecordPosition, type RecordQuery } from './record-cu
 import { listRecords, type ListedRecords, type WirePage } from './record-listing.ts';
 import type { RecordNode } from './record-node.ts';
 import { nodeOf } from './record-planner.ts';
+import { timed } from './record-reads.ts';
 import { namesIn, type RecordSelection } from './record-selection.ts';
 import type { RecordWork, TablePlace } from './record-work.ts';
 
@@ -99,11 +100,13 @@ async function readPage(work: RecordWork, request: PageRequest): Promise<RecordP
   const narrowed = await narrowedBy(work, request);
   const listed =
     narrowed === 'none'
-      ? { records: [], ends: [], hasNextPage: false }
+      ? { records: [], ends: [], hasNextPage: false, readAt: 0 }
       : await listedRecords(work, request, narrowed.formula, fieldsToAsk(fields, schema));
   const place = { connectionId, baseId, table: schema };
   work.allowance.take(listed.records.length);
-  const nodes = listed.records.map((record) => nodeOf(place, record, fields, level + 1));
+  const nodes = listed.records.map((record) =>
+    nodeOf(place, record, { known: fields, readAt: listed.readAt, level: level + 1 }),
+  );
   for (const node of nodes) work.planner.remember(node);
   return {
     query,
@@ -136,15 +139,17 @@ async function listedRecords(
   { table, schema, query, first, after }: PageRequest,
   formula: string | null,
   fields: string[] | undefined,
-): Promise<ListedRecords> {
+): Promise<ListedRecords & { readAt: number }> {
   const { connectionId, baseId } = table;
+  const { clock, recordReads } = work.services;
   const api = await work.openForReading(connectionId);
   const { sort, view } = query;
-  return listRecords({
+  let readAt = Number.POSITIVE_INFINITY;
+  const listed = await listRecords({
     query,
     first,
     after,
-    readPage: (offset, pageSize): Promise<WirePage> => {
+    readPage: async (offset, pageSize): Promise<WirePage> => {
       const parameters = {
         pageSize,
         ...(fields ? { fields } : {}),
@@ -153,13 +158,17 @@ async function listedRecords(
         ...(view === null ? {} : { view }),
         ...(offset === null ? {} : { offset }),
       };
-      const send = () => api.listRecords(baseId, schema.id, parameters);
-      if (!work.planner.mayShareReads) return send();
+      const send = () => timed(clock.now(), api.listRecords(baseId, schema.id, parameters));
       const key = `${connectionId}/${baseId}/${schema.id}/${JSON.stringify(parameters)}`;
-      return work.services.recordReads.pages.read(key, work.operation, send);
+      const { answer, askedAt } = work.planner.mayShareReads
+        ? await recordReads.pages.read(key, work.operation, send)
+        : await send();
+      readAt = Math.min(readAt, askedAt);
+      return answer;
     },
   }).catch((error: unknown) => {
     if (error instanceof AppError && error.code === 'FIELD_NOT_FOUND') work.schemas.forgetShared(baseId);
     throw error;
   });
+  return { ...listed, readAt };
 }

@@ -6,9 +6,11 @@ import type { TableSchema } from '../bases/table-schema.ts';
 import { maxRecordsPerPage, type CalendlyApi } from '../calendly/api.ts';
 import type { Operation } from '../calendly/operation.ts';
 import type { WireRecord } from '../calendly/wire.ts';
+import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import { covers, fieldsToAsk, unite, type FieldSet } from './field-set.ts';
 import { RecordNode } from './record-node.ts';
+import { timed, type Timed } from './record-reads.ts';
 
 /** One record that some place of the operation asks for, with the cells that it needs. */
 export interface RecordLookup {
@@ -42,7 +44,8 @@ export class RecordPlanner {
   readonly #operation: Operation;
   readonly #schemas: OperationSchemas;
   readonly #pending: PendingWork;
-  readonly #inFlight: SharedReads<WireRecord[]>;
+  readonly #inFlight: SharedReads<Timed<WireRecord[]>>;
+  readonly #clock: Clock;
   readonly #loaders: DataLoader<RecordLookup, RecordNode | null>[] = [];
   readonly #tables = new Map<string, TableState>();
   #hasWritten = false;
@@ -52,13 +55,15 @@ export class RecordPlanner {
     operation: Operation;
     schemas: OperationSchemas;
     pending: PendingWork;
-    inFlight: SharedReads<WireRecord[]>;
+    inFlight: SharedReads<Timed<WireRecord[]>>;
+    clock: Clock;
   }) {
     this.#openApi = deps.openApi;
     this.#operation = deps.operation;
     this.#schemas = deps.schemas;
     this.#pending = deps.pending;
     this.#inFlight = deps.inFlight;
+    this.#clock = deps.clock;
   }
 
   /** Announces what lookups of a table will need later on, so that the first call asks for it. */
@@ -135,7 +140,8 @@ export class RecordPlanner {
         try {
           const found = await this.#fetch(place, ids, fields);
           for (const id of ids) state.records.set(id, null);
-          for (const wire of found) state.records.set(wire.id, nodeOf(place, wire, fields));
+          for (const wire of found.answer)
+            state.records.set(wire.id, nodeOf(place, wire, { known: fields, readAt: found.askedAt }));
         } catch (error) {
           const failure = error instanceof Error ? error : new Error('A lookup failed', { cause: error });
           for (const id of ids) failures.set(id, failure);
@@ -145,11 +151,11 @@ export class RecordPlanner {
     return failures;
   }
 
-  async #fetch(place: Place, ids: string[], fields: FieldSet): Promise<WireRecord[]> {
+  async #fetch(place: Place, ids: string[], fields: FieldSet): Promise<Timed<WireRecord[]>> {
     const { connectionId, baseId, table } = place;
     const api = await this.#openApi(connectionId);
     const asked = fieldsToAsk(fields, table);
-    const send = () => api.recordsByIds(baseId, table.id, ids, asked);
+    const send = () => timed(this.#clock.now(), api.recordsByIds(baseId, table.id, ids, asked));
     try {
       if (!this.mayShareReads) return await send();
       const key = `${connectionId}/${baseId}/${table.id}/${asked?.join(',') ?? '*'}/${ids.join(',')}`;
@@ -158,7 +164,7 @@ export class RecordPlanner {
       if (!(error instanceof AppError) || error.code !== 'FIELD_NOT_FOUND') throw error;
       // A field has gone since the schema was read. Its cells are missing now; the rest is answered.
       this.#schemas.forgetShared(baseId);
-      return api.recordsByIds(baseId, table.id, ids);
+      return timed(this.#clock.now(), api.recordsByIds(baseId, table.id, ids));
     }
   }
 
@@ -176,7 +182,11 @@ export class RecordPlanner {
 }
 
 /** A record as the upstream gave it. */
-export function nodeOf(place: Place, wire: WireRecord, known: FieldSet, level = 1): RecordNode {
+export function nodeOf(
+  place: Place,
+  wire: WireRecord,
+  { known, readAt, level = 1 }: { known: FieldSet; readAt: number; level?: number },
+): RecordNode {
   return new RecordNode({
     connectionId: place.connectionId,
     baseId: place.baseId,
@@ -187,6 +197,7 @@ export function nodeOf(place: Place, wire: WireRecord, known: FieldSet, level = 
     known,
     table: place.table,
     level,
+    readAt,
   });
 }
 

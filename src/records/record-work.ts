@@ -5,6 +5,7 @@ import type { TableSchema } from '../bases/table-schema.ts';
 import type { CalendlyApi } from '../calendly/api.ts';
 import { requireId } from '../calendly/ids.ts';
 import type { Operation } from '../calendly/operation.ts';
+import type { Clock } from '../clock.ts';
 import type { Connections } from '../connections/connections.ts';
 import type { Upstream } from '../connections/upstream.ts';
 import type { AppError } from '../errors.ts';
@@ -30,6 +31,7 @@ export interface RecordServices {
   connections: Connections;
   upstream: Upstream;
   recordReads: RecordReads;
+  clock: Clock;
   recordWrites: StoredWrites;
 }
 
@@ -71,6 +73,7 @@ export class RecordWork {
       schemas: deps.schemas,
       pending: deps.pending,
       inFlight: deps.services.recordReads.lookups,
+      clock: deps.services.clock,
     });
   }
 

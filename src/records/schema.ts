@@ -183,7 +183,8 @@ function withTable<T>(
     .then(use);
 }
 
-function readOne<T>(
+/** One cell of a record, read in a way of its own. */
+export function readOne<T>(
   record: RecordNode,
   name: string,
   context: GraphQLContext,

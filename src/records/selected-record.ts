@@ -8,7 +8,7 @@ type Info = Pick<GraphQLResolveInfo, 'schema' | 'fragments' | 'variableValues'>;
 const toldByLink = new Set(['__typename', 'id', 'nodeId', 'table', 'changes']);
 
 /** Each field of Record that reads the one cell named by its argument `field`. */
-const cellFields = new Set(['value', 'text', 'number', 'date', 'checked', 'linkedCount']);
+const cellFields = new Set(['value', 'text', 'number', 'date', 'checked', 'linkedCount', 'attachments']);
 
 /**
  * What the document asks of the records behind these fields.

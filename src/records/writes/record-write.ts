@@ -71,6 +71,7 @@ export async function write<Item extends string | RecordToWrite>(
     table,
     entries,
     unsentResults(entries, (item) => call.recordIdOf(item)),
+    work.services.clock.now(),
   );
 }
 
@@ -121,7 +122,8 @@ async function claimAndSend<Item extends string | RecordToWrite>(
     const typecast = request.typecast ?? false;
     const call = kind.call(table);
     const write = { connectionId, baseId, table, typecast, entries, call, stored, operation };
-    return told(request, table, entries, await send(work, write));
+    const askedAt = work.services.clock.now();
+    return told(request, table, entries, await send(work, write), askedAt);
   } catch (error) {
     await stored.forgotten();
     throw error;
@@ -148,12 +150,13 @@ function told(
   table: TableSchema,
   entries: readonly Checked<unknown>[],
   results: readonly WriteResult[],
+  askedAt: number,
 ): ToldWrite {
   const place = { connectionId: connection, baseId, table };
   return {
     results: results.map((result) => ({
       ...result,
-      record: result.record && nodeOf(place, result.record, 'all'),
+      record: result.record && nodeOf(place, result.record, { known: 'all', readAt: askedAt }),
       readFrom: null,
     })),
     faults: entries.flatMap(({ faults }) => faults),
