@@ -26,6 +26,8 @@ const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 60_000;
 /** How long calls in flight may take to finish when the server closes. */
 const closeTimeoutMs = 8_000;
+/** While the server closes, connections that have become idle are closed so often, in milliseconds. */
+const idleCheckMs = 50;
 const maxExplorerBodyBytes = 1_000;
 
 export interface Server {
@@ -99,7 +101,10 @@ export async function listen(
       closing.abort();
       await sockets.close();
       server.closeIdleConnections();
+      // Those that were in use stay open for their clients' next request, once they have been answered.
+      const idle = setInterval(() => server.closeIdleConnections(), idleCheckMs);
       await closed;
+      clearInterval(idle);
       clearTimeout(force);
     },
   };
