@@ -90,7 +90,7 @@ test.each(cases)(
       effect,
       ...fault,
     });
-    const [result] = await send(kind, input, name === 'timeout' ? { 'x-deadline-ms': '500' } : {});
+    const [result] = await send(kind, input, name === 'timeout' ? { 'x-deadline-ms': '250' } : {});
     const count = await effectsAfter(begun);
     const repeatable = kind === 'update' || kind === 'delete';
     const told = result!.status;
