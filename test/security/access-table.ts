@@ -37,6 +37,7 @@ const partsOfBase = ({ connection, baseId, recordId }: Target) => [
 ];
 const inBase = ({ connection, baseId }: Target) => `connection: ${connection}, baseId: "${baseId}"`;
 const inTable = (target: Target) => `${inBase(target)}, tableId: "tblDEF456"`;
+const contacts = ', tableId: "tblDEF456"';
 const choice = ({ connection }: Target) => `input: { connection: ${connection} }`;
 const webhook = ({ webhookId }: Target) => `input: { id: "${webhookId}" }`;
 
@@ -132,14 +133,29 @@ export const guards: Record<string, Guard[]> = {
   'Mutation.refreshWebhook': [{ ...admin, reach: 'base', args: webhook }],
   'Mutation.revokeApiKey': [{ ...admin, reach: 'base', args: ({ keyId }) => `input: { id: ${keyId} }` }],
   'Mutation.rotateTokens': [{ ...admin, reach: 'connection', args: choice }],
-  // Every action by itself: test/automation.
   'Mutation.runAction': [
     {
       ...editor,
       reach: 'base',
-      args: (target) =>
-        `input: { action: { action: "calendly.getRecord", connection: ${target.connection}, config: { baseId: "${target.baseId}", tableId: "tblDEF456", recordId: "${target.recordId}" } } }`,
+      args: ({ connection }) =>
+        `input: { action: { action: "calendly.listBases", connection: ${connection}, config: {} } }`,
+      shows: ({ baseId }) => `"id":"${baseId}"`,
     },
+    ...(
+      [
+        ['listTables', () => ''],
+        ['listWebhookPayloads', () => ''],
+        ['queryRecords', () => contacts],
+        ['getRecord', ({ recordId }) => `${contacts}, recordId: "${recordId}"`],
+        ['createRecord', () => `${contacts}, fields: { Name: "Made" }`],
+        ['updateRecord', ({ recordId }) => `${contacts}, recordId: "${recordId}", fields: { Phone: "3" }`],
+      ] as [string, (target: Target) => string][]
+    ).map(([name, config]): Guard => ({
+      ...editor,
+      reach: 'base',
+      args: (target) =>
+        `input: { action: { action: "calendly.${name}", connection: ${target.connection}, config: { baseId: "${target.baseId}" ${config(target)} } } }`,
+    })),
   ],
   'Mutation.testConnection': [{ ...editor, reach: 'connection', args: choice }],
   'Mutation.updateConnection': [
@@ -189,6 +205,9 @@ export const following: Record<string, string> = {
   ActionNotConfirmedError: 'code message recordId status',
   ActivityHour: `start ${activityCounts}`,
   Actor: 'email id name',
+  Attachment: 'filename height id size thumbnails type url urlExpiresAt width',
+  AttachmentThumbnail: 'height url width',
+  AttachmentThumbnails: 'full large small',
   Alert: 'connection count id kind message raisedAt since threshold until',
   AlertEdge: 'cursor node',
   AlertPage: 'edges nodes pageInfo',
@@ -233,7 +252,7 @@ export const following: Record<string, string> = {
   NameTakenError: 'code message',
   PageInfo: 'endCursor hasNextPage hasPreviousPage startCursor',
   Record:
-    'changes checked createdTime date fields id linked linkedCount nodeId number problems table text value',
+    'attachments changes checked createdTime date fields id linked linkedCount nodeId number problems table text value',
   RecordChange: 'actor cursor fields kind leftFilter liveRecord occurredAt record recordId source tableId',
   RecordEdge: 'cursor node',
   RecordPage: 'edges nodes pageInfo',
@@ -257,8 +276,11 @@ export const following: Record<string, string> = {
   WebhookNotificationResult: 'completedAt message retryNumber success willBeRetried',
 };
 
-/** Types that only an accident shows, which nothing here provokes; errors that a client branches on are left out anyway. */
-export const onlyInAccidents = new Set([
+/** Types that only an accident shows, which nothing here provokes, or a file, which the records here do not hold; errors that a client branches on are left out anyway. */
+export const notShownHere = new Set([
+  'Attachment',
+  'AttachmentThumbnail',
+  'AttachmentThumbnails',
   'ChangesLost',
   'FieldProblem',
   'InputFault',
@@ -270,6 +292,7 @@ export const onlyInAccidents = new Set([
 /** Arguments with which fields below the guards are asked for. */
 export const argumentsOf = (recordId: string): Record<string, string> => ({
   'Base.table': 'id: "tblDEF456"',
+  'Record.attachments': 'field: "Avatar"',
   'Record.checked': 'field: "VIP"',
   'Record.date': 'field: "Birthday"',
   'Record.fields': 'names: ["Name"]',
