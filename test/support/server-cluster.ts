@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import getPort from 'get-port';
 import { createSandbox } from '../../sandbox/sandbox.ts';
-import { ServerProcess } from '../local/server-process.ts';
-import { connect, control, type GraphQLAnswer, type Sandbox, type TestApp } from './app.ts';
+import { SandboxProcess } from '../../src/local/sandbox.ts';
+import { ServerProcess, temporaryFolder } from '../local/server-process.ts';
+import { connect, control, type GraphQLAnswer, type TestApp } from './app.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 
 /** One server of a cluster, as a process of its own that can be killed, stopped and started again on the same port. */
@@ -68,25 +69,50 @@ export class ClusterServer {
   }
 }
 
-export interface ServerCluster {
-  servers: ClusterServer[];
-  database: TestDatabase;
-  sandbox: Sandbox;
+interface ClusterSandbox {
+  url: string;
   close(): Promise<void>;
 }
 
+export interface ServerCluster {
+  servers: ClusterServer[];
+  adminKey: string;
+  database: TestDatabase;
+  sandbox: ClusterSandbox;
+  close(): Promise<void>;
+}
+
+/** A sandbox that keeps its own time: what a test does meanwhile does not hold up what arrives. */
+async function sandboxApart(): Promise<ClusterSandbox> {
+  const folder = await temporaryFolder();
+  const { signal } = new AbortController();
+  const sandbox = await SandboxProcess.start({ dataDir: folder.path, port: await getPort(), signal });
+  return {
+    url: sandbox.url,
+    async close() {
+      await sandbox.stop();
+      await folder.remove();
+    },
+  };
+}
+
 /**
- * Server processes as in production on one database and one sandbox, which run here.
+ * Server processes as in production on one database and one sandbox, which runs here unless it is to be `apart`.
  * @param options.variables Settings of all servers beside those that production needs.
  */
 export async function startCluster({
   size,
   variables = {},
+  apart = false,
 }: {
   size: number;
   variables?: Record<string, string>;
+  apart?: boolean;
 }): Promise<ServerCluster> {
-  const [database, sandbox] = await Promise.all([createTestDatabase(), createSandbox({ size: 'small' })]);
+  const [database, sandbox] = await Promise.all([
+    createTestDatabase(),
+    apart ? sandboxApart() : createSandbox({ size: 'small' }),
+  ]);
   await control(sandbox.url, 'limits', { requestsPerSecond: 0 });
   const shared = {
     NODE_ENV: 'production',
@@ -112,7 +138,7 @@ export async function startCluster({
       servers.push(new ClusterServer(await getPort(), shared));
     }
     await Promise.all(servers.map((server) => server.start()));
-    return { servers, database, sandbox, close };
+    return { servers, adminKey: shared.ADMIN_API_KEY, database, sandbox, close };
   } catch (error) {
     await close();
     throw error;
