@@ -30,7 +30,8 @@ export function encodeAuditCursor(query: AuditQuery, { at, id }: AuditPlace): st
 /** @throws AppError CURSOR_INVALID for what is no cursor, or one of another query */
 export function decodeAuditCursor(query: AuditQuery, cursor: string): AuditPlace {
   const [givenVersion, binding, time, id] = parse(cursor);
-  const at = new Date(typeof time === 'number' ? time : NaN);
+  // PostgreSQL's calendar begins later than JavaScript's.
+  const at = new Date(typeof time === 'number' && time >= 0 ? time : NaN);
   if (
     givenVersion !== version ||
     Number.isNaN(at.getTime()) ||

@@ -28,6 +28,8 @@ export class Connections {
   async create(input: NewConnection & { requestedScopes: string[] }): Promise<ConnectionEntity> {
     try {
       return await this.#database.transaction(async (manager) => {
+        // One at a time, and not beside the connections file, so that the count is still true when one is added.
+        await manager.query('LOCK TABLE connections IN SHARE ROW EXCLUSIVE MODE');
         if ((await manager.count(ConnectionEntity)) >= maxConnections) {
           throw new AppError(
             'TOO_MANY',

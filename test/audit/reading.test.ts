@@ -70,6 +70,16 @@ describe('reading the audit log', () => {
     expect((await read(args)).errors?.[0]?.extensions.code).toBe(code);
   });
 
+  test('a made-up cursor with a time before all calendars is refused', async () => {
+    const { data } = await read(`first: 1, ${old}`);
+    const cursor: string = data.auditLog.pageInfo.endCursor;
+    const parts: unknown[] = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+    const madeUp = parts.map((part) => (typeof part === 'number' && part > 1 ? -8.64e15 : part));
+    const after = Buffer.from(JSON.stringify(madeUp)).toString('base64url');
+    const { errors } = await read(`first: 1, ${old}, after: "${after}"`);
+    expect(errors?.[0]?.extensions.code).toBe('CURSOR_INVALID');
+  });
+
   test('a cursor belongs to its filters', async () => {
     const { data } = await read(`first: 1, ${old}`);
     const { errors } = await read(`first: 1, action: "odd", after: "${data.auditLog.pageInfo.endCursor}"`);

@@ -125,4 +125,18 @@ describe('createConnection', () => {
       message: expect.stringContaining('"Twice"'),
     });
   });
+
+  test('a server that holds 999 takes one more, however many come at once', async () => {
+    await app.database.query(
+      `INSERT INTO connections (type, name, client_id, state, requested_scopes)
+       SELECT 'calendly', 'Crowd ' || n, 'c', 'configured', '{}' FROM generate_series((SELECT count(*) FROM connections), 998) AS n`,
+    );
+    const answers = await Promise.all(
+      [1, 2, 3, 4, 5].map((n) =>
+        app.graphql(createConnection, { input: { ...valid, name: `Last but ${n}` } }),
+      ),
+    );
+    const codes = answers.map(({ errors }) => errors?.[0]?.extensions.code ?? 'created').sort();
+    expect(codes).toEqual(['TOO_MANY', 'TOO_MANY', 'TOO_MANY', 'TOO_MANY', 'created']);
+  });
 });
