@@ -103,9 +103,11 @@ export class ConnectionLifecycle {
       );
     }
     const report = await this.#grants.end(id, async (manager) => {
-      await manager.query(`UPDATE connections SET state = 'disconnected', ${withoutGrant} WHERE id = $1`, [
-        id,
-      ]);
+      // Other credentials may have ended it meanwhile: then it is configured, and stays so.
+      await manager.query(
+        `UPDATE connections SET state = 'disconnected', ${withoutGrant} WHERE id = $1 AND state IN ('connected', 'error')`,
+        [id],
+      );
     });
     this.#logger.info({ connectionId: id, ...report }, 'connection disconnected');
     return report;

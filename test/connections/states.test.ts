@@ -166,6 +166,22 @@ describe('states of a connection', () => {
     expect(await storedSecrets(app, id)).toMatchObject({ access_token: null, refresh_token: null });
   });
 
+  test('a disconnect that other credentials have overtaken leaves it CONFIGURED', async () => {
+    const id = await reach.CONNECTED();
+    const revoked = async () => (await control(app.sandbox.url, 'calls')).byEndpoint.revoke ?? 0;
+    const before = await revoked();
+    await control(app.sandbox.url, 'faults', {
+      match: { path: '/oauth2/v1/revoke' },
+      kind: 'delay',
+      times: 4,
+      delayMs: 200,
+    });
+    const updating = run(app, 'updateConnection', id, { clientSecret: 'another' });
+    while ((await revoked()) === before) await delay(5);
+    await Promise.all([updating, run(app, 'disconnectConnection', id)]);
+    expect((await read(app, id)).state).toBe('CONFIGURED');
+  });
+
   test.each(['CONFIGURED', 'DISCONNECTED'] as const)('%s has nothing to disconnect', async (state) => {
     const id = await reach[state]();
     expect(await run(app, 'disconnectConnection', id)).toMatchObject({ code: 'CONNECTION_NOT_CONNECTED' });
