@@ -37,6 +37,7 @@ import { OAuthClient, type Credentials } from './connections/oauth-client.ts';
 import { listenerName } from './encryption/sealing-servers.ts';
 import { SecretCipher } from './encryption/secret-cipher.ts';
 import { bringBackReadable } from './connections/readable-again.ts';
+import { StoredFlows } from './connections/stored-flows.ts';
 import { TokenUpkeep } from './connections/token-upkeep.ts';
 import { Upstream } from './connections/upstream.ts';
 import { connectDatabase, createDataSource, migrate, poolUse } from './database/data-source.ts';
@@ -164,12 +165,13 @@ export async function createApp(
   });
   const upstream = new Upstream({ connections, tokens, transport });
 
+  const callers = new KeptCallers({ keys, provider, clock });
   const flows = new AuthorizationFlows({
     database,
     connections,
     secrets,
-    cipher,
-    callers: new KeptCallers({ keys, provider, clock }),
+    stored: new StoredFlows({ database, cipher, callers, clock }),
+    callers,
     oauth,
     oauthUrl: config.upstream.oauthUrl,
     publicUrl: config.publicUrl,

@@ -1,7 +1,6 @@
-import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import type { Caller } from '../access/caller.ts';
-import type { KeptCaller, KeptCallers } from '../access/kept-callers.ts';
+import type { KeptCallers } from '../access/kept-callers.ts';
 import type { AuditActor, RecordAudit } from '../audit/audit-event.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
@@ -18,7 +17,7 @@ import {
   type TokenAnswer,
 } from './oauth-client.ts';
 import type { ProblemCode } from './problem.ts';
-import type { SecretCipher } from '../encryption/secret-cipher.ts';
+import { isSameBrowser, type FlowRow, type StoredFlows } from './stored-flows.ts';
 
 /*
  * One flow, from the mutation to the stored tokens.
@@ -28,26 +27,8 @@ import type { SecretCipher } from '../encryption/secret-cipher.ts';
  *   finish  the provider sends the browser back: state and cookie must belong to the same flow, the admin who began must
  *           still be one, the code is exchanged, and the pair is stored where the epoch is still the flow's
  *
- * Start token, state and cookie are random, stored only as hashes; the verifier is sealed. Each step can happen on
- * any instance. A flow lives ten minutes in all, which is also the upstream's limit for the exchange.
+ * Each step can happen on any instance.
  */
-
-export const flowLifetimeMs = 10 * 60_000;
-const secretBytes = 32;
-/** Flows of one connection that may wait at a time; the oldest go first. */
-const maxFlowsPerConnection = 20;
-
-interface FlowRow {
-  id: string;
-  connection_id: number;
-  epoch: number;
-  browser_hash: Buffer | null;
-  verifier_envelope: string | null;
-  scopes: string[];
-  redirect_to: string | null;
-  started_by: string;
-  starter: KeptCaller | null;
-}
 
 /** How a flow ended, for the page that the user sees. */
 export type FlowOutcome =
@@ -77,7 +58,7 @@ interface FlowDependencies {
   database: DataSource;
   connections: Connections;
   secrets: ConnectionSecrets;
-  cipher: SecretCipher;
+  stored: StoredFlows;
   callers: KeptCallers;
   oauth: (credentials: Credentials) => OAuthClient;
   oauthUrl: string;
@@ -106,38 +87,8 @@ export class AuthorizationFlows {
     startedBy: Caller,
     redirectTo: string | null,
   ): Promise<{ authorizationUrl: string; expiresAt: Date }> {
-    const { database, callers, clock, publicUrl } = this.#deps;
-    const token = randomBytes(secretBytes).toString('base64url');
-    const expiresAt = new Date(clock.now() + flowLifetimeMs);
-    await database.transaction(async (manager) => {
-      const [[row]]: [{ epoch: number }[], number] = await manager.query(
-        'UPDATE connections SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch',
-        [connection.id],
-      );
-      await manager.query('DELETE FROM authorization_flows WHERE expires_at < $1', [
-        new Date(clock.now() - flowLifetimeMs),
-      ]);
-      await manager.query(
-        `DELETE FROM authorization_flows WHERE id IN
-           (SELECT id FROM authorization_flows WHERE connection_id = $1 ORDER BY created_at DESC OFFSET $2)`,
-        [connection.id, maxFlowsPerConnection - 1],
-      );
-      await manager.query(
-        `INSERT INTO authorization_flows (id, connection_id, epoch, start_token_hash, scopes, redirect_to, started_by, starter, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-        [
-          randomUUID(),
-          connection.id,
-          row?.epoch,
-          hashOf(token),
-          connection.requestedScopes,
-          redirectTo,
-          startedBy.id,
-          callers.keep(startedBy),
-          expiresAt,
-        ],
-      );
-    });
+    const { stored, publicUrl } = this.#deps;
+    const { token, expiresAt } = await stored.begin(connection, startedBy, redirectTo);
     return { authorizationUrl: `${publicUrl}/oauth/calendly/start/${token}`, expiresAt };
   }
 
@@ -146,13 +97,8 @@ export class AuthorizationFlows {
    * @throws AppError FLOW_NOT_FOUND when the link was opened before, is too old or never existed; SECRET_UNREADABLE
    */
   async open(startToken: string): Promise<{ location: string; browserCookie: string }> {
-    const { database, connections, secrets, cipher, oauth, audit, clock } = this.#deps;
-    const [rows]: [FlowRow[], number] = await database.query(
-      `UPDATE authorization_flows SET opened_at = now()
-       WHERE start_token_hash = $1 AND opened_at IS NULL AND expires_at > $2 RETURNING *`,
-      [hashOf(startToken), new Date(clock.now())],
-    );
-    const [flow] = rows;
+    const { database, connections, secrets, stored, oauth, audit } = this.#deps;
+    const flow = await stored.open(startToken);
     if (!flow)
       throw new AppError(
         'FLOW_NOT_FOUND',
@@ -172,33 +118,20 @@ export class AuthorizationFlows {
       }
       throw error;
     });
-    const state = randomBytes(secretBytes).toString('base64url');
-    const browserCookie = randomBytes(secretBytes).toString('base64url');
-    // 43 characters of A-Z a-z 0-9 - _: within the provider's alphabet and its 43 to 128.
-    const verifier = randomBytes(secretBytes).toString('base64url');
-    await database.query(
-      'UPDATE authorization_flows SET state_hash = $2, browser_hash = $3, verifier_envelope = $4 WHERE id = $1',
-      [flow.id, hashOf(state), hashOf(browserCookie), cipher.seal(verifier, verifierPlace(flow.id))],
-    );
+    const { state, codeChallenge, browserCookie } = await stored.send(flow);
     const location = oauth({ clientId: connection.clientId, clientSecret }).authorizeUrl({
       redirectUri: this.redirectUri,
       scopes: flow.scopes,
       state,
-      codeChallenge: createHash('sha256').update(verifier).digest('base64url'),
+      codeChallenge,
     });
     await audit({ ...told, outcome: 'ok' });
     return { location, browserCookie };
   }
 
   async finish(callback: Callback): Promise<FlowOutcome> {
-    const { database, clock, audit } = this.#deps;
-    const found: FlowRow[] = callback.state
-      ? await database.query(
-          'SELECT * FROM authorization_flows WHERE state_hash = $1 AND finished_at IS NULL AND expires_at > $2',
-          [hashOf(callback.state), new Date(clock.now())],
-        )
-      : [];
-    const [flow] = found;
+    const { stored, audit } = this.#deps;
+    const flow = await stored.waitingFor(callback.state);
     if (!flow) return { kind: 'refused', reason: 'UNKNOWN_STATE' };
     const told = { action: 'finishAuthorization' as const, connectionId: flow.connection_id };
     try {
@@ -213,20 +146,15 @@ export class AuthorizationFlows {
   }
 
   async #finish(flow: FlowRow, callback: Callback): Promise<FlowOutcome> {
-    const { database, connections, callers, oauthUrl, logger } = this.#deps;
-    if (!callback.browserCookies.some((cookie) => sameHash(flow.browser_hash, cookie))) {
+    const { stored, connections, callers, oauthUrl, logger } = this.#deps;
+    if (!isSameBrowser(flow, callback.browserCookies)) {
       logger.warn({ connectionId: flow.connection_id }, 'authorization answer brought by another browser');
       return { kind: 'refused', reason: 'OTHER_BROWSER' };
     }
     if (callback.issuer !== null && callback.issuer.replace(/\/+$/, '') !== new URL(oauthUrl).origin)
       return { kind: 'refused', reason: 'WRONG_ISSUER' };
 
-    // Read above: nobody needs the verifier any more.
-    const [, finished]: [unknown[], number] = await database.query(
-      'UPDATE authorization_flows SET finished_at = now(), verifier_envelope = NULL WHERE id = $1 AND finished_at IS NULL',
-      [flow.id],
-    );
-    if (finished !== 1) return { kind: 'refused', reason: 'UNKNOWN_STATE' };
+    if (!(await stored.finish(flow))) return { kind: 'refused', reason: 'UNKNOWN_STATE' };
     const starter = await callers.recall(flow.started_by, flow.starter);
     if (!starter?.may('admin') || !starter.sees(flow.connection_id))
       return { kind: 'refused', reason: 'STARTER_GONE' };
@@ -240,7 +168,7 @@ export class AuthorizationFlows {
   }
 
   async #exchange(flow: FlowRow, connection: ConnectionEntity, code: string): Promise<FlowOutcome> {
-    const { database, secrets, cipher, oauth, connections, logger, afterConnecting } = this.#deps;
+    const { database, secrets, stored, oauth, connections, logger, afterConnecting } = this.#deps;
     let answer: TokenAnswer;
     let client: OAuthClient;
     try {
@@ -248,7 +176,7 @@ export class AuthorizationFlows {
         clientId: connection.clientId,
         clientSecret: await secrets.clientSecret(database, connection.id),
       });
-      const codeVerifier = cipher.open(flow.verifier_envelope ?? '', verifierPlace(flow.id));
+      const codeVerifier = stored.verifierOf(flow);
       answer = await client.exchange({ code, redirectUri: this.redirectUri, codeVerifier });
     } catch (error) {
       if (error instanceof OAuthFailure) return this.#fail(flow, connection, error.problem);
@@ -340,16 +268,4 @@ function codeOf(outcome: FlowOutcome): string {
     case 'refused':
       return outcome.reason;
   }
-}
-
-function verifierPlace(flowId: string) {
-  return { table: 'authorization_flows', column: 'verifier_envelope', row: flowId };
-}
-
-function hashOf(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
-}
-
-function sameHash(hash: Buffer | null, secret: string): boolean {
-  return hash !== null && timingSafeEqual(hash, hashOf(secret));
 }

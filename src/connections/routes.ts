@@ -4,7 +4,7 @@ import type { Logger } from '../logger.ts';
 import { escapeHtml, page } from '../server/page.ts';
 import type { Reply, Route } from '../server/reply.ts';
 import type { AuthorizationFlows, FlowOutcome } from './authorization-flows.ts';
-import { flowLifetimeMs } from './authorization-flows.ts';
+import { flowLifetimeMs } from './stored-flows.ts';
 import { problems } from './problem.ts';
 import { missingScopes } from './scopes.ts';
 
