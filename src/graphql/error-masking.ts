@@ -3,7 +3,7 @@ import { AppError, errorCodes } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
 const databaseIsGone =
-  /ECONNREFUSED|Connection terminated|timeout exceeded when trying to connect|the database system is|57P0[123]/;
+  /ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|Connection terminated|timeout exceeded when trying to connect|the database system is|57P0[123]/;
 
 /**
  * What a caller sees of an error: the code and message of an AppError; what GraphQL itself says of a document; and of
@@ -59,10 +59,11 @@ export function errorCodeOf(error: unknown): string {
   return isDatabaseGone(original) ? 'DATABASE_UNAVAILABLE' : 'INTERNAL';
 }
 
+/** The upstream's own failures are AppErrors: a connection that breaks here is one to the database. */
 function isDatabaseGone(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const { code } = error as { code?: unknown };
-  return databaseIsGone.test(`${error.message} ${code?.toString() ?? ''}`);
+  if (typeof error !== 'object' || error === null) return false;
+  const { message, code, cause } = error as { message?: unknown; code?: unknown; cause?: unknown };
+  return databaseIsGone.test(`${String(message)} ${String(code)}`) || isDatabaseGone(cause);
 }
 
 /** An error of a single field as the caller sees it: masked, with the request id under which it is in the logs. */
