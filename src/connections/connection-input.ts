@@ -26,7 +26,9 @@ export const connectionName = z
     (name) => name.length <= maxNameLength * 16 && lengthOf(name) <= maxNameLength,
     `Connection name must not exceed ${maxNameLength} characters`,
   )
-  .refine((name) => !name.includes('\0'), 'Connection name must not contain a NUL character');
+  .refine((name) => !name.includes('\0'), 'Connection name must not contain a NUL character')
+  // PostgreSQL stores no halves of characters.
+  .refine((name) => !/\p{Surrogate}/u.test(name), 'Connection name must consist of whole characters');
 
 /** The characters that OAuth allows in client credentials (RFC 6749, appendix A). */
 const printable = (text: string) => /^[\x20-\x7e]*$/.test(text);

@@ -189,7 +189,7 @@ describe('REFRESH_RACES_LOST', () => {
     await control(app.sandbox.url, 'faults', {
       match: { method: 'POST', path: '/oauth2/v1/token' },
       kind: 'delay',
-      delayMs: 1_000,
+      delayMs: 500,
       times: 1,
     });
     const calls = async () => (await control(app.sandbox.url, 'calls')).byEndpoint.token;

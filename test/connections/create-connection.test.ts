@@ -83,6 +83,7 @@ describe('createConnection', () => {
     [{ ...valid, name: undefined }, 'name', 'Connection name must be at least 1 character'],
     [{ ...valid, name: null }, 'name', 'Connection name must be at least 1 character'],
     [{ ...valid, name: 'x'.repeat(101) }, 'name', 'Connection name must not exceed 100 characters'],
+    [{ ...valid, name: 'x\ud83d' }, 'name', 'Connection name must consist of whole characters'],
     [{ ...valid, clientId: '' }, 'clientId', 'Client ID must be at least 1 character'],
     [{ ...valid, clientId: undefined }, 'clientId', 'Client ID must be at least 1 character'],
     [{ ...valid, clientSecret: '' }, 'clientSecret', 'Client secret is required and cannot be empty'],
