@@ -40,6 +40,7 @@ const anyOf = <T>(items: readonly T[]): T => items[Math.floor(Math.random() * it
 async function spoilSome(): Promise<void> {
   const drawn = Math.random() * 100;
   if (drawn >= 40) return;
+  if (drawn < 4) await forgetSpent();
   const kind =
     drawn < 20
       ? { kind: 'status', status: 429 }
@@ -50,6 +51,13 @@ async function spoilSome(): Promise<void> {
           : { kind: 'timeout' };
   const effect = drawn < 20 ? 'before' : anyOf(['before', 'after']);
   await control(app.sandbox.url, 'faults', { match: { path: `/v0/${crm}/**` }, times: 1, effect, ...kind });
+}
+
+/** The sandbox keeps a bounded number of faults, spent ones among them. */
+async function forgetSpent(): Promise<void> {
+  const { faults } = await control<{ faults: { id: string; applied: number }[] }>(app.sandbox.url, 'faults');
+  for (const { id, applied } of faults)
+    if (applied > 0) await fetch(`${app.sandbox.url}/_control/faults?id=${id}`, { method: 'DELETE' });
 }
 
 test(
