@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { airtableClient, benchAirtableClient, explainAirtableClient } from './airtable-client.ts';
 import { checkAnswer, checkLists } from './answers.ts';
 import { startChild, type Child } from './child.ts';
 import { fillConnections, listLength } from './connections.ts';
@@ -21,6 +22,7 @@ const roundMs = 600;
 const help = `Usage: npm run bench -- [scenario...] [--profile <folder>]
 
 Scenarios: ${scenarios.map(({ name }) => name).join(', ')}; all by default.
+  ${airtableClient}: ${explainAirtableClient}; alone, and takes some five minutes
   --profile <folder>   measure ours alone, and leave a CPU profile of each of its processes there
 `;
 
@@ -36,6 +38,8 @@ async function main(): Promise<void> {
     allowPositionals: true,
     options: { profile: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
+  if (positionals.length === 1 && positionals[0] === airtableClient && !values.help)
+    return benchAirtableClient();
   const unknown = positionals.filter((name) => !scenarios.some((scenario) => scenario.name === name));
   if (values.help || unknown.length > 0) {
     if (unknown.length > 0) console.error(`There is no scenario ${unknown.join(', ')}.\n`);
@@ -76,6 +80,7 @@ async function run(
     encryptionKeys: `bench:${randomBytes(32).toString('base64')}`,
     token,
     page: await fetchPage(sandbox.url, token),
+    limited: false,
   };
 
   const children = new Map<ServerName, Child>();

@@ -53,6 +53,11 @@ export function table(lines: Line[]): string {
       other === line ? '·' : ratio(line, other).toFixed(ratio(line, other) < 1 ? 3 : 2),
     ),
   ]);
+  return columns(head, rows);
+}
+
+/** A table in Markdown: the first column to the left, figures to the right. */
+export function columns(head: string[], rows: string[][]): string {
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]!.length)));
   const text = (row: string[]): string =>
     `| ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join(' | ')} |`;
@@ -114,7 +119,7 @@ function ratio(line: Line, other: Line): number {
   return line.requestsPerSecond / other.requestsPerSecond;
 }
 
-function median(values: number[]): number {
+export function median(values: number[]): number {
   return quantile(
     values.toSorted((a, b) => a - b),
     0.5,
@@ -125,6 +130,7 @@ function quantile(sorted: number[], at: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(at * sorted.length))] ?? Number.NaN;
 }
 
-function thousands(value: number): string {
+/** In whole numbers, with separators. */
+export function thousands(value: number): string {
   return Math.round(value).toLocaleString('en-GB');
 }

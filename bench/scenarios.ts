@@ -38,13 +38,15 @@ const ours = { label: 'ours', server: 'ours' } as const;
 const oursFromMemory = { label: 'ours', server: 'ours-from-memory' } as const;
 
 const peerCells = `id createdTime ${cells.map(({ name }) => name).join(' ')}`;
-const ourCells = `id createdTime ${cells.map(({ name, field, ours: as }) => `${name}: ${as}(field: "${field}")`).join(' ')}`;
+/** Our selection of a record, each cell a field. */
+export const ourCells = `id createdTime ${cells.map(({ name, field, ours: as }) => `${name}: ${as}(field: "${field}")`).join(' ')}`;
 
 const peerPage = `query Contacts { contacts { ${peerCells} } }`;
 const peerJsonPage =
   'query Contacts($names: [String!]!) { contacts { id createdTime fields(names: $names) } }';
 const peerFetchedPage = `query Contacts($formula: String) { fetchedContacts(formula: $formula) { ${peerCells} } }`;
-const ourPage = (selection: string, variable = '', argument = ''): string =>
+/** Our document for the page. */
+export const ourPage = (selection: string, variable = '', argument = ''): string =>
   `query Contacts($connection: Int!${variable}) { base(connection: $connection, baseId: "${baseId}") { table(id: "Contacts") {
     records(first: ${pageLength}${argument}) { nodes { ${selection} } } } } }`;
 

@@ -10,7 +10,7 @@ import type { Ready, Setup } from './serve.ts';
 
 /**
  * The real app through its front door: API key, limits, masking, CSRF, extensions, PostgreSQL, configured as in
- * production but for the budget towards the upstream, which is set as high as the configuration goes.
+ * production; unless `setup.limited`, the budget towards the upstream is set as high as the configuration goes.
  * @param adapt replaces services of the app before the doors open
  */
 export async function startOurs(
@@ -29,8 +29,7 @@ export async function startOurs(
       ENCRYPTION_KEYS: setup.encryptionKeys,
       ADMIN_API_KEY: setup.adminKey,
       LOG_LEVEL: 'error',
-      RATE_LIMIT_CALLS: '1000',
-      RATE_LIMIT_WINDOW_MS: '100',
+      ...(setup.limited ? {} : { RATE_LIMIT_CALLS: '1000', RATE_LIMIT_WINDOW_MS: '100' }),
     }),
     databaseUrl: setup.databaseUrl,
     publicUrl,
@@ -72,7 +71,7 @@ async function connect(url: string, headers: Record<string, string>): Promise<nu
         }
       }
     `,
-    { input: { type: 'calendly', name: `Benchmark ${process.pid}`, ...TEST_CLIENT, scopes: 'READ_ONLY' } },
+    { input: { type: 'calendly', name: `Benchmark ${process.pid}`, ...TEST_CLIENT, scopes: 'READ_WRITE' } },
   );
   if (!data) throw new Error(`The connection was not created: ${JSON.stringify(errors)}`);
   const { id } = data.createConnection.connection;

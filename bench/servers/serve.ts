@@ -16,6 +16,8 @@ export interface Setup {
   token: string;
   /** What the sandbox answers for the page: what servers answer "from memory" with. */
   page: WirePageOfContacts;
+  /** Whether ours keeps to the upstream's limit, as in production, or to none that could be felt. */
+  limited: boolean;
 }
 
 /** What a server tells when it answers. */
