@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
+import { until } from '../support/ping-receiver.ts';
 import { createWebhook } from '../webhooks/operations.ts';
 import { clearFaults, countCalls, crm } from './crm.ts';
 
@@ -116,6 +118,30 @@ test('a key is forgotten after a day, and its rows with it', async () => {
     await app.database.query('SELECT 1 FROM write_operations UNION ALL SELECT 1 FROM write_tens'),
   ).toEqual([]);
   now = startedAt;
+});
+
+test('a write that is forgotten while it is told again is not told as one that was never sent', async () => {
+  const input = { idempotencyKey: 'forgotten', records: records('Forgotten') };
+  await send(input);
+  const pruning = new pg.Client({ connectionString: app.database.url });
+  await pruning.connect();
+  try {
+    await pruning.query('BEGIN');
+    await pruning.query('LOCK TABLE write_tens');
+    const again = send(input);
+    await until('the second attempt', async () => {
+      const waiting = await app.database.query(
+        `SELECT 1 FROM pg_locks WHERE relation = 'write_tens'::regclass AND NOT granted
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+      );
+      return waiting.length > 0;
+    });
+    await pruning.query('DELETE FROM write_operations');
+    await pruning.query('COMMIT');
+    expect(await again).toMatchObject({ replayed: false, written: 1 });
+  } finally {
+    await pruning.end();
+  }
 });
 
 test('a write of which nothing was sent leaves its key free', async () => {

@@ -84,8 +84,10 @@ export class StoredWrites {
       const first = await this.#find(request);
       if (!first) continue;
       if (!first.input_hash.equals(request.inputHash)) throw keyReused();
-      if (first.finished_at !== null) return this.#told(first);
-      if (first.abandoned) await this.#giveUp(first.id);
+      if (first.finished_at !== null) {
+        const results = await this.#resultsOf(first);
+        if (results) return { tableId: first.table_id ?? '', results };
+      } else if (first.abandoned) await this.#giveUp(first.id);
       else await withinOperation(delay(lookIntervalMs), operation, this.#clock);
     }
   }
@@ -131,12 +133,12 @@ export class StoredWrites {
     return row ?? null;
   }
 
-  async #told(operation: OperationRow): Promise<Claim> {
+  /** @returns null when the write has been forgotten since it was found */
+  async #resultsOf(operation: OperationRow): Promise<WriteResult[] | null> {
     let tens = await this.#tensOf(operation.id);
-    if (await settleUnknown(this.#database, operation, tens, this.#findCreations)) {
+    if (tens && (await settleUnknown(this.#database, operation, tens, this.#findCreations)))
       tens = await this.#tensOf(operation.id);
-    }
-    return { tableId: operation.table_id ?? '', results: resultsOf(operation, tens) };
+    return tens && resultsOf(operation, tens);
   }
 
   /** From here on its instance, should it wake up again, sends nothing more of it. */
@@ -151,11 +153,14 @@ export class StoredWrites {
     );
   }
 
-  #tensOf(id: string): Promise<TenRow[]> {
-    return this.#database.query<TenRow[]>(
-      'SELECT * FROM write_tens WHERE operation_id = $1 ORDER BY ordinal',
+  /** In one snapshot with the write itself: one that is being forgotten must not look like one that sent nothing. */
+  async #tensOf(id: string): Promise<TenRow[] | null> {
+    const rows = await this.#database.query<(TenRow | { ordinal: null })[]>(
+      `SELECT ten.* FROM write_operations AS operation LEFT JOIN write_tens AS ten ON ten.operation_id = operation.id
+       WHERE operation.id = $1 ORDER BY ten.ordinal`,
       [id],
     );
+    return rows.length === 0 ? null : rows.filter((row): row is TenRow => row.ordinal !== null);
   }
 
   async #renew(): Promise<void> {
