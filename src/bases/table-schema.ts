@@ -118,10 +118,20 @@ export class TableSchema {
   getField(idOrName: string): FieldSchema {
     const field = this.findField(idOrName);
     if (field) return field;
-    const names = this.fields.map(({ name }) => name);
-    throw new AppError(
+    throw this.fieldNotFound(idOrName, { suggests: true });
+  }
+
+  /** @param suggests whether to look for the nearest name, which takes long enough to count where much is misspelt */
+  fieldNotFound(idOrName: string, { suggests }: { suggests: boolean }): AppError {
+    const near = suggests
+      ? suggestion(
+          idOrName,
+          this.fields.map(({ name }) => name),
+        )
+      : '';
+    return new AppError(
       'FIELD_NOT_FOUND',
-      `The table ${JSON.stringify(this.name)} has no field ${JSON.stringify(idOrName.slice(0, 100))}.${suggestion(idOrName, names)}`,
+      `The table ${JSON.stringify(this.name)} has no field ${JSON.stringify(idOrName.slice(0, 100))}.${near}`,
       { details: { tableId: this.id, field: idOrName.slice(0, 100) } },
     );
   }

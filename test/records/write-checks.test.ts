@@ -105,6 +105,17 @@ test('of many faults a hundred are listed and all are counted', async () => {
   expect(answer.wrong).toHaveLength(100);
 });
 
+test('what was meant is looked for as often as faults are listed, and no longer', async () => {
+  const misspelt = Array.from({ length: 75 }, () => ({ fields: { Nmae: 'x', Status: 'Actve' } }));
+  const answer = await send('createRecords', { records: [...misspelt, { fields: { Status: 'Actve' } }] });
+  expect(answer.faultCount).toBe(151);
+  for (const { message } of answer.wrong) expect(message).toMatch(/Did you mean "(Name|Active)"\?/);
+  expect(answer.results[50].error.message).toBe(
+    'The table "Contacts" has no field "Nmae". (and 1 more: see "faults")',
+  );
+  expect(answer.results[75].error.message).not.toContain('Did you mean');
+});
+
 test('a choice that typecast has just added is known to the next write', async () => {
   const input = (typecast: boolean) => ({
     connection,

@@ -18,6 +18,8 @@ export interface CheckOptions {
   typecast: boolean;
   /** Whether the record has no cells yet, so that there is nothing in them to keep. */
   isNew: boolean;
+  /** Whether to look for the choice that a misspelt one was meant to be, which takes long enough to count. */
+  suggests: boolean;
 }
 
 /** Says what is wrong with one value, beginning with what the field takes; null when nothing is. */
@@ -100,12 +102,17 @@ const multipleSelects: Check = (value, field, options) => {
   return firstFault(value, (one) => choiceFault(one, field, options));
 };
 
-function choiceFault(given: unknown, field: FieldSchema, { typecast }: CheckOptions): string | null {
+function choiceFault(
+  given: unknown,
+  field: FieldSchema,
+  { typecast, suggests }: CheckOptions,
+): string | null {
   if (typeof given !== 'string') return `the names of its choices as texts, not ${kindOf(given)}.`;
   const choices = choiceNamesIn(field.options);
   if (choices === null || choices.includes(given)) return null;
   if (typecast) return given.trim() === '' ? 'no blank choice. Give null to empty it.' : null;
-  return `one of its choices, and ${quoted(given)} is none.${suggestion(given, choices)} With "typecast" the service adds it.`;
+  const near = suggests ? suggestion(given, choices) : '';
+  return `one of its choices, and ${quoted(given)} is none.${near} With "typecast" the service adds it.`;
 }
 
 const links: Check = (value, _field, { typecast }) => {

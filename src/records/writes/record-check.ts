@@ -6,7 +6,7 @@ import { FirstSeen } from './first-seen.ts';
 import { mergeFaults } from './merge-fields.ts';
 import type { WriteFault } from './write-result.ts';
 
-/** Faults that one answer lists; the rest is only counted. */
+/** Faults that one answer lists, and for which the nearest name is looked for; the rest is only counted. */
 export const maxFaults = 100;
 
 export interface RecordToWrite {
@@ -40,12 +40,14 @@ export function checkRecords<Item extends RecordToWrite>(
 ): Checked<Item>[] {
   const ids = new FirstSeen();
   const keys = new FirstSeen();
+  let faultsBefore = 0;
   return records.map((record, index) => {
     const path = ['records', String(index)];
-    const { fields, faults } = checkCells(record, table, mode, [...path, 'fields']);
+    const { fields, faults } = checkCells(record, table, mode, [...path, 'fields'], faultsBefore);
     if (record.id != null) faults.push(...idFaults(record.id, index, ids, [...path, 'id']));
     else if (mode.mergeFields)
       faults.push(...mergeFaults(fields, mode.mergeFields, index, keys, [...path, 'fields']));
+    faultsBefore += faults.length;
     return { item: { ...record, fields }, faults };
   });
 }
@@ -73,16 +75,19 @@ function checkCells(
   table: TableSchema,
   mode: WriteMode,
   path: string[],
+  faultsBefore: number,
 ): { fields: Record<string, unknown>; faults: WriteFault[] } {
   const fields: Record<string, unknown> = {};
   const faults: WriteFault[] = [];
-  const options = { typecast: mode.typecast, isNew: record.id == null && !mode.mergeFields };
+  const isNew = record.id == null && !mode.mergeFields;
   for (const [name, value] of Object.entries(record.fields)) {
     const fault = (code: ErrorCode, message: string) =>
       faults.push({ path: [...path, name.slice(0, 100)], code, message });
-    const field = findField(table, name);
-    if (field instanceof AppError) {
-      fault(field.code, field.message);
+    const suggests = faultsBefore + faults.length < maxFaults;
+    const field = table.findField(name);
+    if (!field) {
+      const { code, message } = table.fieldNotFound(name, { suggests });
+      fault(code, message);
       continue;
     }
     if (Object.hasOwn(fields, field.id)) {
@@ -93,19 +98,10 @@ function checkCells(
       continue;
     }
     fields[field.id] = value;
-    const message = cellFault(field, value, options);
+    const message = cellFault(field, value, { typecast: mode.typecast, isNew, suggests });
     if (message !== null) fault('INVALID_INPUT', message);
   }
   return { fields, faults };
-}
-
-function findField(table: TableSchema, name: string): FieldSchema | AppError {
-  try {
-    return table.getField(name);
-  } catch (error) {
-    if (error instanceof AppError) return error;
-    throw error;
-  }
 }
 
 function idFaults(id: string, index: number, seen: FirstSeen, path: string[]): WriteFault[] {
