@@ -373,6 +373,12 @@ describe('a filter that cannot be meant', () => {
     ['a barcode', { field: 'Badge', eq: '1' }, 'FILTER_NOT_EXACT', 'not documented'],
     ['a button', { field: 'Write', isEmpty: true }, 'FILTER_NOT_EXACT', 'not documented'],
     ['an AI text', { field: 'Summary', contains: 'a' }, 'FILTER_NOT_EXACT', 'not documented'],
+    [
+      'many lists of ids',
+      { or: Array.from({ length: 11 }, () => ({ field: 'Company', hasAnyRecord: Array(100).fill('recA') })) },
+      'TOO_MANY',
+      '1000 values',
+    ],
     ['a looked-up date', { field: 'Close dates', eq: '2026-01-01' }, 'FILTER_NOT_EXACT', 'joined by commas'],
   ])('%s is refused before any call', async (_what, filter, code, part) => {
     const { result, calls } = await countCalls(app, () => ask({ filter }));

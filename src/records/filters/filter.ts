@@ -6,6 +6,8 @@ export const maxFilterDepth = 8;
 export const maxFilterConditions = 100;
 /** Values of one `in`, `hasAny` and the like. */
 export const maxFilterValues = 100;
+/** Values in all lists of one filter; a hundred ids of records cost a call, and a formula holds few thousand values. */
+export const maxListedFilterValues = 1_000;
 /** Longest text that is compared, in characters. */
 export const maxFilterTextLength = 1_000;
 
@@ -93,6 +95,7 @@ export function readFilter(filter: RecordFilter): FilterTree {
 
 class FilterReader {
   #conditions = 0;
+  #listedValues = 0;
 
   read(filter: RecordFilter, place: string, depth: number): FilterTree {
     if (depth > maxFilterDepth) {
@@ -133,6 +136,7 @@ class FilterReader {
         );
       this.#count();
       requireBounds(value, operator, place);
+      if (typeof value === 'object') this.#countListed(value.length);
       return [
         {
           kind: 'condition',
@@ -147,6 +151,17 @@ class FilterReader {
     });
     if (conditions.length === 0) throw badFilter(place, 'has a "field", but no operator, such as "eq".');
     return conditions.length === 1 ? conditions[0]! : { kind: 'all', parts: conditions };
+  }
+
+  #countListed(values: number): void {
+    this.#listedValues += values;
+    if (this.#listedValues > maxListedFilterValues) {
+      throw new AppError(
+        'TOO_MANY',
+        `The lists of "filter" may have at most ${maxListedFilterValues} values together.`,
+        { details: { argument: 'filter', max: maxListedFilterValues } },
+      );
+    }
   }
 
   #count(): void {
