@@ -356,6 +356,20 @@ describe('a write', () => {
     });
   });
 
+  test('stands for the connection that its name meant, not for one that was given the name since', async () => {
+    const name = (id: number, to: string) =>
+      app.database.query('UPDATE connections SET name = $2 WHERE id = $1', [id, to]);
+    const heir = await app.connect({ name: 'Heir' });
+    const action = stored('createRecord', { ...table, fields: { Name: 'Inherited' } }, 'Founder');
+    await name(connection, 'Founder');
+    await resultOf(action, { idempotencyKey: 'inherited' });
+    await name(connection, 'Marketing Calendly Workspace');
+    await name(heir, 'Founder');
+    expect(await run(action, { idempotencyKey: 'inherited' })).toMatchObject({
+      __typename: 'IdempotencyKeyReusedError',
+    });
+  });
+
   test('whose answer is lost is told as unknown, and is not sent again', async () => {
     const action = stored('createRecord', { ...table, fields: { Name: 'Lost' } });
     await lost('after');

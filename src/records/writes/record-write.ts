@@ -106,7 +106,8 @@ async function claimAndSend<Item extends string | RecordToWrite>(
       caller: work.caller.id,
       mutation: kind.mutation,
       keyHash: key == null ? null : sha256(key),
-      inputHash: key == null ? Buffer.alloc(0) : sha256(canonicalJson(kind.meant)),
+      // Of an action that names its connection, the name may have passed to another one since.
+      inputHash: key == null ? Buffer.alloc(0) : sha256(canonicalJson({ connectionId, meant: kind.meant })),
       recordCount: kind.recordCount,
     },
     operation,
@@ -121,7 +122,8 @@ async function claimAndSend<Item extends string | RecordToWrite>(
     const { table, entries } = await checkAgainstSchema(work, request, kind);
     const typecast = request.typecast ?? false;
     const call = kind.call(table);
-    const write = { connectionId, baseId, table, typecast, entries, call, stored, operation };
+    const held = { ...operation, refusal: () => stored.refusal() };
+    const write = { connectionId, baseId, table, typecast, entries, call, stored, operation: held };
     const askedAt = work.services.clock.now();
     return told(request, table, entries, await send(work, write), askedAt);
   } catch (error) {
