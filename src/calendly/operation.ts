@@ -46,5 +46,7 @@ export interface Operation {
   deadline: number;
   /** Aborting ends every wait and every read; a write that has left is waited for. */
   signal?: AbortSignal;
+  /** Why nothing may leave any more; asked before each attempt, and again in the very moment of sending. */
+  refusal?: () => AppError | null;
   meter: CallMeter;
 }

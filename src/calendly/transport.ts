@@ -133,6 +133,8 @@ export class Transport {
     const { rateLimit, clock, onAttempt } = this.#options;
     for (;;) {
       if (this.#closing.signal.aborted) throw shuttingDown();
+      const refusal = operation.refusal?.();
+      if (refusal) throw refusal;
       const permission = await rateLimit.acquire(key, operation);
       operation.meter.waitedMs += permission.waitedMs;
       const { waitedMs } = permission;
@@ -184,7 +186,7 @@ export class Transport {
         maxAnswerBytes,
         signal: operation.signal,
         abortableAfterSending: call.effect === 'read',
-        maySend: () => permission.use(),
+        maySend: () => !operation.refusal?.() && permission.use(),
       });
       this.#exchanges.add(exchange);
       const raw = await exchange.finally(() => this.#exchanges.delete(exchange));

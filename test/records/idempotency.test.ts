@@ -216,6 +216,29 @@ test('a write whose instance died is unknown where it was sending, and not sent 
   expect(calls.createRecords).toBeUndefined();
 });
 
+test('what waits for its turn while others give the write up never leaves', async () => {
+  const patient = await app.another({ rateLimit: { calls: 1_000, windowMs: 100, penaltyMs: 2_000 } });
+  try {
+    const limited = { match: { method: 'POST', path: `/v0/${crm}/tblDEF456` }, kind: 'status', status: 429 };
+    await control(app.sandbox.url, 'faults', { ...limited, times: 1, effect: 'before' });
+    const { result: answer, calls } = await countCalls(app, async () => {
+      const write = { idempotencyKey: 'stood still', records: records('Still') };
+      const sending = send(write, { through: patient });
+      await until('the rest after the 429', async () => {
+        const { byEndpoint } = await control(app.sandbox.url, 'calls');
+        return (byEndpoint.createRecords ?? 0) > 0;
+      });
+      await app.database.query('UPDATE write_operations SET finished_at = now() WHERE finished_at IS NULL');
+      await patient.app.recordWrites.renew();
+      return sending;
+    });
+    expect(statuses(answer)).toEqual(['NOT_SENT']);
+    expect(calls.createRecords).toBe(1);
+  } finally {
+    await patient.close();
+  }
+});
+
 test('an unknown creation is settled by the change log where it shows exactly one like it', async () => {
   await createWebhook(app, connection);
   const input = (name: string) => ({
@@ -233,6 +256,8 @@ test('an unknown creation is settled by the change log where it shows exactly on
   };
   await loseAnswer('POST');
   expect(statuses(await send(input('Settled')))).toEqual(['OUTCOME_UNKNOWN']);
+  // What stays when the outcome could not be stored.
+  await app.database.query(`UPDATE write_tens SET state = 'SENDING' WHERE state = 'OUTCOME_UNKNOWN'`);
   await logged('Settled', 1);
   const settled = await send(input('Settled'), { through: other });
   expect(settled).toMatchObject({

@@ -99,8 +99,9 @@ function groupedIds(pairs: readonly [fingerprint: string, id: string][]): Map<st
   return groups;
 }
 
+/** SENDING, of a write that has ended, is one whose outcome could not be stored. */
 function isOpen({ state, fingerprints, settled_ids }: TenRow): boolean {
-  if (state !== 'OUTCOME_UNKNOWN' || !fingerprints) return false;
+  if ((state !== 'OUTCOME_UNKNOWN' && state !== 'SENDING') || !fingerprints) return false;
   return fingerprints.some((print, position) => print !== null && settled_ids?.[position] == null);
 }
 

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { DataSource } from 'typeorm';
 import type { TableSchema } from '../../bases/table-schema.ts';
 import { AppError } from '../../errors.ts';
@@ -36,6 +37,9 @@ export class StoredWrite {
   readonly #write: NewWrite;
   #isStored: boolean;
   #hasSent = false;
+  /** When the lease was last known to be ours, by `performance.now()`. */
+  #heldAt = performance.now();
+  #isGivenUp = false;
 
   constructor(deps: { database: DataSource; logger: Logger; write: NewWrite; isStored: boolean }) {
     this.#database = deps.database;
@@ -43,6 +47,23 @@ export class StoredWrite {
     this.#write = deps.write;
     this.id = deps.write.id;
     this.#isStored = deps.isStored;
+  }
+
+  /** Tells that the lease was renewed, by a query that began at a moment of `performance.now()`. */
+  renewed(at: number): void {
+    this.#heldAt = Math.max(this.#heldAt, at);
+  }
+
+  /** Tells that others have ended the write. */
+  givenUp(): void {
+    this.#isGivenUp = true;
+  }
+
+  /** Why nothing of it may leave any more. Without a key nobody can ask for it, and so nobody gives it up. */
+  refusal(): AppError | null {
+    if (this.#write.keyHash === null) return null;
+    const ageMs = performance.now() - this.#heldAt;
+    return this.#isGivenUp || ageMs >= leaseSeconds * 1_000 ? stoodStill() : null;
   }
 
   /** @throws what the database throws, or AppError when others have given the write up; the ten must not leave then */
@@ -54,6 +75,7 @@ export class StoredWrite {
   ): Promise<void> {
     if (!this.#isStored) await insertWrite(this.#database, this.#write);
     this.#isStored = true;
+    const askedAt = performance.now();
     const computed = table.fields.filter((field) => field.computed).map(({ id }) => id);
     const stored = await this.#database.query<object[]>(
       `WITH operation AS (
@@ -64,12 +86,8 @@ export class StoredWrite {
        SELECT id, $2, $3, $4, $5, $6 FROM operation RETURNING ordinal`,
       [this.id, ordinal, 'SENDING', indexes, recordIds, fingerprints, leaseSeconds, table.id, computed],
     );
-    if (stored.length === 0) {
-      throw new AppError(
-        'SHUTTING_DOWN',
-        'This server stood still for too long, and the write was given up meanwhile. Send what was not sent again with another key.',
-      );
-    }
+    if (stored.length === 0) throw stoodStill();
+    this.#heldAt = askedAt;
     this.#hasSent = true;
   }
 
@@ -120,6 +138,13 @@ export class StoredWrite {
       this.#logger.error({ err: error, write: this.id }, 'the outcome of a write could not be stored');
     }
   }
+}
+
+function stoodStill(): AppError {
+  return new AppError(
+    'SHUTTING_DOWN',
+    'This server stood still for too long, and the write was given up meanwhile. Send what was not sent again with another key.',
+  );
 }
 
 /** @returns whether it was stored: false when the key is in use */

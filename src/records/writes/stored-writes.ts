@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import type { Operation } from '../../calendly/operation.ts';
@@ -34,7 +35,7 @@ export class StoredWrites {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #findCreations: FindCreations;
-  readonly #running = new Set<string>();
+  readonly #running = new Map<string, StoredWrite>();
   readonly #stopping = new AbortController();
   #timers: NodeJS.Timeout[] = [];
 
@@ -46,10 +47,9 @@ export class StoredWrites {
   }
 
   start(): void {
-    this.#timers = [
-      setInterval(() => void this.#renew(), renewIntervalMs),
-      setInterval(() => void this.prune().catch((error: unknown) => this.#warn(error)), pruneIntervalMs),
-    ];
+    const every = (ms: number, upkeep: () => Promise<void>) =>
+      setInterval(() => void upkeep().catch((error: unknown) => this.#warn(error)), ms);
+    this.#timers = [every(renewIntervalMs, () => this.renew()), every(pruneIntervalMs, () => this.prune())];
   }
 
   /** Aborted when the server stops: what has not left by then is not sent. */
@@ -72,15 +72,16 @@ export class StoredWrites {
    * @throws AppError IDEMPOTENCY_KEY_REUSED when the key was given with other input; what ends the wait
    */
   async claim(request: ClaimedWrite, operation: Operation): Promise<Claim> {
-    if (request.keyHash === null) return { mine: this.#taken(request, false) };
+    if (request.keyHash === null)
+      return { mine: this.#taken(this.#storedWrite(this.#newWrite(request), false)) };
     for (;;) {
       await this.#database.query(
         `DELETE FROM write_operations WHERE caller = $1 AND mutation = $2 AND key_hash = $3 AND created_at <= $4`,
         [request.caller, request.mutation, request.keyHash, this.#oldest],
       );
-      const mine = this.#taken(request, true);
-      if (await insertWrite(this.#database, this.#newWrite(request, mine.id))) return { mine };
-      this.#running.delete(mine.id);
+      const write = this.#newWrite(request);
+      const mine = this.#storedWrite(write, true);
+      if (await insertWrite(this.#database, write)) return { mine: this.#taken(mine) };
       const first = await this.#find(request);
       if (!first) continue;
       if (!first.input_hash.equals(request.inputHash)) throw keyReused();
@@ -95,6 +96,23 @@ export class StoredWrites {
   /** The write is carried out no longer; its rows tell the rest. */
   release({ id }: StoredWrite): void {
     this.#running.delete(id);
+  }
+
+  /** Tells the others that the writes under way here are, and these which of them others have given up. */
+  async renew(): Promise<void> {
+    const running = [...this.#running.values()];
+    if (running.length === 0) return;
+    const askedAt = performance.now();
+    const [rows] = await this.#database.query<[{ id: string }[], number]>(
+      `UPDATE write_operations SET lease_until = clock_timestamp() + make_interval(secs => $2)
+       WHERE id = ANY($1) AND finished_at IS NULL RETURNING id`,
+      [running.map(({ id }) => id), leaseSeconds],
+    );
+    const held = new Set(rows.map(({ id }) => id));
+    for (const write of running) {
+      if (held.has(write.id)) write.renewed(askedAt);
+      else write.givenUp();
+    }
   }
 
   /** Forgets what is older than a day, a batch at a time. Any number of instances may do so at once. */
@@ -113,15 +131,18 @@ export class StoredWrites {
     return new Date(this.#clock.now() - keptMs);
   }
 
-  #taken(request: ClaimedWrite, isStored: boolean): StoredWrite {
-    const id = randomUUID();
-    this.#running.add(id);
-    const write = this.#newWrite(request, id);
+  #storedWrite(write: NewWrite, isStored: boolean): StoredWrite {
     return new StoredWrite({ database: this.#database, logger: this.#logger, write, isStored });
   }
 
-  #newWrite(request: ClaimedWrite, id: string): NewWrite {
-    return { ...request, id, createdAt: new Date(this.#clock.now()) };
+  /** From here on it is renewed. */
+  #taken(write: StoredWrite): StoredWrite {
+    this.#running.set(write.id, write);
+    return write;
+  }
+
+  #newWrite(request: ClaimedWrite): NewWrite {
+    return { ...request, id: randomUUID(), createdAt: new Date(this.#clock.now()) };
   }
 
   async #find(request: ClaimedWrite): Promise<OperationRow | null> {
@@ -161,19 +182,6 @@ export class StoredWrites {
       [id],
     );
     return rows.length === 0 ? null : rows.filter((row): row is TenRow => row.ordinal !== null);
-  }
-
-  async #renew(): Promise<void> {
-    if (this.#running.size === 0) return;
-    try {
-      await this.#database.query(
-        `UPDATE write_operations SET lease_until = clock_timestamp() + make_interval(secs => $2)
-         WHERE id = ANY($1) AND finished_at IS NULL`,
-        [[...this.#running], leaseSeconds],
-      );
-    } catch (error) {
-      this.#warn(error);
-    }
   }
 
   #warn(error: unknown): void {
