@@ -272,6 +272,15 @@ test('an unknown creation is settled by the change log where it shows exactly on
   await logged('Claimed', 1);
   expect(statuses(await send(input('Claimed')))).toEqual(['OUTCOME_UNKNOWN']);
 
+  // Another write made the only creation, and has not heard of it yet.
+  await loseAnswer('POST', { effect: 'before' });
+  expect(statuses(await send(input('Awaited')))).toEqual(['OUTCOME_UNKNOWN']);
+  await loseAnswer('POST', { kind: 'delay', delayMs: 1_500 });
+  const awaiting = send({ ...input('Awaited'), idempotencyKey: 'awaits it' });
+  await logged('Awaited', 1);
+  expect(statuses(await send(input('Awaited')))).toEqual(['OUTCOME_UNKNOWN']);
+  expect(statuses(await awaiting)).toEqual(['WRITTEN']);
+
   // Two alike, either of which could be ours.
   await loseAnswer('POST');
   expect(statuses(await send(input('Twins')))).toEqual(['OUTCOME_UNKNOWN']);

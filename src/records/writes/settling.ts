@@ -24,7 +24,7 @@ const settlingLock = 1_764_009;
 
 /**
  * Looks for records whose creation got no answer. One is WRITTEN if the log shows exactly one creation with its cells that
- * no other write has claimed, and no other record of the write has the same; what it finds is claimed by storing it. Those
+ * no other write has claimed or waits for, and no other record of the write has the same; what it finds is claimed by storing it. Those
  * who look for records of the same table take turns, so that nothing is claimed twice.
  * @returns whether something was found
  */
@@ -59,7 +59,8 @@ async function claim(
 ): Promise<boolean> {
   const claimed = await claimedAmong(sql, operation.base_id, creations);
   const computed = new Set(operation.computed_fields);
-  const unclaimed = creations.filter(({ recordId }) => !claimed.has(recordId));
+  const isAwaited = await awaitedByOthers(sql, operation, computed);
+  const unclaimed = creations.filter((creation) => !claimed.has(creation.recordId) && !isAwaited(creation));
   const logged = groupedIds(
     unclaimed.map(({ recordId, cells }) => [
       fingerprintOfLogged(cells, computed, operation.id).toString('hex'),
@@ -119,4 +120,24 @@ async function claimedAmong(
     [baseId, creations.map(({ recordId }) => recordId)],
   );
   return new Set(rows.map(({ id }) => id));
+}
+
+/** Whether a creation may be that of another write, whose answer is still on its way. */
+async function awaitedByOthers(
+  sql: EntityManager,
+  { id, base_id, table_id }: OperationRow,
+  computed: ReadonlySet<string>,
+): Promise<(creation: LoggedCreation) => boolean> {
+  const others = await sql.query<{ id: string; fingerprints: (Buffer | null)[] }[]>(
+    `SELECT operation.id, ten.fingerprints FROM write_operations AS operation
+       JOIN write_tens AS ten ON ten.operation_id = operation.id
+     WHERE operation.base_id = $1 AND operation.table_id = $2 AND operation.id <> $3
+       AND operation.finished_at IS NULL AND ten.state = 'SENDING' AND ten.fingerprints IS NOT NULL`,
+    [base_id, table_id, id],
+  );
+  return ({ cells }) =>
+    others.some((other) => {
+      const print = fingerprintOfLogged(cells, computed, other.id);
+      return other.fingerprints.some((awaited) => awaited?.equals(print));
+    });
 }
