@@ -9,13 +9,17 @@ export interface ActionFault {
   message: string;
 }
 
+/** Faults that one answer lists. */
+export const maxActionFaults = 100;
+
 /** An action that cannot be meant as it stands. All faults that can be found together are told together. */
 export class ActionRefused extends AppError {
   readonly faults: readonly ActionFault[];
 
   constructor(faults: readonly ActionFault[]) {
-    super('INVALID_INPUT', faults.map(({ message }) => message).join('. '));
-    this.faults = faults;
+    const told = faults.slice(0, maxActionFaults);
+    super('INVALID_INPUT', told.map(({ message }) => message).join('. '));
+    this.faults = told;
   }
 }
 

@@ -276,6 +276,12 @@ describe('what is wrong with an action', () => {
     expect((await faultsOf(action)).join('\n')).toContain(fault);
   });
 
+  test('is told a hundred times at most', async () => {
+    const misspelt = Object.fromEntries(Array.from({ length: 5_000 }, (_, n) => [`x${n}`, 1]));
+    expect(await faultsOf(stored('createRecord', misspelt))).toHaveLength(100);
+    expect(await faultsOf(stored('createRecord', { ...table, fields: misspelt }))).toHaveLength(100);
+  });
+
   test('what only the table can tell has its path too', async () => {
     const fields = { Nmae: 'x', Score: 'high', Status: 'Activ' };
     expect(await faultsOf(stored('createRecord', { ...table, fields }))).toEqual([
