@@ -117,7 +117,12 @@ export class TokenRefresh {
       throw error;
     } finally {
       onRefresh(id, outcome);
-      await claims.release(id, claim, { answerLost, failed });
+      // What came of the refresh counts, whether or not the claim could be given back: its lease ends by itself.
+      await claims
+        .release(id, claim, { answerLost, failed })
+        .catch((error: unknown) =>
+          logger.warn({ connectionId: id, err: error }, 'a claim to refresh could not be given back'),
+        );
     }
   }
 
