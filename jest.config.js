@@ -18,6 +18,7 @@ export default {
   },
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
-  maxWorkers: 2,
+  // One more than the cores of a small machine: many tests wait for processes and clocks.
+  maxWorkers: 3,
   testTimeout: 30_000,
 };

@@ -72,7 +72,7 @@ describe('one refresh among processes', () => {
     'however many requests meet an expired token, on however many processes, the upstream sees one refresh',
     async () => {
       const id = await first.connect();
-      const rounds = repeats({ suite: 5, long: 200 });
+      const rounds = repeats({ suite: 3, long: 200 });
       const startedAt = performance.now();
       for (let round = 1; round <= rounds; round += 1) {
         const before = await tokenCalls();
@@ -91,7 +91,7 @@ describe('one refresh among processes', () => {
   test(
     'killed at any point of a refresh, the connection works or says REFRESH_LOST, for one further call at most',
     async () => {
-      const kills = repeats({ suite: 3, long: 100 });
+      const kills = repeats({ suite: 2, long: 100 });
       const startedAt = performance.now();
       const outcomes: Record<string, number> = {};
       const id = await second.connect();

