@@ -9,15 +9,18 @@ export const maxRecordsPerOperation = 20_000;
  */
 export class RecordAllowance {
   #left = maxRecordsPerOperation;
+  /** One for all places: thousands may be refused, and each error of its own would cost a stack trace. */
+  #refusal: AppError | undefined;
 
   /** @throws AppError TOO_MANY when the operation would give more records than it may; none of these counts then */
   take(count: number): void {
     if (count > this.#left) {
-      throw new AppError(
+      this.#refusal ??= new AppError(
         'TOO_MANY',
         `One operation gives at most ${maxRecordsPerOperation} records, counted at every place where they stand. Follow fewer links, or take less of each list by "first".`,
         { details: { max: maxRecordsPerOperation } },
       );
+      throw this.#refusal;
     }
     this.#left -= count;
   }
