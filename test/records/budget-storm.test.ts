@@ -160,7 +160,9 @@ test(
   'one 429 stops all three for as long as it says, and then all go on',
   async () => {
     for (let round = 0; round < repeats({ suite: 1, long: 3 }); round += 1) {
-      const restMs = 1_000;
+      // Among other tests the machine itself is late, with what was on its way and with our noticing.
+      const restMs = repeats({ suite: 3_000, long: 1_000 });
+      const lateMs = repeats({ suite: 1_000, long: 100 });
       const fault = await control(cluster.sandbox.url, 'faults', {
         match: { path: `/v0/${crm}/**` },
         times: 1,
@@ -175,12 +177,12 @@ test(
         await delay(5);
       const restedAt = performance.now();
       // What had its permission already may still arrive.
-      await delay(100);
+      await delay(lateMs);
       const before = await total();
-      await delay(restMs - 200);
+      await delay(restMs - 2 * lateMs);
       expect(await total()).toBe(before);
       while ((await total()) === before) await delay(5);
-      expect(performance.now() - restedAt).toBeLessThan(restMs + 500);
+      expect(performance.now() - restedAt).toBeLessThan(restMs + repeats({ suite: 3_000, long: 500 }));
       await Promise.all(cluster.servers.map((server) => read(server, crm)));
     }
     await expectWithinLimit();
