@@ -95,9 +95,9 @@ describe('on DATABASE_URL', () => {
       const [{ id: configured }] = (await app.database.query('SELECT id FROM api_keys WHERE configured')) as [
         { id: number },
       ];
-      // Two that know the database, and one that can't reach it; the words of the others are the API's own.
       const outcomes = await Promise.all([
         keys(['revoke', String(configured)], variables),
+        keys(['revoke', '424242'], variables),
         keys(['create', '--name', 'CI', '--role', 'viewer', '--connection', '424242'], variables),
         keys(['list'], { DATABASE_URL: 'postgres://somebody:hidden-password@127.0.0.1:1/none' }),
       ]);
@@ -107,6 +107,7 @@ describe('on DATABASE_URL', () => {
       }
       expect(outcomes.map(({ notes }) => notes)).toEqual([
         expect.stringContaining('ADMIN_API_KEY'),
+        expect.stringContaining('no API key with the id 424242'),
         expect.stringContaining('no connection with the id 424242'),
         expect.stringMatching(/database cannot be reached .*DATABASE_URL/),
       ]);

@@ -128,9 +128,6 @@ async function shareUsed(work: () => Promise<unknown>, base = crm): Promise<numb
   return ((await total(base)) - before + atTheEnds) / (seconds * perSecond);
 }
 
-/** The share of the allowance that is to be used. Among all other tests the load itself comes late. */
-const leastUsed = repeats({ suite: 0.75, long: 0.95 });
-
 async function expectWithinLimit(): Promise<void> {
   for (const [base, { highestInOneSecond, limited }] of Object.entries((await calls()).byBase)) {
     expect({ base, limited }).toEqual({ base, limited: 0 });
@@ -153,8 +150,8 @@ test(
     });
     await expectWithinLimit();
     report({ 'people beside background': people, longestWaitMs: Math.max(...waitedMs), used });
-    expect(Math.max(...waitedMs)).toBeLessThanOrEqual(repeats({ suite: 2_000, long: 1_000 }));
-    expect(used).toBeGreaterThanOrEqual(leastUsed);
+    expect(Math.max(...waitedMs)).toBeLessThanOrEqual(1_000);
+    expect(used).toBeGreaterThanOrEqual(0.95);
   },
   timeLimitMs,
 );
@@ -228,8 +225,8 @@ test(
     await Promise.all(crowd);
     await expectWithinLimit();
     report({ 'operations of the crowd': done, drains: drained, ...used });
-    expect(used[crm]).toBeGreaterThanOrEqual(leastUsed);
-    expect(used[countries]).toBeGreaterThanOrEqual(leastUsed);
+    expect(used[crm]).toBeGreaterThanOrEqual(0.95);
+    expect(used[countries]).toBeGreaterThanOrEqual(0.95);
     // The background has its share all the while.
     if (isLongRun) expect(drained).toBeGreaterThan(0);
   },
