@@ -4,7 +4,8 @@ import { controlError } from './control-error.ts';
 /*
  * A fault is a rule. Of the calls that match it, the first `after` pass, the next `times` are spoiled, then it is spent.
  * The oldest rule that is due spoils a call; younger ones that match do not count it. `effect` says whether a write takes
- * place: `before` spoils the call instead of handling it, `after` handles it and spoils only the answer.
+ * place: `before` spoils the call instead of handling it, `after` handles it and spoils only the answer. Deleting a rule
+ * ends the waits that it has begun, so that a call can be held until something else has happened.
  */
 
 export const FAULT_KINDS = ['status', 'timeout', 'reset', 'malformed', 'delay'] as const;
@@ -30,6 +31,13 @@ export interface Fault {
   applied: number;
 }
 
+/** A rule that spoils a call now. */
+export interface DueFault {
+  fault: Fault;
+  /** Fires when the rule is deleted. */
+  deleted: AbortSignal;
+}
+
 const MAX_FAULTS = 200;
 const MAX_DELAY_MS = 600_000;
 const MAX_PATTERN_CHARACTERS = 500;
@@ -49,7 +57,7 @@ const KNOWN_KEYS = [
 
 /** The rules by which calls are spoiled. */
 export class Faults {
-  readonly #faults: { fault: Fault; path: RegExp | null }[] = [];
+  readonly #faults: { fault: Fault; path: RegExp | null; deletion: AbortController }[] = [];
 
   /**
    * Adds a rule. `match.path` is a glob (`*` within a segment, `**` over several) or `regex:` and a regular expression
@@ -59,7 +67,8 @@ export class Faults {
     const fault = readFault(input);
     if (this.#faults.length >= MAX_FAULTS)
       throw controlError(`There are ${MAX_FAULTS} faults already; delete some first`);
-    this.#faults.push({ fault, path: fault.match.path === undefined ? null : pathPattern(fault.match.path) });
+    const path = fault.match.path === undefined ? null : pathPattern(fault.match.path);
+    this.#faults.push({ fault, path, deletion: new AbortController() });
     return fault;
   }
 
@@ -69,24 +78,25 @@ export class Faults {
 
   delete(id: string): boolean {
     const index = this.#faults.findIndex(({ fault }) => fault.id === id);
-    if (index >= 0) this.#faults.splice(index, 1);
-    return index >= 0;
+    const [removed] = index >= 0 ? this.#faults.splice(index, 1) : [];
+    removed?.deletion.abort();
+    return removed !== undefined;
   }
 
   clear(): void {
-    this.#faults.length = 0;
+    for (const { deletion } of this.#faults.splice(0)) deletion.abort();
   }
 
   /** The fault that spoils this call, if any. Counts the call. */
-  take(method: string, path: string): Fault | null {
-    for (const { fault, path: pattern } of this.#faults) {
+  take(method: string, path: string): DueFault | null {
+    for (const { fault, path: pattern, deletion } of this.#faults) {
       if (fault.match.method !== undefined && fault.match.method !== method) continue;
       if (pattern && !pattern.test(path)) continue;
       if (fault.times !== null && fault.applied >= fault.times) continue;
       fault.matched += 1;
       if (fault.matched <= fault.after) continue;
       fault.applied += 1;
-      return fault;
+      return { fault, deleted: deletion.signal };
     }
     return null;
   }

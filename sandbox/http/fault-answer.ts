@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError } from '../api-error.ts';
-import type { Fault } from '../control/faults.ts';
+import type { DueFault, Fault } from '../control/faults.ts';
 import type { Reply } from './message.ts';
 
 /** A call that is never answered is cut off after this time at the latest. */
@@ -13,12 +13,12 @@ const TORN_JSON = '{"records":[{"id":"rec';
  * send, or null if the connection is gone. Rejects when `closing` fires.
  */
 export async function spoil(
-  fault: Fault,
+  { fault, deleted }: DueFault,
   handled: Reply | null,
   response: ServerResponse,
   closing: AbortSignal,
 ): Promise<Reply | null> {
-  if (fault.delayMs > 0) await delay(fault.delayMs, undefined, { signal: closing });
+  if (fault.delayMs > 0) await waitUnlessDeleted(fault.delayMs, deleted, closing);
   switch (fault.kind) {
     case 'status':
       return statusReply(fault);
@@ -34,6 +34,12 @@ export async function spoil(
     case 'delay':
       return handled ?? statusReply(fault);
   }
+}
+
+async function waitUnlessDeleted(ms: number, deleted: AbortSignal, closing: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal: AbortSignal.any([deleted, closing]) }).catch((error: unknown) => {
+    if (closing.aborted) throw error;
+  });
 }
 
 function statusReply(fault: Fault): Reply {

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError, notFound } from '../api-error.ts';
 import type { SandboxContext } from '../context.ts';
-import type { Fault } from '../control/faults.ts';
+import type { DueFault } from '../control/faults.ts';
 import { BodyTooLarge, readBody } from './body.ts';
 import { spoil } from './fault-answer.ts';
 import { Gate, RateLimited } from './gate.ts';
@@ -86,14 +86,14 @@ export class SandboxServer {
     }
     if (!match) throw this.#unknownRoute();
     this.context.calls.count(match.route.endpoint, match.params.baseId);
-    const fault = this.context.faults.take(method, withoutTrailingSlash(path));
+    const due = this.context.faults.take(method, withoutTrailingSlash(path));
     const { latencyMs } = this.context.settings.limits;
     if (latencyMs > 0) await delay(latencyMs, undefined, { signal: this.#closing.signal });
-    if (fault?.effect === 'before') return this.#spoil(fault, null, response);
+    if (due?.fault.effect === 'before') return this.#spoil(due, null, response);
     const received = this.#received(request, path, query, rawBody, match);
-    if (!fault) return this.#handle(match, received);
+    if (!due) return this.#handle(match, received);
     const handled = await this.#handle(match, received).catch((error: unknown) => this.#errorReply(error));
-    return this.#spoil(fault, handled, response);
+    return this.#spoil(due, handled, response);
   }
 
   async #handle(match: RouteMatch, request: ReceivedRequest): Promise<Reply> {
@@ -112,8 +112,8 @@ export class SandboxServer {
     );
   }
 
-  #spoil(fault: Fault, handled: Reply | null, response: ServerResponse): Promise<Reply | null> {
-    return spoil(fault, handled, response, this.#closing.signal);
+  #spoil(due: DueFault, handled: Reply | null, response: ServerResponse): Promise<Reply | null> {
+    return spoil(due, handled, response, this.#closing.signal);
   }
 
   #unknownRoute(): ApiError {

@@ -241,12 +241,14 @@ describe('states of a connection', () => {
         match: { method: 'POST', path: '/oauth2/v1/token' },
         kind: 'delay',
         effect: 'after',
-        delayMs: 300,
+        delayMs: 60_000,
         times: 1,
       });
       const finishing = fetch(callback, { headers: { cookie } });
       while ((await calls()).token === before.token) await delay(5);
       await overtake(id);
+      // Only now is the pair on its way.
+      app.sandbox.context.faults.clear();
       const revoked = (await calls()).revoke ?? 0;
       const secrets = await storedSecrets(app, id);
 

@@ -169,6 +169,14 @@ describe('how calls are spoiled', () => {
     expect(performance.now() - start).toBeGreaterThanOrEqual(115);
   });
 
+  test('a delay ends when its fault is deleted', async () => {
+    await fault({ kind: 'delay', effect: 'after', delayMs: 60_000, times: null });
+    const held = list();
+    while (sandbox.context.faults.list()[0]?.applied !== 1) await new Promise(setImmediate);
+    await control(sandbox.url, 'DELETE', 'faults');
+    expect((await held).status).toBe(200);
+  });
+
   test('a server that closes cuts off calls that hang', async () => {
     const doomed = await createSandbox({ size: 'small' });
     await control(doomed.url, 'POST', 'faults', { kind: 'timeout' });
