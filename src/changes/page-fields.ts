@@ -30,7 +30,7 @@ type ChangePageNode = ChangeList & { connectionId: number };
 const changesOf = ({ connectionId, feed, entries }: ChangePageNode): RecordChangeNode[] =>
   entries.flatMap((entry) =>
     feed && entry.kind !== 'lost' && entry.kind !== 'schema'
-      ? [{ type: 'change', connectionId, feed, position: entry.position, entry }]
+      ? [{ type: 'change', connectionId, feed, position: entry.position, entry, leftFilter: false }]
       : [],
   );
 

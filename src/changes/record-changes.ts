@@ -1,23 +1,22 @@
+import type { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { outdatedBy, toldAs, type ChangeFilter } from './change-filter.ts';
 import { isPruned, maxEntriesPerRead } from './change-log.ts';
 import type { FeedReader } from './feed-reader.ts';
-import type { ChangeEntry, ChangeKind, LogEntry, Loss, SchemaEntry } from './log-entry.ts';
+import type { ChangeEntry, LogEntry, Loss, SchemaEntry } from './log-entry.ts';
 import type { Position } from './position.ts';
 
 /** What a subscription tells, each with the position from which to resume after it. */
 export type FeedEvent =
   | { type: 'position'; position: Position; at: Date }
-  | { type: 'change'; position: Position; entry: ChangeEntry }
+  | { type: 'change'; position: Position; entry: ChangeEntry; leftFilter: boolean }
   | { type: 'schema'; position: Position; entry: SchemaEntry }
   | { type: 'lost'; position: Position; loss: Loss };
 
-/** All given conditions must hold. Schema changes and losses concern everybody and pass always. */
-export interface ChangeFilter {
-  tableId?: string | null;
-  recordIds?: ReadonlySet<string> | null;
-  kinds?: ReadonlySet<ChangeKind> | null;
-  /** Ids of fields, one of which an update must have changed; creations and deletions concern all fields. */
-  fieldIds?: ReadonlySet<string> | null;
+/** The last thing that a subscription tells that can't go on. */
+export interface SubscriptionEnded {
+  type: 'ended';
+  error: AppError;
 }
 
 /**
@@ -36,12 +35,13 @@ const retryMs = 500;
 /**
  * Everything in a feed after a position, without end: first the position itself, then what is in the log, then what
  * comes. What was pruned is told as a loss, after which it goes on from the oldest entry that is left. Events that are
- * there already come in batches. Ends when the signal is given, also in the middle of a wait.
+ * there already come in batches. Ends when the signal is given, also in the middle of a wait, and behind the change of the schema
+ * that makes its filter mean something else.
  */
 export async function* streamRecordChanges(
   reader: FeedReader,
   options: { after: Position; filter: ChangeFilter; signal: AbortSignal; logger: Logger },
-): AsyncGenerator<FeedEvent[], void, undefined> {
+): AsyncGenerator<(FeedEvent | SubscriptionEnded)[], void, undefined> {
   const { filter, signal } = options;
   let position = options.after;
   let toldAt = Date.now();
@@ -65,15 +65,18 @@ export async function* streamRecordChanges(
       const until = (page.prunedUntil ?? new Date()).toISOString();
       yield [{ type: 'lost', position, loss: { reason: 'cursor_pruned', since: null, until } }];
     }
-    let batch: FeedEvent[] = [];
+    let batch: (FeedEvent | SubscriptionEnded)[] = [];
     for (const entry of page.entries) {
       position = entry.position;
-      if (!passes(entry, filter)) {
+      const told = toldAs(entry, filter);
+      if (told === null) {
         filteredOut += 1;
         continue;
       }
       filteredOut = 0;
-      batch.push(eventOf(entry));
+      batch.push(eventOf(entry, told === 'left'));
+      const error = outdatedBy(entry, filter);
+      if (error) return yield [...batch, { type: 'ended', error }];
       if (batch.length < maxEventsPerBatch) continue;
       yield batch;
       if (signal.aborted) return;
@@ -90,21 +93,11 @@ export async function* streamRecordChanges(
   }
 }
 
-export function passes(entry: LogEntry, filter: ChangeFilter): boolean {
-  if (entry.kind === 'schema' || entry.kind === 'lost') return true;
-  if (filter.tableId && entry.tableId !== filter.tableId) return false;
-  if (filter.recordIds && !filter.recordIds.has(entry.recordId)) return false;
-  if (filter.kinds && !filter.kinds.has(entry.kind)) return false;
-  const { fieldIds } = filter;
-  if (!fieldIds || entry.kind !== 'updated') return true;
-  return entry.fields.some(({ id }) => fieldIds.has(id));
-}
-
-function eventOf(entry: LogEntry): FeedEvent {
+function eventOf(entry: LogEntry, leftFilter: boolean): FeedEvent {
   const { position } = entry;
   if (entry.kind === 'lost') return { type: 'lost', position, loss: entry.loss };
   if (entry.kind === 'schema') return { type: 'schema', position, entry };
-  return { type: 'change', position, entry };
+  return { type: 'change', position, entry, leftFilter };
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -13,7 +13,7 @@ export interface Place {
   feed: Feed;
   position: Position;
 }
-export type RecordChangeNode = Place & { type: 'change'; entry: ChangeEntry };
+export type RecordChangeNode = Place & { type: 'change'; entry: ChangeEntry; leftFilter: boolean };
 
 export const cursorOf = ({ feed, position }: Place): string => encodeCursor(feed.key, position);
 
@@ -129,8 +129,8 @@ export const RecordChangeRef = builder.objectRef<RecordChangeNode>('RecordChange
     }),
     leftFilter: t.boolean({
       description:
-        'Whether the record has left what the subscription listens to. Always false: what a record holds is not filtered.',
-      resolve: () => false,
+        'True when the record passed the `filter` of the subscription before this change and no longer does: told once, so that you can drop it. Always false without a filter, and of creations and deletions.',
+      resolve: ({ leftFilter }) => leftFilter,
     }),
   }),
 });

@@ -3,10 +3,13 @@ import { connectionArgument } from '../connections/connection-argument.ts';
 import { builder } from '../graphql/builder.ts';
 import { maxListLength, requireListLength } from '../graphql/list-slice.ts';
 import { inBatches } from '../graphql/subscribe.ts';
+import { RecordFilterInput } from '../records/filters/filter-fields.ts';
+import { readConditions } from '../records/filters/record-conditions.ts';
 import { RecordChangeEventUnion } from './event-fields.ts';
-import type { FeedEvent } from './record-changes.ts';
+import { cellFilterOf } from './filter-fields.ts';
+import type { FeedEvent, SubscriptionEnded } from './record-changes.ts';
 import { ChangeKindEnum } from './schema.ts';
-import { subscribeToFeed, type SubscriptionEnded } from './subscription.ts';
+import { subscribeToFeed } from './subscription.ts';
 import { fieldIdsOf, tableIdOf } from './table-fields.ts';
 
 builder.subscriptionField('recordChanges', (t) =>
@@ -20,9 +23,14 @@ builder.subscriptionField('recordChanges', (t) =>
         description: `Only changes of these records, at most ${maxListLength}.`,
       }),
       kinds: t.arg({ type: [ChangeKindEnum], description: 'Only changes of these kinds.' }),
+      filter: t.arg({
+        type: RecordFilterInput,
+        description:
+          'Only changes of records that pass this afterwards, and deletions; a record that stops passing is told once, with `leftFilter`. Needs `tableId`, unless the base has one table. Takes what `records` takes, except for computed fields.',
+      }),
       fields: t.arg.stringList({
         description:
-          'Only updates that changed one of these fields, by id or exact name. Creations and deletions are told in any case.',
+          'Only updates that changed one of these fields, by id or exact name. Creations, deletions and records that leave the `filter` are told in any case.',
       }),
       after: t.arg({
         type: 'Cursor',
@@ -37,9 +45,13 @@ builder.subscriptionField('recordChanges', (t) =>
       context.caller.requireBase(connectionId, baseId);
       requireListLength('recordIds', args.recordIds?.length ?? 0);
       requireListLength('fields', args.fields?.length ?? 0);
+      const conditions = args.filter ? readConditions({ filter: args.filter }) : null;
       const { feed } = await context.app.webhooks.ensure(connectionId, baseId, context.operation);
+      const filtered =
+        conditions && (await cellFilterOf(conditions, args.tableId, connectionId, feed, context));
       const filter = {
-        tableId: await tableIdOf(args.tableId, connectionId, baseId, context),
+        tableId: filtered?.tableId ?? (await tableIdOf(args.tableId, connectionId, baseId, context)),
+        cells: filtered?.cells,
         recordIds: args.recordIds && new Set(args.recordIds),
         kinds: args.kinds && new Set(args.kinds),
         fieldIds: await fieldIdsOf(args.fields, args.tableId, { connectionId, baseId }, context),

@@ -1,16 +1,11 @@
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ChangeFeeds } from './change-feeds.ts';
+import type { ChangeFilter } from './change-filter.ts';
 import type { ConnectionWatch } from './connection-watch.ts';
 import type { Feed } from './feed.ts';
 import { decodeCursor } from './position.ts';
-import { streamRecordChanges, type ChangeFilter, type FeedEvent } from './record-changes.ts';
-
-/** The last thing that a subscription tells when its connection has ended. */
-export interface SubscriptionEnded {
-  type: 'ended';
-  error: AppError;
-}
+import { streamRecordChanges, type FeedEvent, type SubscriptionEnded } from './record-changes.ts';
 
 /**
  * One subscriber's stream of a feed in batches, from a cursor or from now on. It ends by itself when the connection does,

@@ -8,6 +8,7 @@ export interface Event {
   kind?: string;
   recordId?: string;
   tableId?: string;
+  leftFilter?: boolean;
   fields?: { id: string; name: string | null; previous: unknown; current: unknown }[];
   reason?: string;
   since?: string | null;
@@ -19,10 +20,10 @@ export interface SubscriptionError {
   extensions?: { code?: string };
 }
 
-const document = `subscription ($connection: Int!, $baseId: String!, $tableId: String, $recordIds: [String!], $kinds: [ChangeKind!], $fields: [String!], $after: Cursor) {
-  recordChanges(connection: $connection, baseId: $baseId, tableId: $tableId, recordIds: $recordIds, kinds: $kinds, fields: $fields, after: $after) {
+const document = `subscription ($connection: Int!, $baseId: String!, $tableId: String, $recordIds: [String!], $kinds: [ChangeKind!], $fields: [String!], $filter: RecordFilter, $after: Cursor) {
+  recordChanges(connection: $connection, baseId: $baseId, tableId: $tableId, recordIds: $recordIds, kinds: $kinds, fields: $fields, filter: $filter, after: $after) {
     __typename
-    ... on RecordChange { cursor kind recordId tableId fields { id name previous current } }
+    ... on RecordChange { cursor kind recordId tableId leftFilter fields { id name previous current } }
     ... on SchemaChange { cursor }
     ... on FeedPosition { cursor }
     ... on ChangesLost { cursor reason since until }
