@@ -7,6 +7,7 @@ import type { Ready, Setup } from './servers/serve.ts';
 
 const startTimeoutMs = 60_000;
 const stopTimeoutMs = 5_000;
+const answerTimeoutMs = 60_000;
 /** Of /proc/<pid>/stat; a hundred on every Linux that Node runs on. */
 const ticksPerSecond = 100;
 
@@ -14,6 +15,8 @@ const ticksPerSecond = 100;
 export interface Child extends Ready {
   /** Seconds of processor time that it has used so far; null where the system does not tell. */
   cpuSeconds(): Promise<number | null>;
+  /** Asks for what is not served to clients: `bench/servers/answers.ts`. @throws Error when it cannot tell */
+  ask<Answer>(what: string, given?: unknown): Promise<Answer>;
   stop(): Promise<void>;
 }
 
@@ -49,6 +52,7 @@ export async function startChild(
   return {
     ...ready,
     cpuSeconds: () => cpuSeconds(child.pid),
+    ask: questions(child, file),
     async stop() {
       child.disconnect();
       const timer = setTimeout(kill, stopTimeoutMs);
@@ -69,6 +73,28 @@ function readiness(child: ChildProcess, file: string): Promise<Ready> {
       resolve(message as Ready);
     });
   });
+}
+
+function questions(child: ChildProcess, file: string): Child['ask'] {
+  let asked = 0;
+  return <Answer>(what: string, given?: unknown) =>
+    new Promise<Answer>((resolve, reject) => {
+      const question = (asked += 1);
+      const end = (fault: string | null, result?: unknown): void => {
+        clearTimeout(timer);
+        child.off('message', hear).off('exit', gone);
+        if (fault === null) resolve(result as Answer);
+        else reject(new Error(`bench/servers/${file}, asked for ${what}: ${fault}`));
+      };
+      const gone = (): void => end('it has ended');
+      const hear = (message: object): void => {
+        const heard = message as { question?: number; result?: unknown; fault?: string };
+        if (heard.question === question) end(heard.fault ?? null, heard.result);
+      };
+      const timer = setTimeout(() => end('no answer'), answerTimeoutMs);
+      child.on('message', hear).on('exit', gone);
+      child.send({ question, what, given });
+    });
 }
 
 async function cpuSeconds(pid: number | undefined): Promise<number | null> {

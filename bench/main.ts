@@ -2,13 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { airtableClient, benchAirtableClient, explainAirtableClient } from './airtable-client.ts';
 import { checkAnswer, checkLists } from './answers.ts';
+import { benchChangeLog, changeLog, explainChangeLog } from './change-log.ts';
 import { startChild, type Child } from './child.ts';
 import { fillConnections, listLength } from './connections.ts';
 import { pagePath, type WirePageOfContacts } from './contacts.ts';
 import { leaveServerCore } from './cores.ts';
+import { benchFanout, explainFanout, fanout } from './fanout.ts';
 import { startDatabase } from './database.ts';
 import { load, type Round, type Target } from './load.ts';
 import { barReport, cpuReport, lineOf, machine, table, type Line } from './report.ts';
+import { benchResume, explainResume, resume } from './resume.ts';
 import { scenarios, serverNames, type Contestant, type Scenario, type ServerName } from './scenarios.ts';
 import type { Setup } from './servers/serve.ts';
 import { grantToken } from '../test/support/sandbox-grant.ts';
@@ -19,10 +22,18 @@ const warmUp = { requests: 3_000, sliceMs: 500, maxMs: 3_000 };
 const rounds = 5;
 const roundMs = 600;
 
+/** Scenarios that are no load of requests: each runs alone, when it is named. */
+const alone = [
+  { name: airtableClient, explanation: explainAirtableClient, run: benchAirtableClient },
+  { name: fanout, explanation: explainFanout, run: benchFanout },
+  { name: changeLog, explanation: explainChangeLog, run: benchChangeLog },
+  { name: resume, explanation: explainResume, run: benchResume },
+];
+
 const help = `Usage: npm run bench -- [scenario...] [--profile <folder>]
 
 Scenarios: ${scenarios.map(({ name }) => name).join(', ')}; all by default.
-  ${airtableClient}: ${explainAirtableClient}; alone, and takes some five minutes
+Alone: ${alone.map(({ name, explanation }) => `${name} (${explanation})`).join('; ')}.
   --profile <folder>   measure ours alone, and leave a CPU profile of each of its processes there
 `;
 
@@ -38,8 +49,8 @@ async function main(): Promise<void> {
     allowPositionals: true,
     options: { profile: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
-  if (positionals.length === 1 && positionals[0] === airtableClient && !values.help)
-    return benchAirtableClient();
+  const single = alone.find(({ name }) => positionals.length === 1 && positionals[0] === name);
+  if (single && !values.help) return single.run(values.profile ?? null);
   const unknown = positionals.filter((name) => !scenarios.some((scenario) => scenario.name === name));
   if (values.help || unknown.length > 0) {
     if (unknown.length > 0) console.error(`There is no scenario ${unknown.join(', ')}.\n`);

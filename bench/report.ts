@@ -126,7 +126,7 @@ export function median(values: number[]): number {
   );
 }
 
-function quantile(sorted: number[], at: number): number {
+export function quantile(sorted: number[], at: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(at * sorted.length))] ?? Number.NaN;
 }
 

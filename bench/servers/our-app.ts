@@ -12,10 +12,12 @@ import type { Ready, Setup } from './serve.ts';
  * The real app through its front door: API key, limits, masking, CSRF, extensions, PostgreSQL, configured as in
  * production; unless `setup.limited`, the budget towards the upstream is set as high as the configuration goes.
  * @param adapt replaces services of the app before the doors open
+ * @param scopes of its connection
  */
 export async function startOurs(
   setup: Setup,
   adapt: (app: App, config: ResolvedConfig) => App = (app) => app,
+  scopes: 'READ_WRITE' | 'WITH_WEBHOOKS' = 'READ_WRITE',
 ): Promise<Ready> {
   const port = await getPort();
   const publicUrl = `http://localhost:${port}`;
@@ -39,11 +41,15 @@ export async function startOurs(
   const url = `http://127.0.0.1:${port}/graphql`;
   await listen(adapt(app, config), { host: '127.0.0.1', port });
   const headers = { authorization: `Bearer ${setup.adminKey}` };
-  return { url, headers, connection: await connect(url, headers) };
+  return { url, headers, connection: await connect(url, headers, scopes) };
 }
 
 /** Creates a connection and walks its OAuth flow against the sandbox, as a person would. */
-async function connect(url: string, headers: Record<string, string>): Promise<number> {
+async function connect(
+  url: string,
+  headers: Record<string, string>,
+  scopes: 'READ_WRITE' | 'WITH_WEBHOOKS',
+): Promise<number> {
   const graphql: TestApp['graphql'] = async (query, variables) => {
     const response = await fetch(url, {
       method: 'POST',
@@ -71,7 +77,7 @@ async function connect(url: string, headers: Record<string, string>): Promise<nu
         }
       }
     `,
-    { input: { type: 'calendly', name: `Benchmark ${process.pid}`, ...TEST_CLIENT, scopes: 'READ_WRITE' } },
+    { input: { type: 'calendly', name: `Benchmark ${process.pid}`, ...TEST_CLIENT, scopes } },
   );
   if (!data) throw new Error(`The connection was not created: ${JSON.stringify(errors)}`);
   const { id } = data.createConnection.connection;

@@ -1,0 +1,167 @@
+import { setTimeout } from 'node:timers/promises';
+import pg from 'pg';
+import type { App } from '../../src/app.ts';
+import type { ChangeEntry } from '../../src/changes/log-entry.ts';
+import { baseId, tableId } from '../contacts.ts';
+import { moment } from '../moment.ts';
+
+/** What is written. */
+export interface Writes {
+  commits: number;
+  rowsPerCommit: number;
+  /** Into the log of the base that is subscribed to, or into so many logs at a time that nobody follows. */
+  into: 'followed' | number;
+  /** From one commit to the next; none follows at once where it is 0. */
+  paceMs?: number;
+}
+
+export interface Written {
+  tookMs: number;
+  committedAt: number[];
+}
+
+interface Lane {
+  feedId: number;
+  generation: number;
+  payload: number;
+}
+
+const columnCount = 15;
+
+/** Writes changes that nobody made upstream: through our log, or past it. */
+export class LogWriter {
+  readonly #app: App;
+  #own: Lane | null = null;
+  #others: Lane[] = [];
+  #pool: pg.Pool | null = null;
+
+  constructor(app: App) {
+    this.#app = app;
+  }
+
+  /** As a drain does: one transaction for what one page of payloads holds, then the bell. */
+  async append(writes: Writes): Promise<Written> {
+    const { database, changeLog, changeFeeds } = this.#app;
+    return this.#write(writes, async (lane, entries) => {
+      await database.transaction((sql) => changeLog.append(sql, lane.feedId, entries));
+      const committedAt = moment();
+      const last = entries.at(-1);
+      if (last) changeFeeds.ring(lane.feedId, last.position);
+      return committedAt;
+    });
+  }
+
+  /** The same rows by one INSERT, each a transaction by itself, into a table like that of the log. */
+  async insertPlainly(writes: Writes): Promise<Written> {
+    this.#pool ??= await plainTable(this.#app.config.databaseUrl);
+    const pool = this.#pool;
+    return this.#write(writes, async (lane, entries) => {
+      await pool.query({
+        name: `insert ${entries.length}`,
+        text: plainInsert(entries.length),
+        values: entries.flatMap((entry) => [lane.feedId, ...plainRow(entry)]),
+      });
+      return moment();
+    });
+  }
+
+  /** How many rows there are in either table. */
+  async rows(): Promise<Record<string, number>> {
+    this.#pool ??= await plainTable(this.#app.config.databaseUrl);
+    const { rows } = await this.#pool.query<{ changes: number; plain_changes: number }>(
+      'SELECT (SELECT count(*)::int FROM changes) AS changes, (SELECT count(*)::int FROM plain_changes) AS plain_changes',
+    );
+    return rows[0] ?? {};
+  }
+
+  async #write(
+    { commits, rowsPerCommit, into, paceMs = 0 }: Writes,
+    commit: (lane: Lane, entries: ChangeEntry[]) => Promise<number>,
+  ): Promise<Written> {
+    const lanes = await this.#lanes(into);
+    const committedAt: number[] = [];
+    const startedAt = moment();
+    await Promise.all(
+      lanes.map(async (lane) => {
+        for (let done = 0; done < commits / lanes.length; done += 1) {
+          lane.payload += 1;
+          committedAt.push(await commit(lane, entriesOf(lane, rowsPerCommit)));
+          if (paceMs > 0) await setTimeout(paceMs);
+        }
+      }),
+    );
+    return { tookMs: moment() - startedAt, committedAt };
+  }
+
+  async #lanes(count: Writes['into']): Promise<Lane[]> {
+    if (count === 'followed') return [(this.#own ??= await this.#ownLane())];
+    while (this.#others.length < count) {
+      const [row] = await this.#app.database.query<{ id: number }[]>(
+        'INSERT INTO change_feeds (client_id, base_id, generation) VALUES ($1, $2, 1) RETURNING id',
+        ['bench', `lane ${this.#others.length}`],
+      );
+      this.#others.push({ feedId: row!.id, generation: 1, payload: 0 });
+    }
+    return this.#others.slice(0, count);
+  }
+
+  async #ownLane(): Promise<Lane> {
+    const [feed] = await this.#app.database.query<{ id: number }[]>(
+      'SELECT id FROM change_feeds WHERE base_id = $1',
+      [baseId],
+    );
+    if (!feed) throw new Error('Nobody has subscribed to the base.');
+    const { generation, payload } = await this.#app.changeLog.head(feed.id);
+    return { feedId: feed.id, generation: Math.max(1, generation), payload };
+  }
+}
+
+/** The changes of one payload: updates of two cells, with twelve that the record holds. */
+function entriesOf({ generation, payload }: Lane, count: number): ChangeEntry[] {
+  return Array.from({ length: count }, (_, ordinal) => ({
+    position: { generation, payload, ordinal },
+    kind: 'updated' as const,
+    occurredAt: new Date(),
+    source: 'client',
+    actor: { id: 'usr0000000000000', name: 'Ada Lovelace', email: 'ada@example.com' },
+    transaction: payload,
+    tableId,
+    recordId: `rec${String((payload * count + ordinal) % 10_000).padStart(14, '0')}`,
+    recordCreatedAt: new Date(0),
+    fields: [
+      { id: 'fldNAME0000000000', name: 'Name', previous: 'Grace', current: `Grace ${payload}.${ordinal}` },
+      { id: 'fldSTATUS00000000', name: 'Status', previous: 'Lead', current: 'Customer' },
+    ],
+    cells: Object.fromEntries(
+      Array.from({ length: 12 }, (_cell, cell) => [
+        `fldCELL${cell}`.padEnd(17, '0'),
+        `What cell ${cell} holds`,
+      ]),
+    ),
+  }));
+}
+
+function plainRow(entry: ChangeEntry): unknown[] {
+  const { generation, payload, ordinal } = entry.position;
+  const { kind, tableId: table, recordId, recordCreatedAt, occurredAt, source, actor, transaction } = entry;
+  return [
+    ...[generation, payload, ordinal, kind, table, recordId, recordCreatedAt, occurredAt, source],
+    ...[JSON.stringify(actor), transaction, JSON.stringify(entry.fields), JSON.stringify(entry.cells), null],
+  ];
+}
+
+function plainInsert(rows: number): string {
+  const values = Array.from({ length: rows }, (_, row) => {
+    const places = Array.from({ length: columnCount }, (_place, at) => `$${row * columnCount + at + 1}`);
+    return `(${places.join(', ')})`;
+  });
+  return `INSERT INTO plain_changes (feed_id, generation, payload, ordinal, kind, table_id, record_id, record_created_at, occurred_at,
+    source, actor, upstream_transaction, fields, cells, detail) VALUES ${values.join(', ')}`;
+}
+
+/** As many connections as ours keeps. */
+async function plainTable(connectionString: string): Promise<pg.Pool> {
+  const pool = new pg.Pool({ connectionString, max: 10 });
+  await pool.query('CREATE TABLE IF NOT EXISTS plain_changes (LIKE changes INCLUDING ALL)');
+  return pool;
+}
