@@ -1,4 +1,4 @@
-import type { Operation } from '../calendly/operation.ts';
+import { priorities, type Operation } from '../calendly/operation.ts';
 import { withinOperation } from '../calendly/within-operation.ts';
 import type { Clock } from '../clock.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
@@ -69,9 +69,9 @@ export class SharedReads<T> {
       this.#reads.set(key, read);
       return read;
     }
-    // A person never waits in the background's line.
-    const joins = read.operation.priority === 'person' || operation.priority === 'background';
-    return joins ? read : null;
+    // Nobody waits in a line behind his own.
+    const place = ({ priority }: Operation): number => priorities.indexOf(priority);
+    return place(read.operation) <= place(operation) ? read : null;
   }
 
   async #send(key: string, operation: Operation, send: () => Promise<T>): Promise<T> {

@@ -2,15 +2,17 @@ import { performance } from 'node:perf_hooks';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import type { Operation } from './operation.ts';
+import { priorities, type Operation, type Priority } from './operation.ts';
 import { Permission } from './permission.ts';
-import type { Grant, Permits } from './permits.ts';
+import type { ByPriority, Grant, Permits } from './permits.ts';
 import { WaitingLine, type Waiting } from './waiting-line.ts';
 
-/** Calls that may wait for one base in one process. */
+/** Calls that may wait for one base in one process, but for drains. */
 export const maxWaiting = 1_000;
 /** Of these, background work; the rest is kept for people. */
 export const maxBackgroundWaiting = 500;
+/** Calls of drains that may wait beside them, however long their line is. */
+export const maxDrainsWaiting = 100;
 /** After this many failures in a row the upstream is taken to be down for this base … */
 const failuresUntilProbing = 3;
 /** … and is tried with one call in this time until one is answered. */
@@ -68,10 +70,7 @@ export class Lane {
     const leftMs = deadline - this.#clock.now();
     if (leftMs <= 0) return Promise.reject(deadlineExceeded());
     if (this.#restMs >= leftMs) return Promise.reject(this.#tooLong(this.#restMs));
-    const isFull =
-      this.#line.size >= maxWaiting ||
-      (priority === 'background' && this.#line.count('background') >= maxBackgroundWaiting);
-    if (isFull) return Promise.reject(this.#tooLong(this.#estimateMs));
+    if (this.#isFullFor(priority)) return Promise.reject(this.#tooLong(this.#estimateMs));
 
     return new Promise((resolve, reject) => {
       const leave = (error: Error): void => {
@@ -94,8 +93,8 @@ export class Lane {
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#line.add(waiter);
       if (!this.#serving) void this.#serve();
-      // The first person in a line of background work: the budget has to know, wherever else background work waits.
-      else if (priority === 'person' && this.#line.count('person') === 1) this.#wake?.();
+      // The first of its kind: the budget has to know, wherever those wait who have to leave it room.
+      else if (this.#line.count(priority) === 1) this.#wake?.();
     });
   }
 
@@ -132,6 +131,13 @@ export class Lane {
     this.#wake?.();
   }
 
+  #isFullFor(priority: Priority): boolean {
+    const waiting = this.#line.count(priority);
+    if (priority === 'drain') return waiting >= maxDrainsWaiting;
+    if (priority === 'background' && waiting >= maxBackgroundWaiting) return true;
+    return this.#line.size - this.#line.count('drain') >= maxWaiting;
+  }
+
   get #isProbing(): boolean {
     return this.#failuresInARow >= failuresUntilProbing;
   }
@@ -165,12 +171,9 @@ export class Lane {
     if (untilProbeMs > 0) return untilProbeMs;
 
     const askedAt = performance.now();
-    const most = this.#isProbing ? 1 : this.#permits.calls;
-    const people = Math.min(this.#line.count('person'), most);
-    const background = this.#isProbing && people > 0 ? 0 : Math.min(this.#line.count('background'), most);
     let grant: Grant;
     try {
-      grant = await this.#permits.take(this.#key, people, background);
+      grant = await this.#permits.take(this.#key, this.#wanted());
     } catch (error) {
       this.#turnAway(
         () =>
@@ -182,16 +185,30 @@ export class Lane {
       );
       return 0;
     }
-    if (this.#isProbing && grant.granted + grant.grantedToBackground > 0)
+    if (this.#isProbing && priorities.some((priority) => grant.granted[priority] > 0))
       this.#nextProbeAt = performance.now() + probeEveryMs;
-    for (let given = 0; given < grant.granted; given += 1) this.#letThrough('person', grant, askedAt);
-    for (let given = 0; given < grant.grantedToBackground; given += 1)
-      this.#letThrough('background', grant, askedAt);
-    if (grant.paused) this.#turnAwayBefore(grant.waitMs);
-    return this.#line.count('person') > 0 ? grant.waitMs : grant.backgroundWaitMs;
+    for (const priority of priorities)
+      for (let given = 0; given < grant.granted[priority]; given += 1)
+        this.#letThrough(priority, grant, askedAt);
+    if (grant.paused) this.#turnAwayBefore(grant.waitMs.person);
+    const waits = this.#waitingKinds().map((priority) => grant.waitMs[priority]);
+    return waits.length === 0 ? 0 : Math.min(...waits);
   }
 
-  #letThrough(priority: Waiter['priority'], grant: Grant, askedAt: number): void {
+  #waitingKinds(): Priority[] {
+    return priorities.filter((priority) => this.#line.count(priority) > 0);
+  }
+
+  /** No more than a window allows; while probing one alone, for whom all others wait. */
+  #wanted(): Partial<ByPriority> {
+    const waiting = this.#waitingKinds();
+    if (this.#isProbing) return Object.fromEntries(waiting.slice(0, 1).map((priority) => [priority, 1]));
+    return Object.fromEntries(
+      waiting.map((priority) => [priority, Math.min(this.#line.count(priority), this.#permits.calls)]),
+    );
+  }
+
+  #letThrough(priority: Priority, grant: Grant, askedAt: number): void {
     const waiter = this.#line.takeNext(priority);
     const now = performance.now();
     const permission = new Permission({

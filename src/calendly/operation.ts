@@ -36,12 +36,18 @@ export class CallMeter {
   }
 }
 
+/**
+ * Who goes first when the rate limit is short. People do; but drains, which feed the change log, keep at least one slot
+ * in ten for themselves, and so does all other background work together (actions, `liveRecord`).
+ */
+export const priorities = ['person', 'drain', 'background'] as const;
+export type Priority = (typeof priorities)[number];
+
 /** On whose behalf, how urgently and until when the upstream is called. */
 export interface Operation {
   /** Whom waiting calls are shared out between: a caller with many waits longer than a caller with few. */
   callerId: string;
-  /** People go first; background work keeps at least one slot in ten. */
-  priority: 'person' | 'background';
+  priority: Priority;
   /** Milliseconds since the epoch. No call waits, runs or is repeated beyond it. */
   deadline: number;
   /** Aborting ends every wait and every read; a write that has left is waited for. */

@@ -1,21 +1,22 @@
+import { priorities, type Priority } from './operation.ts';
+
 /** A place in the line. Equal in urgency and owner, the longest waiting goes first. */
 export interface Waiting {
   callerId: string;
-  priority: 'person' | 'background';
+  priority: Priority;
 }
 
 /**
- * Who is next. Whether it is the turn of people or of background work is the shared budget's to say; within each, callers
- * take turns, so that one with a hundred waiting calls does not hold up one with a single call.
+ * Who is next. Which class has its turn is the shared budget's to say; within each, callers take turns, so that one with a hundred waiting calls does not hold up one with a single call.
  */
 export class WaitingLine<Item extends Waiting> {
-  readonly #turns = { person: new Turns<Item>(), background: new Turns<Item>() };
+  readonly #turns = { person: new Turns<Item>(), drain: new Turns<Item>(), background: new Turns<Item>() };
 
   get size(): number {
-    return this.#turns.person.size + this.#turns.background.size;
+    return priorities.reduce((sum, priority) => sum + this.#turns[priority].size, 0);
   }
 
-  count(priority: Waiting['priority']): number {
+  count(priority: Priority): number {
     return this.#turns[priority].size;
   }
 
@@ -29,12 +30,12 @@ export class WaitingLine<Item extends Waiting> {
   }
 
   /** Takes the next out of the line. */
-  takeNext(priority: Waiting['priority']): Item | undefined {
+  takeNext(priority: Priority): Item | undefined {
     return this.#turns[priority].takeNext();
   }
 
   items(): Item[] {
-    return [...this.#turns.person.items(), ...this.#turns.background.items()];
+    return priorities.flatMap((priority) => this.#turns[priority].items());
   }
 }
 

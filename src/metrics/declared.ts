@@ -38,7 +38,7 @@ export const values = {
   timedType: ['query', 'mutation'],
   operation: ['ok', 'errors'],
   call: ['ok', 'limited', 'refused', 'rejected', 'failed', 'lost', 'unsent', 'aborted'],
-  priority: ['person', 'background'],
+  priority: ['person', 'drain', 'background'],
   refresh: ['renewed', 'failed', 'race_lost'],
   ping: ['accepted', 'forged', 'unknown', 'early', 'oversized', 'failed'],
   change: ['created', 'updated', 'deleted', 'schema', 'lost'],

@@ -1,11 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../src/clock.ts';
-import { maxBackgroundWaiting, maxWaiting } from '../../src/calendly/lane.ts';
+import { maxBackgroundWaiting, maxDrainsWaiting, maxWaiting } from '../../src/calendly/lane.ts';
 import { maxPermissionAgeMs, type Permission } from '../../src/calendly/permission.ts';
 import { Permits, type Sql } from '../../src/calendly/permits.ts';
+import { slotsOfOthers } from '../../src/calendly/permits-schema.ts';
 import { RateLimiter } from '../../src/calendly/rate-limit.ts';
 import type { TestDatabase } from '../support/database.ts';
+import { repeats } from '../support/repeats.ts';
 import { createBudgetDatabase, createOperation, logger } from './client.ts';
 
 const calls = 5;
@@ -177,6 +179,42 @@ describe('the rate limiter', () => {
     const usedAt = performance.now();
     expect(late.map((permission) => permission.use())).toEqual(late.map(() => true));
     expect((await use(createLimiter())) - usedAt).toBeGreaterThan(windowMs - 50);
+  });
+
+  test('a drain gets its one slot in ten, whatever people and other background work of other instances do', async () => {
+    const crowded = [createLimiter(), createLimiter()];
+    let isOver = false;
+    let others = 0;
+    const crowd = crowded.flatMap((limiter) =>
+      Array.from({ length: 24 }, async (_, index) => {
+        while (!isOver) {
+          await use(limiter, { priority: index % 2 === 0 ? 'person' : 'background', callerId: `${index}` });
+          others += 1;
+        }
+      }),
+    );
+    const draining = createLimiter();
+    await use(draining, { priority: 'drain' });
+    others = 0;
+    const drains = repeats({ suite: 3, long: 30 });
+    for (let drained = 0; drained < drains; drained += 1) await use(draining, { priority: 'drain' });
+    isOver = true;
+    expect(others / drains).toBeLessThanOrEqual(repeats({ suite: 2, long: 1.05 }) * slotsOfOthers);
+    await Promise.all(crowd);
+  });
+
+  test('a drain finds room in a line that is full of people', async () => {
+    const limiter = createLimiter();
+    await Promise.all(Array.from({ length: calls }, () => use(limiter)));
+    const crowd = Array.from({ length: maxWaiting }, () => limiter.acquire(key, createOperation()));
+    const drains = Array.from({ length: maxDrainsWaiting }, () =>
+      limiter.acquire(key, createOperation({ priority: 'drain' })),
+    );
+    const turnedAway = Promise.allSettled([...crowd, ...drains]);
+    await expect(limiter.acquire(key, createOperation({ priority: 'drain' }))).rejects.toEqual(limited());
+    expect((await Promise.race(drains)).use()).toBe(true);
+    limiter.close();
+    await turnedAway;
   });
 
   test('background work that waits behind a crowd of people gets its one slot in ten', async () => {

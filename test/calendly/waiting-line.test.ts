@@ -6,6 +6,7 @@ interface Item extends Waiting {
   name: string;
 }
 const person = (callerId: string, name: string): Item => ({ callerId, name, priority: 'person' });
+const drain = (callerId: string, name: string): Item => ({ callerId, name, priority: 'drain' });
 const background = (callerId: string, name: string): Item => ({ callerId, name, priority: 'background' });
 
 function takeAll(line: WaitingLine<Item>, priority: Item['priority'] = 'person'): string[] {
@@ -24,15 +25,19 @@ describe('the waiting line', () => {
     expect(takeAll(line)).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3']);
   });
 
-  test('people and background work wait in lines of their own', () => {
+  test('people, drains and other background work wait in lines of their own', () => {
     const line = new WaitingLine<Item>();
-    line.add(background('drain', 'd1'));
+    line.add(background('b', 'b1'));
     line.add(person('a', 'a1'));
     line.add(background('sync', 's1'));
-    line.add(background('drain', 'd2'));
-    expect([line.count('person'), line.count('background'), line.size]).toEqual([1, 3, 4]);
+    line.add(drain('webhooks', 'd1'));
+    line.add(background('b', 'b2'));
+    expect([line.count('person'), line.count('drain'), line.count('background'), line.size]).toEqual([
+      1, 1, 3, 5,
+    ]);
     expect(takeAll(line)).toEqual(['a1']);
-    expect(takeAll(line, 'background')).toEqual(['d1', 's1', 'd2']);
+    expect(takeAll(line, 'drain')).toEqual(['d1']);
+    expect(takeAll(line, 'background')).toEqual(['b1', 's1', 'b2']);
   });
 
   test('who has left is not called', () => {
@@ -48,7 +53,7 @@ describe('the waiting line', () => {
     const items = fc.array(
       fc.record({
         callerId: fc.constantFrom('a', 'b', 'c'),
-        priority: fc.constantFrom('person', 'background'),
+        priority: fc.constantFrom('person', 'drain', 'background'),
       }),
     );
     fc.assert(
@@ -56,7 +61,7 @@ describe('the waiting line', () => {
         const line = new WaitingLine<Item>();
         waiting.forEach((item, index) => line.add({ ...item, name: String(index) }));
         const called = new Set<string>();
-        for (const priority of ['person', 'background'] as const) {
+        for (const priority of ['person', 'drain', 'background'] as const) {
           const turns = new Map<string, number>();
           for (let item = line.takeNext(priority); item; item = line.takeNext(priority)) {
             called.add(item.name);

@@ -1,5 +1,5 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
-import { permitsSchema, permitsSchemaDown } from '../../calendly/permits.ts';
+import { permitsSchema, permitsSchemaDown } from '../../calendly/permits-schema.ts';
 
 /** The budget of upstream calls that all instances share. Its functions are written next to the code that calls them. */
 export class RateBudgets1764000000001 implements MigrationInterface {
