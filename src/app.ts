@@ -208,7 +208,6 @@ export async function createApp(
   });
   const changeFeeds = new ChangeFeeds({ database, notifications, log: changeLog, logger });
   const connectionChanges = new ConnectionChanges({ connections, notifications, logger });
-  const connectionWatch = new ConnectionWatch({ database, logger });
   const webhooks = new Webhooks({
     database,
     connections,
@@ -225,6 +224,12 @@ export async function createApp(
     logger,
     onForged: (connectionId) => activity.count(connectionId, 'macFailures'),
     onAppended: (entries) => metrics.changesAppended(entries, clock.now()),
+  });
+  const connectionWatch = new ConnectionWatch({
+    database,
+    notifications,
+    refusal: (connectionId, baseId) => webhooks.refusal(connectionId, baseId),
+    logger,
   });
   const grants = new GrantEnding({
     database,

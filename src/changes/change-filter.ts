@@ -26,6 +26,8 @@ export interface CellFilter {
    * @returns null when what is known of the record can't tell
    */
   passes: (cells: Readonly<Record<string, unknown>>, isComplete: boolean) => boolean | null;
+  /** The same text for filters that let the same through, and no other. */
+  toJSON: () => string;
 }
 
 /**

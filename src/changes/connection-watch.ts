@@ -1,72 +1,165 @@
 import type { DataSource } from 'typeorm';
+import { connectionsChannel } from '../connections/connection-changes.ts';
+import type { Notifications } from '../database/notifications.ts';
+import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
-/** How long a subscription may outlive its connection, in milliseconds. */
-const checkIntervalMs = 1_000;
+/** How often connections are looked at without a notification, since those can get lost, in milliseconds. */
+const pollIntervalMs = 10_000;
+
+/** One grant of a connection. Refreshes raise the generation alone, flows that merely began the epoch alone. */
+interface Grant {
+  epoch: number;
+  tokenGeneration: number;
+}
 
 interface Watched {
-  watchers: Set<() => void>;
+  connectionId: number;
+  baseId: string;
+  watchers: Set<(why: AppError) => void>;
+  /** The grant under which the upstream was last known to let the connection read the base; null before the first look. */
+  grant: Grant | null;
+  isAsking: boolean;
 }
 
 /**
- * Notices that connections have ended (disconnected, given other credentials, deleted), on whichever instance that was
- * done. A connection in `error` has not ended: its feed may still be served by another, and it may recover.
+ * Notices that connections can no longer follow a base, on whichever instance that came about: that they have ended
+ * (disconnected, given other credentials, deleted), or were granted again without the base. A connection in `error` has
+ * not ended: its feed may still be served by another, and it may recover.
+ *
+ * A notification only says that there is something to see; what counts is the row. The upstream is asked once for each
+ * new grant and base. While it can't say, it is asked again with the next look.
  */
 export class ConnectionWatch {
   readonly #database: DataSource;
+  readonly #refusal: (connectionId: number, baseId: string) => Promise<AppError | null>;
   readonly #logger: Logger;
-  readonly #watched = new Map<number, Watched>();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #watched = new Map<string, Watched>();
+  #poll: NodeJS.Timeout | undefined;
+  #isWanted = false;
+  #isLooking = false;
+  #isClosed = false;
 
-  constructor(deps: { database: DataSource; logger: Logger }) {
+  /** @param deps.refusal Why the upstream keeps a connection from a base; null when it does not, throws when it can't say. */
+  constructor(deps: {
+    database: DataSource;
+    notifications: Notifications;
+    refusal: (connectionId: number, baseId: string) => Promise<AppError | null>;
+    logger: Logger;
+  }) {
     this.#database = deps.database;
+    this.#refusal = deps.refusal;
     this.#logger = deps.logger;
+    deps.notifications.on(connectionsChannel, {
+      onMessage: (id) => this.#heed(Number(id)),
+      onListening: () => void this.#look(),
+    });
   }
 
   /**
-   * Calls back once when the connection has ended.
+   * Calls back once, never before it has returned, when the connection can no longer follow the base.
    * @returns stops watching
    */
-  watch(connectionId: number, onEnded: () => void): () => void {
-    const watched = this.#watched.get(connectionId) ?? { watchers: new Set() };
-    this.#watched.set(connectionId, watched);
-    watched.watchers.add(onEnded);
-    this.#schedule();
+  watch(connectionId: number, baseId: string, onEnded: (why: AppError) => void): () => void {
+    const key = `${connectionId}/${baseId}`;
+    const known = this.#watched.get(key);
+    const watched = known ?? { connectionId, baseId, watchers: new Set(), grant: null, isAsking: false };
+    // A function of its own for each, so that one that is given twice is called twice.
+    const watcher = (why: AppError): void => onEnded(why);
+    watched.watchers.add(watcher);
+    if (!known && !this.#isClosed) {
+      this.#watched.set(key, watched);
+      this.#poll ??= setInterval(() => void this.#look(), pollIntervalMs);
+      // It may have ended just before.
+      void this.#look();
+    }
     return () => {
-      watched.watchers.delete(onEnded);
-      if (watched.watchers.size === 0 && this.#watched.get(connectionId) === watched)
-        this.#watched.delete(connectionId);
+      watched.watchers.delete(watcher);
+      if (watched.watchers.size === 0) this.#forget(watched);
     };
   }
 
   close(): void {
-    clearTimeout(this.#timer);
+    this.#isClosed = true;
     this.#watched.clear();
+    clearInterval(this.#poll);
   }
 
-  #schedule(): void {
-    if (this.#timer || this.#watched.size === 0) return;
-    this.#timer = setTimeout(() => {
-      this.#check()
-        .catch((error: unknown) => this.#logger.debug({ err: error }, 'connections could not be watched'))
-        .finally(() => {
-          this.#timer = undefined;
-          this.#schedule();
-        });
-    }, checkIntervalMs);
+  #heed(connectionId: number): void {
+    for (const watched of this.#watched.values())
+      if (watched.connectionId === connectionId) return void this.#look();
+  }
+
+  /** Whoever asks during a look has another one follow, which sees what was written meanwhile. */
+  async #look(): Promise<void> {
+    this.#isWanted = true;
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    while (this.#isWanted) {
+      this.#isWanted = false;
+      await this.#check().catch((error: unknown) =>
+        this.#logger.debug({ err: error }, 'connections could not be watched'),
+      );
+    }
+    this.#isLooking = false;
   }
 
   async #check(): Promise<void> {
-    const ids = [...this.#watched.keys()];
-    const living = await this.#database.query<{ id: number }[]>(
-      `SELECT id FROM connections WHERE id = ANY($1) AND state IN ('connected', 'error')`,
-      [ids],
+    const all = [...this.#watched.values()];
+    if (all.length === 0) return;
+    const living = await this.#database.query<(Grant & { id: number; state: 'connected' | 'error' })[]>(
+      `SELECT id, state, epoch, token_generation AS "tokenGeneration" FROM connections
+       WHERE id = ANY($1) AND state IN ('connected', 'error')`,
+      [[...new Set(all.map(({ connectionId }) => connectionId))]],
     );
-    const livingIds = new Set(living.map(({ id }) => id));
-    for (const id of ids.filter((one) => !livingIds.has(one))) {
-      const watched = this.#watched.get(id);
-      this.#watched.delete(id);
-      for (const ended of watched?.watchers ?? []) ended();
+    const byId = new Map(living.map((row) => [row.id, row]));
+    for (const watched of all) {
+      const row = byId.get(watched.connectionId);
+      if (!row) this.#end(watched, connectionEnded(watched.connectionId));
+      else if (row.state === 'connected') this.#compare(watched, row);
     }
   }
+
+  #compare(watched: Watched, { epoch, tokenGeneration }: Grant): void {
+    const { grant } = watched;
+    if (grant && grant.epoch === epoch) grant.tokenGeneration = tokenGeneration;
+    else if (grant?.tokenGeneration !== tokenGeneration) void this.#ask(watched, { epoch, tokenGeneration });
+  }
+
+  async #ask(watched: Watched, grant: Grant): Promise<void> {
+    if (watched.isAsking) return;
+    watched.isAsking = true;
+    try {
+      const why = await this.#refusal(watched.connectionId, watched.baseId);
+      if (why === null) watched.grant = grant;
+      // Whether it has ended is for its row to say.
+      else if (why.code !== 'CONNECTION_NOT_CONNECTED' && why.code !== 'CONNECTION_NOT_FOUND')
+        this.#end(watched, why);
+    } catch (error) {
+      this.#logger.debug({ err: error }, 'whether a connection may follow a base is asked again');
+    } finally {
+      watched.isAsking = false;
+    }
+  }
+
+  #end(watched: Watched, why: AppError): void {
+    this.#forget(watched);
+    for (const ended of [...watched.watchers]) ended(why);
+  }
+
+  #forget(watched: Watched): void {
+    const key = `${watched.connectionId}/${watched.baseId}`;
+    if (this.#watched.get(key) === watched) this.#watched.delete(key);
+    if (this.#watched.size > 0) return;
+    clearInterval(this.#poll);
+    this.#poll = undefined;
+  }
+}
+
+function connectionEnded(connectionId: number): AppError {
+  return new AppError(
+    'CONNECTION_NOT_CONNECTED',
+    `Connection ${connectionId} was disconnected, so its changes are no longer told. Reconnect it, then subscribe again with the last cursor.`,
+    { details: { connectionId } },
+  );
 }

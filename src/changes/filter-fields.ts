@@ -5,7 +5,7 @@ import type { GraphQLContext } from '../graphql/context.ts';
 import { passesTest } from '../records/filters/cell-match.ts';
 import { fitsTable, testsFor, type RecordConditions } from '../records/filters/record-conditions.ts';
 import { fieldsOf, requireRecordedFields } from '../records/filters/recorded-fields.ts';
-import type { RecordTest } from '../records/filters/record-test.ts';
+import { testKey, type RecordTest } from '../records/filters/record-test.ts';
 import type { CellFilter } from './change-filter.ts';
 import type { Feed } from './feed.ts';
 import { hasSchemaChangedSince } from './schema-news.ts';
@@ -33,6 +33,7 @@ export async function cellFilterOf(
       fields: new Map(fieldsOf(test).map(({ id, name, type }) => [id, { name, type }])),
       checkedAt,
       passes: (cells, isComplete) => passesTest(test, cells, isComplete),
+      toJSON: () => testKey(test),
     },
   };
 }

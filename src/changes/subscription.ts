@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts';
+import type { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ChangeFeeds } from './change-feeds.ts';
 import type { ChangeFilter } from './change-filter.ts';
@@ -31,9 +31,9 @@ export async function subscribeToFeed<T>(
   const given = options.after === null ? null : decodeCursor(feed.key, options.after);
   const { reader, stop: unfollow } = await options.feeds.follow(feed);
   const stopping = new AbortController();
-  let ended = false;
-  const unwatch = options.watch.watch(connectionId, () => {
-    ended = true;
+  let ended: AppError | null = null;
+  const unwatch = options.watch.watch(connectionId, feed.baseId, (why) => {
+    ended = why;
     stopping.abort();
   });
   const close = (): void => {
@@ -53,7 +53,7 @@ export async function subscribeToFeed<T>(
         logger,
       });
       for await (const batch of stream) yield batch.map(show);
-      if (ended) yield [show({ type: 'ended', error: connectionEnded(connectionId) })];
+      if (ended) yield [show({ type: 'ended', error: ended })];
     } finally {
       close();
     }
@@ -66,12 +66,4 @@ export async function subscribeToFeed<T>(
     return end(value);
   };
   return events;
-}
-
-function connectionEnded(connectionId: number): AppError {
-  return new AppError(
-    'CONNECTION_NOT_CONNECTED',
-    `Connection ${connectionId} was disconnected, so its changes are no longer told. Reconnect it, then subscribe again with the last cursor.`,
-    { details: { connectionId } },
-  );
 }

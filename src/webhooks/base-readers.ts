@@ -2,8 +2,10 @@ import type { BaseSchemas } from '../bases/base-schemas.ts';
 import type { Operation } from '../calendly/operation.ts';
 import type { Clock } from '../clock.ts';
 import type { ConnectionEntity } from '../connections/connection.entity.ts';
-import type { Upstream } from '../connections/upstream.ts';
+import { requireScopes, type Upstream } from '../connections/upstream.ts';
+import type { AppError } from '../errors.ts';
 import { deniesAccess } from './denied-access.ts';
+import { requiredScopes } from './specification.ts';
 
 /** How long a connection that could read a base is believed to still be able to, in milliseconds. */
 const trustMs = 10 * 60_000;
@@ -54,6 +56,22 @@ export class BaseReaders {
       return true;
     } catch (error) {
       if (deniesAccess(error)) return false;
+      throw error;
+    }
+  }
+
+  /** What keeps a connection from following the base; null if nothing does. Throws only when the upstream can't say. */
+  async refusal(
+    connection: ConnectionEntity,
+    baseId: string,
+    operation: Operation,
+  ): Promise<AppError | null> {
+    try {
+      requireScopes(connection, requiredScopes);
+      await this.require(connection, baseId, operation);
+      return null;
+    } catch (error) {
+      if (deniesAccess(error)) return error;
       throw error;
     }
   }

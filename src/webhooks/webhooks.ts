@@ -106,6 +106,13 @@ export class Webhooks {
     return { webhook, feed };
   }
 
+  /** Why a connection can no longer follow a base; null when it still can. Throws when the upstream can't say so now. */
+  async refusal(connectionId: number, baseId: string): Promise<AppError | null> {
+    const connection = await this.#deps.connections.get(connectionId);
+    const operation = backgroundOperation(this.#deps.clock, this.#closing.signal);
+    return this.#readers.refusal(connection, baseId, operation);
+  }
+
   /** Whoever may not even read the base is told that it is not there, not that webhooks need more rights. */
   async #createFor(connection: ConnectionEntity, baseId: string, operation: Operation): Promise<Webhook> {
     try {
@@ -116,14 +123,15 @@ export class Webhooks {
     }
   }
 
-  /** The log of a base for somebody who only wants to read what is there; null when nothing was ever logged. */
+  /**
+   * The log of a base for somebody who only wants to read what is there; null when nothing was ever logged.
+   * @throws AppError BASE_NOT_FOUND, also where there is no log, and what `BaseReaders.require` throws
+   */
   async findFeed(connectionId: number, baseId: string, operation: Operation): Promise<Feed | null> {
     const connection = await this.#readingConnection(connectionId, baseId);
     requireScopes(connection, ['data.records:read']);
-    const feed = await findFeed(this.#deps.database, connection.clientId, baseId);
-    if (!feed) return null;
     await this.#readers.require(connection, baseId, operation);
-    return feed;
+    return findFeed(this.#deps.database, connection.clientId, baseId);
   }
 
   /** Extends its life upstream to seven days from now. */

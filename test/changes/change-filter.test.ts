@@ -8,7 +8,7 @@ import { passesTest } from '../../src/records/filters/cell-match.ts';
 import type { RecordFilter } from '../../src/records/filters/filter.ts';
 import { readConditions, testsFor } from '../../src/records/filters/record-conditions.ts';
 import { fieldsOf, requireRecordedFields } from '../../src/records/filters/recorded-fields.ts';
-import type { RecordTest } from '../../src/records/filters/record-test.ts';
+import { testKey, type RecordTest } from '../../src/records/filters/record-test.ts';
 import { repeats } from '../support/repeats.ts';
 import { filterCase, type CaseField, type Cells } from '../records/filter-cases.ts';
 import { passes } from '../records/plain-filter.ts';
@@ -45,6 +45,7 @@ function filterOf(all: RecordTest, more: Partial<ChangeFilter> = {}): ChangeFilt
       fields: new Map(fieldsOf(all).map(({ id, name, type }) => [id, { name, type }])),
       checkedAt: origin,
       passes: (cells, isComplete) => passesTest(all, cells, isComplete),
+      toJSON: () => testKey(all),
     },
     ...more,
   };

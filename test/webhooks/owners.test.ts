@@ -45,6 +45,46 @@ it('lets nobody read a base that the next grant left out, not even who holds its
   }
 });
 
+it('ends what runs when the next grant leaves the base out, on any instance, and nothing else', async () => {
+  const other = await app.another();
+  try {
+    const [leaving, staying] = [await app.connect(), await app.connect()];
+    const following = (instance: TestApp, connection: number) =>
+      new Subscriber(instance, { connection, baseId: crm.baseId }).started();
+    const ending = await Promise.all([following(app, leaving), following(other, leaving)]);
+    const running = await following(other, staying);
+    // A grant that has the base like the one before ends nothing.
+    await grantAgain(app, staying, ['all']);
+    await grantAgain(app, leaving, [await otherBase(app, leaving)]);
+    const grantedAt = Date.now();
+    await until(() => ending.every(({ ended }) => ended));
+    expect(Date.now() - grantedAt).toBeLessThan(8_000);
+    for (const { errors } of ending)
+      expect(errors[0]).toMatchObject({ extensions: { code: 'BASE_NOT_FOUND' } });
+    const [recordId] = await addContacts(app, 1);
+    await until(() => running.changes.some((change) => change.recordId === recordId));
+    expect(running.errors).toEqual([]);
+    await Promise.all([...ending, running].map((subscriber) => subscriber.cut()));
+  } finally {
+    await other.close();
+  }
+});
+
+it('says that a base is not there to who reads a log that nobody began, with one call at most', async () => {
+  const connection = await app.connect();
+  const readOf = (baseId: string) => app.graphql(changesDocument, { connection, baseId });
+  const missing = await readOf('appNowhere0000000');
+  expect(missing.errors?.[0]?.extensions.code).toBe('BASE_NOT_FOUND');
+  expect(missing.data).toEqual({ changes: null });
+  const before = await control<{ total: number }>(app.sandbox.url, 'calls');
+  for (let times = 0; times < 2; times += 1) {
+    const { data, errors } = await readOf(crm.baseId);
+    expect([errors, data]).toEqual([undefined, { changes: { nodes: [] } }]);
+  }
+  const after = await control<{ total: number }>(app.sandbox.url, 'calls');
+  expect(after.total - before.total).toBe(1);
+});
+
 it('says of a base without a webhook that it is not there, when the grant does not have it', async () => {
   const connection = await app.connect();
   await grantAgain(app, connection, [await otherBase(app, connection)]);
