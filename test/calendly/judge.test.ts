@@ -40,6 +40,7 @@ describe('judging an answer', () => {
     [422, 'UNKNOWN_FIELD_NAME', 'final', 'FIELD_NOT_FOUND'],
     [422, 'ROW_DOES_NOT_EXIST', 'final', 'RECORD_NOT_FOUND'],
     [422, 'TOO_MANY_WEBHOOKS_IN_BASE', 'final', 'WEBHOOK_LIMIT'],
+    [422, 'TOO_MANY_WEBHOOKS_BY_OAUTH_INTEGRATION_IN_BASE', 'final', 'WEBHOOK_LIMIT'],
     [422, 'TYPE_OF_TOMORROW', 'final', 'UPSTREAM_REJECTED'],
     [422, 'constructor', 'final', 'UPSTREAM_REJECTED'],
     [429, 'RATE_LIMIT_REACHED', 'limited', 'UPSTREAM_RATE_LIMITED'],
