@@ -20,6 +20,8 @@ export interface Config {
   portIsChosen: boolean;
   /** The origin under which browsers and the upstream reach us, without a trailing slash. */
   publicUrl: string | null;
+  /** Whether somebody said so; else it is made of the address that we listen on. */
+  publicUrlIsChosen: boolean;
   dataDir: string;
   /** Absent: a PostgreSQL of our own in `dataDir`. */
   databaseUrl: string | null;
@@ -45,6 +47,8 @@ export interface Config {
   /** The upstream's allowance: at most `calls` per base leave all instances together in any `windowMs`. */
   rateLimit: { calls: number; windowMs: number; penaltyMs: number };
   changesRetentionDays: number;
+  /** Days without use after which a webhook is deleted upstream; 0 for never. */
+  webhookIdleDays: number;
   auditRetentionDays: number;
 }
 
@@ -124,6 +128,7 @@ export function readConfig(variables: NodeJS.ProcessEnv): Config {
     port: env.PORT ?? 4000,
     portIsChosen: env.PORT !== undefined,
     publicUrl: env.PUBLIC_URL ?? null,
+    publicUrlIsChosen: env.PUBLIC_URL !== undefined,
     dataDir: resolve(env.DATA_DIR),
     databaseUrl: env.DATABASE_URL ?? null,
     databasePoolSize: env.DATABASE_POOL_SIZE,
@@ -149,6 +154,7 @@ export function readConfig(variables: NodeJS.ProcessEnv): Config {
       penaltyMs: env.RATE_LIMIT_PENALTY_MS,
     },
     changesRetentionDays: env.CHANGES_RETENTION_DAYS,
+    webhookIdleDays: env.WEBHOOK_IDLE_DAYS,
     auditRetentionDays: env.AUDIT_RETENTION_DAYS,
   };
 }

@@ -118,6 +118,12 @@ export const environment = z.object({
     .min(1, 'must be 1 to 3650')
     .max(3650, 'must be 1 to 3650')
     .default(30),
+  WEBHOOK_IDLE_DAYS: z.coerce
+    .number()
+    .int()
+    .min(0, 'must be 0 to 3650')
+    .max(3650, 'must be 0 to 3650')
+    .default(30),
   // PostgreSQL itself refuses to delete younger entries of the audit log.
   AUDIT_RETENTION_DAYS: z.coerce
     .number()

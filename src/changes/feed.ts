@@ -16,6 +16,8 @@ export interface Feed {
   /** Everything up to here is not in the log. */
   pruned: Position;
   prunedUntil: Date | null;
+  /** When somebody last used it, to some minutes. */
+  usedAt: Date;
 }
 
 export interface FeedRow {
@@ -27,6 +29,7 @@ export interface FeedRow {
   pruned_payload: number;
   pruned_ordinal: number;
   pruned_until: Date | null;
+  used_at: Date;
 }
 
 export function feedFromRow(row: FeedRow): Feed {
@@ -38,6 +41,7 @@ export function feedFromRow(row: FeedRow): Feed {
     generation: row.generation,
     pruned: prunedPosition(row),
     prunedUntil: row.pruned_until,
+    usedAt: row.used_at,
   };
 }
 

@@ -14,6 +14,7 @@ import { FlowStarters1764000000006 } from './migrations/1764000000006-flow-start
 import { WriteOperations1764000000009 } from './migrations/1764000000009-write-operations.ts';
 import { Activity1764000000008 } from './migrations/1764000000008-activity.ts';
 import { UnreadableGrants1764000000010 } from './migrations/1764000000010-unreadable-grants.ts';
+import { WebhookSuccession1764000000011 } from './migrations/1764000000011-webhook-succession.ts';
 
 /** Only entities without secrets are mapped; secrets are read and written by SQL in the one module that decrypts them. */
 const entities = [ConnectionEntity];
@@ -30,6 +31,7 @@ const migrations = [
   WriteOperations1764000000009,
   Activity1764000000008,
   UnreadableGrants1764000000010,
+  WebhookSuccession1764000000011,
 ];
 
 /** How long a caller waits for a free connection before it gets an error instead of hanging, in milliseconds. */

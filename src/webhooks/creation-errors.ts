@@ -4,6 +4,11 @@ export function isRefusal(error: unknown): boolean {
   return error instanceof AppError && (error.code === 'WEBHOOK_LIMIT' || error.code === 'UPSTREAM_REJECTED');
 }
 
+/** Whether the upstream will say the same again, rather than not having been reached. */
+export function isRefused(error: unknown): error is AppError {
+  return isRefusal(error) || (error instanceof AppError && error.code === 'UPSTREAM_FORBIDDEN');
+}
+
 export function explained(error: unknown, connectionId: number, baseId: string): unknown {
   if (!(error instanceof AppError)) return error;
   if (error.code === 'UPSTREAM_FORBIDDEN') {

@@ -47,7 +47,7 @@ export class DrainLeases {
   async giveBack(webhookId: string, holder: string, startedAt: Date): Promise<boolean> {
     const [[row]] = await this.#database.query<[{ wanted: boolean }[], number]>(
       `UPDATE webhooks SET drain_holder = NULL, drain_lease_until = NULL, last_drained_at = $3, drain_failures = 0, drain_not_before = NULL,
-              problem = NULL
+              problem = NULL, behind_since = drain_wanted_at
        WHERE id = $1 AND drain_holder = $2 RETURNING drain_wanted_at IS NOT NULL AS wanted`,
       [webhookId, holder, startedAt],
     );

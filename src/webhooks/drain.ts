@@ -3,8 +3,6 @@ import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import type { BaseSchemas } from '../bases/base-schemas.ts';
 import type { CalendlyApi } from '../calendly/api.ts';
-import type { Operation } from '../calendly/operation.ts';
-import type { PayloadPage } from '../calendly/wire.ts';
 import type { ChangeFeeds } from '../changes/change-feeds.ts';
 import type { ChangeLog } from '../changes/change-log.ts';
 import type { LogEntry } from '../changes/log-entry.ts';
@@ -14,7 +12,7 @@ import { AppError, type ErrorCode } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { backgroundOperation } from './background-operation.ts';
 import { DrainLeases, leaseSeconds } from './drain-leases.ts';
-import { entriesOf, missingPayloads, numberPayloads, type FieldName } from './payload-entries.ts';
+import { PageEntries, type ReadPage } from './page-entries.ts';
 import { findWebhook, type Webhook } from './webhook.ts';
 
 const renewIntervalMs = 3_000;
@@ -50,6 +48,7 @@ class LeaseLost extends Error {}
 export class Drains {
   readonly #deps: DrainDeps;
   readonly #leases: DrainLeases;
+  readonly #pages: PageEntries;
   readonly #running = new Map<string, { promise: Promise<void>; again: boolean }>();
   readonly #closing = new AbortController();
 
@@ -58,6 +57,7 @@ export class Drains {
     setMaxListeners(0, this.#closing.signal);
     this.#deps = deps;
     this.#leases = new DrainLeases(deps);
+    this.#pages = new PageEntries(deps);
   }
 
   /** Starts a drain in the background unless one runs here, which then looks again before it ends. */
@@ -139,61 +139,31 @@ export class Drains {
         );
       }
       if (page.cursor > next)
-        await this.#append(webhook, holder, next, page, await this.#entries(webhook, next, page, operation));
+        await this.#append(
+          webhook,
+          holder,
+          { from: next, to: page.cursor },
+          await this.#pages.read(webhook, next, page, operation),
+        );
       next = page.cursor;
       if (!page.mightHaveMore || page.payloads.length === 0) return;
-    }
-  }
-
-  async #entries(
-    webhook: Webhook,
-    wanted: number,
-    page: PayloadPage,
-    operation: Operation,
-  ): Promise<LogEntry[]> {
-    const now = new Date(this.#deps.clock.now());
-    const payloads = numberPayloads(page);
-    const changed = payloads.flatMap(({ decoded }) => decoded.schemaChanges);
-    if (changed.length > 0) this.#deps.schemas.forget(webhook.baseId);
-    const hasCells = payloads.some(({ decoded }) => decoded.changes.some(({ kind }) => kind !== 'deleted'));
-    const fieldName = hasCells ? await this.#fieldNames(webhook, operation) : () => null;
-    const entries = payloads.flatMap((payload) => entriesOf(payload, webhook.generation, fieldName, now));
-    const first = page.cursor - page.payloads.length;
-    if (first === wanted) return entries;
-    return [
-      missingPayloads(webhook.generation, first, webhook.lastDrainedAt, entries[0]?.occurredAt ?? now),
-      ...entries,
-    ];
-  }
-
-  /** Names are a courtesy: without the scope, or when the schema can't be had now, changes carry ids alone. */
-  async #fieldNames(webhook: Webhook, operation: Operation): Promise<FieldName> {
-    try {
-      const schema = await this.#deps.schemas.get(webhook.connectionId ?? 0, webhook.baseId, operation);
-      return (tableId, fieldId) => schema.findTable(tableId)?.findField(fieldId)?.name ?? null;
-    } catch (error) {
-      this.#deps.logger.debug(
-        { err: error, baseId: webhook.baseId },
-        'changes are logged without field names',
-      );
-      return () => null;
     }
   }
 
   async #append(
     webhook: Webhook,
     holder: string,
-    next: number,
-    page: PayloadPage,
-    entries: LogEntry[],
+    payloads: { from: number; to: number },
+    { entries, lastTransaction }: ReadPage,
   ): Promise<void> {
     const { database, log, feeds, onAppended } = this.#deps;
     await database.transaction(async (sql) => {
       const [, fenced] = await sql.query<[unknown[], number]>(
         `UPDATE webhooks SET next_payload = $4, last_payload_at = clock_timestamp(),
+                last_transaction = greatest(last_transaction, $6::bigint),
                 drain_lease_until = clock_timestamp() + make_interval(secs => $5)
          WHERE id = $1 AND drain_holder = $2 AND next_payload = $3 AND state = 'active'`,
-        [webhook.id, holder, next, page.cursor, leaseSeconds],
+        [webhook.id, holder, payloads.from, payloads.to, leaseSeconds, lastTransaction],
       );
       if (fenced === 0) throw new LeaseLost();
       await log.append(sql, webhook.feedId, entries);

@@ -1,10 +1,12 @@
-import { isIP } from 'node:net';
+import { reachOf } from './reach.ts';
 
-/** From how far away a host can be reached. */
-enum Reach {
-  SameMachine,
-  SameNetwork,
-  Everywhere,
+/** Where we can be reached, and where the upstream is. */
+export interface Addresses {
+  /** An origin. */
+  publicUrl: string;
+  /** Whether somebody said so; else it was made of the address that we listen on, which says nothing of the world. */
+  publicUrlIsChosen: boolean;
+  apiUrl: string;
 }
 
 const path = '/webhooks/calendly/';
@@ -13,23 +15,21 @@ const path = '/webhooks/calendly/';
  * Where the upstream shall ping us, or null when it could not reach us there: a server on somebody's laptop can listen
  * to the real service all the same, by pulling.
  */
-export function notificationUrl(routeId: string, publicUrl: string, apiUrl: string): string | null {
-  if (reachOf(publicUrl) < reachOf(apiUrl)) return null;
-  return notificationUrlPrefix(publicUrl) + routeId;
+export function notificationUrl(routeId: string, addresses: Addresses): string | null {
+  const upstream = reachOf(addresses.apiUrl);
+  if (!addresses.publicUrlIsChosen && upstream === 'everywhere') return null;
+  const isReached =
+    upstream === 'same machine' ||
+    reachOf(addresses.publicUrl) === 'everywhere' ||
+    (upstream === 'same network' && reachOf(addresses.publicUrl) === 'same network');
+  return isReached ? notificationUrlPrefix(addresses.publicUrl) + routeId : null;
 }
 
 export function notificationUrlPrefix(publicUrl: string): string {
   return publicUrl + path;
 }
 
-const loopback = /^(localhost|.+\.localhost|127(\.\d+){3}|::1|0\.0\.0\.0|::)$/;
-const privateName = /^[^.]+$|\.(local|internal|lan|home\.arpa|test)$/;
-const privateAddress =
-  /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:)/;
-
-function reachOf(url: string): Reach {
-  const host = new URL(url).hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
-  if (loopback.test(host)) return Reach.SameMachine;
-  const isPrivate = isIP(host) ? privateAddress.test(host) : privateName.test(host);
-  return isPrivate ? Reach.SameNetwork : Reach.Everywhere;
+/** The route id in a notification URL of ours, under whichever origin; null in any other. */
+export function routeIdIn(url: string): string | null {
+  return /\/webhooks\/calendly\/([0-9a-f-]{36})$/.exec(url)?.[1] ?? null;
 }

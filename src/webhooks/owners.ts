@@ -5,7 +5,7 @@ import type { WireWebhook } from '../calendly/wire.ts';
 import { ConnectionEntity } from '../connections/connection.entity.ts';
 import type { Upstream } from '../connections/upstream.ts';
 import { deniesAccess } from './denied-access.ts';
-import { requiredScopes } from './specification.ts';
+import { requiredScopes, scopesToRead } from './specification.ts';
 import type { Webhook } from './webhook.ts';
 
 /** Connections that are asked, one after the other, whether they could take a webhook over. */
@@ -45,7 +45,8 @@ export class Owners {
             .getRepository(ConnectionEntity)
             .findOneBy({ id: webhook.connectionId, clientId: webhook.clientId });
     let reached: Reached | 'away' | 'refused' = owner?.state === 'error' ? 'away' : 'refused';
-    if (owner?.state === 'connected') reached = await this.#ask(owner, webhook.baseId, operation);
+    if (owner?.state === 'connected' && mayPull(webhook, owner))
+      reached = await this.#ask(owner, webhook.baseId, operation);
     if (typeof reached !== 'string') return reached;
     return (await this.handOver(webhook, operation)) ?? reached;
   }
@@ -63,7 +64,7 @@ export class Owners {
         state: 'connected',
         leaving: webhook.connectionId ?? 0,
       })
-      .andWhere('connection.grantedScopes @> :scopes', { scopes: [...requiredScopes] })
+      .andWhere('connection.grantedScopes @> :scopes', { scopes: scopesNeeded(webhook) })
       .orderBy('connection.id')
       .take(maxCandidates)
       .getMany();
@@ -98,4 +99,14 @@ export class Owners {
       return error.code === 'CONNECTION_NOT_CONNECTED' ? 'away' : 'refused';
     }
   }
+}
+
+/** Of what is gone, or about to go, nothing is pulled. */
+function scopesNeeded({ state, dataTypes }: Webhook): string[] {
+  return state === 'lost' || state === 'ending' ? [...requiredScopes] : scopesToRead(dataTypes);
+}
+
+/** The next grant may leave out a scope that the webhook was created with. */
+function mayPull(webhook: Webhook, { grantedScopes }: ConnectionEntity): boolean {
+  return scopesNeeded(webhook).every((scope) => grantedScopes.includes(scope));
 }

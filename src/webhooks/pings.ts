@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm';
 import { verifyMac } from '../calendly/signature.ts';
 import type { SecretCipher } from '../encryption/secret-cipher.ts';
 import type { Drains } from './drain.ts';
+import { openMacSecret } from './mac-secrets.ts';
 import { isRouteId } from './webhook.ts';
 
 /** As HTTP statuses: taken, forged, nobody's, too early. The upstream takes 200 and 204 alone for success and tries again after others. */
@@ -9,6 +10,9 @@ export type PingAnswer = 204 | 401 | 404 | 503;
 
 /** What became of a notification; `early` came before its webhook's secret was stored. */
 export type PingOutcome = 'accepted' | 'forged' | 'unknown' | 'early' | 'oversized' | 'failed';
+
+/** A successor is pinged before it takes over, and what was replaced still for a while: both are ours, and nothing is drained for them. */
+const heard: readonly string[] = ['active', 'ready', 'ending'];
 
 /** Receives the upstream's notifications. They say only "look": what happened is pulled. */
 export class Pings {
@@ -39,19 +43,17 @@ export class Pings {
       'SELECT state, mac_secret_envelope AS envelope, connection_id AS "connectionId" FROM webhooks WHERE id = $1',
       [routeId],
     );
-    if (webhook?.state === 'creating') return 503;
-    if (webhook?.state !== 'active' || webhook.envelope === null) return 404;
-    const secret = this.#cipher.open(webhook.envelope, {
-      table: 'webhooks',
-      column: 'mac_secret_envelope',
-      row: routeId,
-    });
-    if (!verifyMac(rawBody, macHeader, Buffer.from(secret, 'base64'))) {
+    if (webhook?.state === 'creating' || webhook?.state === 'preparing') return 503;
+    if (!webhook || !heard.includes(webhook.state) || webhook.envelope === null) return 404;
+    const secret = openMacSecret(this.#cipher, routeId, webhook.envelope);
+    if (!verifyMac(rawBody, macHeader, secret)) {
       if (webhook.connectionId !== null) this.#onForged(webhook.connectionId);
       return 401;
     }
     await this.#database.query(
-      'UPDATE webhooks SET drain_wanted_at = clock_timestamp(), last_ping_at = clock_timestamp() WHERE id = $1',
+      `UPDATE webhooks SET drain_wanted_at = clock_timestamp(), last_ping_at = clock_timestamp(),
+              behind_since = coalesce(behind_since, clock_timestamp())
+       WHERE id = $1`,
       [routeId],
     );
     this.#drains.kick(routeId);

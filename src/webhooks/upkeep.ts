@@ -4,6 +4,7 @@ import type { ChangeFeeds } from '../changes/change-feeds.ts';
 import type { ChangeLog } from '../changes/change-log.ts';
 import type { Logger } from '../logger.ts';
 import type { Drains } from './drain.ts';
+import { endIdleWebhooks, noteUse } from './feed-use.ts';
 import { requiredScopes } from './specification.ts';
 import type { WebhookChecks } from './webhook-checks.ts';
 
@@ -22,11 +23,14 @@ const maxStartedPerTick = 20;
 /** A webhook that was deleted is only made again for those who still listen after this, not for those who are being told. */
 const resurrectAfterSeconds = 5;
 
+/** How often it is noted who listens, and looked for what nobody used. */
+const usesIntervalMs = 60_000;
+
 const pruneIntervalMs = 60 * 60_000;
 
 /**
  * The timer behind the webhooks: drains that no ping asked for or that a dead instance left behind, checks, the
- * replacement of lost webhooks, retention. All of it looks at rows and claims them there, so any number of instances
+ * replacement of webhooks, the end of those that nobody uses, retention. All of it looks at rows and claims them there, so any number of instances
  * may run it.
  */
 export class Upkeep {
@@ -37,6 +41,8 @@ export class Upkeep {
     drains: Drains;
     checks: WebhookChecks;
     retentionDays: number;
+    /** Days without use after which a webhook is deleted; 0 for never. */
+    idleDays: number;
     /** False: only for feeds that somebody follows here; the rest is another instance's work. */
     forAll: boolean;
     logger: Logger;
@@ -44,6 +50,7 @@ export class Upkeep {
   #timer: NodeJS.Timeout | undefined;
   #startedAt: Date | null = null;
   #prunedAt = 0;
+  #usesNotedAt = 0;
   readonly #working = new Map<string, Promise<void>>();
   readonly #closing = new AbortController();
 
@@ -55,6 +62,8 @@ export class Upkeep {
     checks: WebhookChecks;
     /** Days for which changes are kept. */
     retentionDays: number;
+    /** Days without use after which a webhook is deleted; 0 for never. */
+    idleDays: number;
     /** False: only for feeds that somebody follows here; the rest is another instance's work. */
     forAll: boolean;
     logger: Logger;
@@ -113,14 +122,25 @@ export class Upkeep {
     for (const id of await this.#dueDrains(listened)) drains.kick(id);
     if (listened.length > 0) await this.#resurrect(listened);
     for (const { id, state } of await this.#claimChecks(listened)) {
-      this.#work(id, () =>
-        state === 'lost' ? checks.replace(id, this.#closing.signal) : checks.check(id, this.#closing.signal),
-      );
+      const step = state === 'lost' ? 'replace' : state === 'ending' ? 'end' : 'check';
+      this.#work(id, () => checks[step](id, this.#closing.signal));
+    }
+    if (Date.now() - this.#usesNotedAt > usesIntervalMs) {
+      this.#usesNotedAt = Date.now();
+      this.#work('uses', () => this.#uses(listened));
     }
     if (this.#deps.forAll && Date.now() - this.#prunedAt > pruneIntervalMs) {
       this.#prunedAt = Date.now();
       this.#work('prune', async () => void (await log.prune(retentionDays)));
     }
+  }
+
+  async #uses(listened: number[]): Promise<void> {
+    const { database, forAll, idleDays, logger } = this.#deps;
+    await noteUse(database, listened);
+    if (!forAll || idleDays === 0) return;
+    for (const id of await endIdleWebhooks(database, idleDays))
+      logger.info({ webhook: id, idleDays }, 'a webhook that nobody uses is deleted');
   }
 
   async #dueDrains(listened: number[]): Promise<string[]> {
@@ -151,7 +171,8 @@ export class Upkeep {
        WHERE id IN (
          SELECT id FROM webhooks
          WHERE (check_lease_until IS NULL OR check_lease_until < clock_timestamp()) AND ($7 OR feed_id = ANY($1))
-           AND (state = 'lost' OR state = 'active' AND (checked_at IS NULL OR checked_at < $2
+           AND (state IN ('lost', 'ending') OR state = 'active' AND (replacement_reason IS NOT NULL AND replacement_problem IS NULL
+                OR checked_at IS NULL OR checked_at < $2
                 OR checked_at < clock_timestamp() - make_interval(secs => CASE WHEN feed_id = ANY($1) THEN $3::float8 ELSE $4::float8 END)))
          LIMIT $6 FOR UPDATE SKIP LOCKED
        ) RETURNING id, state`,

@@ -5,23 +5,30 @@ import type { Logger } from '../logger.ts';
 import { backgroundOperation } from './background-operation.ts';
 import type { Drains } from './drain.ts';
 import type { Owners } from './owners.ts';
-import { findWebhook, type NotificationResult, type Webhook } from './webhook.ts';
+import type { PlannedReplacement } from './planned-replacement.ts';
+import type { ReplacementReasons } from './replacement-reasons.ts';
+import { endSuccessor, findWebhook, type NotificationResult, type Webhook } from './webhook.ts';
 import type { WebhookCreation } from './webhook-creation.ts';
+
+/** When a replacement is looked at again that was begun and did not get to its end. */
+const unfinishedSeconds = 10;
 
 export interface CheckDeps {
   database: DataSource;
   owners: Owners;
   drains: Drains;
   creation: WebhookCreation;
+  replacement: PlannedReplacement;
+  reasons: ReplacementReasons;
   clock: Clock;
   logger: Logger;
 }
 
 /**
  * Compares a webhook with what the upstream says of it. A living one gets its lease renewed and its pings switched on
- * again; a dead one (deleted, expired, switched off) is drained to its end, given up as `lost`, and replaced. So is one
- * whose base no connection may read any more, as soon as there is one that may. What happened between the two is told in
- * the log when the new one lives.
+ * again, and is replaced without a gap when it is no longer of use as it is. A dead one (deleted, expired, switched off) is
+ * drained to its end, given up as `lost`, and replaced. So is one whose base no connection may read any more, as soon as
+ * there is one that may. What happened between the two is told in the log when the new one lives.
  */
 export class WebhookChecks {
   readonly #deps: CheckDeps;
@@ -31,7 +38,7 @@ export class WebhookChecks {
   }
 
   async check(webhookId: string, signal: AbortSignal): Promise<void> {
-    const { database, owners, drains, clock } = this.#deps;
+    const { database, owners, drains, replacement, reasons, clock } = this.#deps;
     const webhook = await findWebhook(database, webhookId);
     if (webhook?.state !== 'active' || webhook.upstreamId === null) return;
     const [now] = await database.query<{ now: Date }[]>('SELECT clock_timestamp() AS now');
@@ -53,15 +60,28 @@ export class WebhookChecks {
     let expiresAt = found.expirationTime ?? null;
     const refreshed = await this.#isRefreshDue(webhook.id);
     if (refreshed) expiresAt = (await api.refreshWebhook(webhook.baseId, webhook.upstreamId)).expirationTime;
-    if (webhook.notificationUrl !== null && !found.areNotificationsEnabled) {
+    const reason = await reasons.of(webhook, reached.connection);
+    if (webhook.notificationUrl !== null && !found.areNotificationsEnabled && reason !== 'url_outdated') {
       await api.enableNotifications(webhook.baseId, webhook.upstreamId, true);
     }
     await database.query(
-      `UPDATE webhooks SET checked_at = $2, check_lease_until = NULL, expires_at = $3, notification_result = $4,
-              refreshed_at = CASE WHEN $5 THEN $2 ELSE refreshed_at END
+      `UPDATE webhooks SET checked_at = $2, check_lease_until = CASE WHEN $7::text IS NOT NULL THEN clock_timestamp() + make_interval(secs => $8) END, expires_at = $3, notification_result = $4,
+              refreshed_at = CASE WHEN $5 THEN $2 ELSE refreshed_at END,
+              behind_since = CASE WHEN next_payload < $6 THEN coalesce(behind_since, clock_timestamp()) ELSE behind_since END,
+              replacement_reason = $7, replacement_problem = CASE WHEN $7::text IS NOT NULL THEN replacement_problem END
        WHERE id = $1 AND state = 'active'`,
-      [webhook.id, now?.now, expiresAt, JSON.stringify(notificationResult(found)), refreshed],
+      [
+        webhook.id,
+        now?.now,
+        expiresAt,
+        JSON.stringify(notificationResult(found)),
+        refreshed,
+        found.cursorForNextPayload,
+        reason,
+        unfinishedSeconds,
+      ],
     );
+    if (reason !== null) return replacement.advance(webhook, reason, reached);
     if (found.cursorForNextPayload > webhook.nextPayload) drains.kick(webhook.id);
   }
 
@@ -77,8 +97,27 @@ export class WebhookChecks {
     logger.info({ lost: lost.id, webhook: webhook.id, baseId: lost.baseId }, 'webhook replaced');
   }
 
+  /** Deletes upstream what is done with here, until that is confirmed, or can't be asked for any more. */
+  async end(webhookId: string, signal: AbortSignal): Promise<void> {
+    const { database, owners, clock, logger } = this.#deps;
+    const webhook = await findWebhook(database, webhookId);
+    if (webhook?.state !== 'ending') return;
+    const reached = await owners.reach(webhook, backgroundOperation(clock, signal));
+    const isOver = webhook.expiresAt !== null && webhook.expiresAt.getTime() < clock.now();
+    if (reached === 'away' && !isOver) return;
+    const held =
+      typeof reached === 'string' ? undefined : reached.webhooks.find(({ id }) => id === webhook.upstreamId);
+    if (typeof reached !== 'string' && held) await reached.api.deleteWebhook(webhook.baseId, held.id);
+    await database.query(`UPDATE webhooks SET state = 'deleted' WHERE id = $1 AND state = 'ending'`, [
+      webhook.id,
+    ]);
+    logger.info({ webhook: webhook.id, baseId: webhook.baseId }, 'webhook deleted');
+  }
+
+  /** What was to take its place is given up with it: nobody knows what lies between the two. */
   async #lose(webhook: Webhook, problem: string, signal: AbortSignal): Promise<void> {
     this.#deps.logger.warn({ webhook: webhook.id, baseId: webhook.baseId, problem }, 'webhook lost');
+    await endSuccessor(this.#deps.database, webhook.feedId);
     await this.#deps.database.query(
       `UPDATE webhooks SET state = 'lost', problem = $2, ended_at = clock_timestamp(), check_lease_until = clock_timestamp() + interval '30 s'
        WHERE id = $1 AND state = 'active'`,

@@ -1,10 +1,16 @@
 import type { Sql } from '../changes/feed.ts';
+import type { Overlap } from './overlap.ts';
+import type { DataType } from './specification.ts';
 
 /**
- * creating → active | failed; active → lost (gone or dead upstream) | deleted (by us); lost → deleted, once a
- * replacement lives. Only an active webhook appends to its feed, and a feed has one at most.
+ * creating → active | failed; active → lost (gone or dead upstream) | ending (replaced, or no longer used) | deleted (by
+ * us); lost → deleted, once a replacement lives; ending → deleted, once the upstream has deleted it. The successor of an
+ * active webhook: preparing → ready | failed; ready → active | ending.
+ *
+ * Only an active webhook appends to its feed, and a feed has one at most, and one successor.
  */
-export type WebhookState = 'creating' | 'active' | 'lost' | 'failed' | 'deleted';
+export type WebhookState =
+  'creating' | 'active' | 'lost' | 'failed' | 'deleted' | 'preparing' | 'ready' | 'ending';
 
 /** How the upstream's last ping to us went, as it tells it. */
 export interface NotificationResult {
@@ -27,10 +33,14 @@ export interface Webhook {
   generation: number;
   /** Whose token its calls use; null when that connection was deleted. */
   connectionId: number | null;
+  /** As in `ConnectionState`; null when that connection was deleted. */
+  connectionState: string | null;
   upstreamId: string | null;
   /** Null when payloads are only pulled. */
   notificationUrl: string | null;
   state: WebhookState;
+  /** What it was asked to tell of. */
+  dataTypes: DataType[];
   problem: string | null;
   nextPayload: number;
   expiresAt: Date | null;
@@ -39,17 +49,31 @@ export interface Webhook {
   lastDrainedAt: Date | null;
   lastPingAt: Date | null;
   lastPayloadAt: Date | null;
+  /** Since when something is known to wait upstream; null when nothing is. */
+  behindSince: Date | null;
+  /** Drains in a row that failed. */
+  drainFailures: number;
+  /** Of a successor: when it was known to record. */
+  readyAt: Date | null;
+  overlap: Overlap | null;
+  /** Why it is to be replaced while it lives, and why that could not be done so far. */
+  replacementReason: ReplacementReason | null;
+  replacementProblem: string | null;
   createdAt: Date;
 }
+
+/** secret_unreadable: its pings can't be checked. url_outdated: we are no longer reached there. narrow: the grant allows to be told more. */
+export type ReplacementReason = 'secret_unreadable' | 'url_outdated' | 'narrow';
 
 /** Selects webhooks as `Webhook`; goes before WHERE, with `w` for the webhook and `f` for its feed. */
 export const selectWebhooks = `
   SELECT w.id, w.feed_id AS "feedId", f.client_id AS "clientId", f.base_id AS "baseId", w.generation, w.connection_id AS "connectionId",
-         w.upstream_id AS "upstreamId", w.notification_url AS "notificationUrl", w.state, w.problem, w.next_payload AS "nextPayload",
+         c.state AS "connectionState", w.upstream_id AS "upstreamId", w.notification_url AS "notificationUrl", w.state, w.data_types AS "dataTypes", w.problem, w.next_payload AS "nextPayload",
          w.expires_at AS "expiresAt", w.checked_at AS "checkedAt", w.notification_result AS "notificationResult",
          w.last_drained_at AS "lastDrainedAt", w.last_ping_at AS "lastPingAt", w.last_payload_at AS "lastPayloadAt",
-         w.created_at AS "createdAt"
-  FROM webhooks AS w JOIN change_feeds AS f ON f.id = w.feed_id`;
+         w.behind_since AS "behindSince", w.drain_failures AS "drainFailures", w.ready_at AS "readyAt", w.overlap,
+         w.replacement_reason AS "replacementReason", w.replacement_problem AS "replacementProblem", w.created_at AS "createdAt"
+  FROM webhooks AS w JOIN change_feeds AS f ON f.id = w.feed_id LEFT JOIN connections AS c ON c.id = w.connection_id`;
 
 export async function findWebhook(sql: Sql, id: string): Promise<Webhook | null> {
   const [webhook] = await sql.query<Webhook[]>(`${selectWebhooks} WHERE w.id = $1`, [id]);
@@ -63,6 +87,24 @@ export async function findLivingWebhook(sql: Sql, clientId: string, baseId: stri
     [clientId, baseId],
   );
   return webhook ?? null;
+}
+
+/** What is to take the place of a feed's active webhook. */
+export async function findSuccessor(sql: Sql, feedId: number): Promise<Webhook | null> {
+  const [webhook] = await sql.query<Webhook[]>(
+    `${selectWebhooks} WHERE w.feed_id = $1 AND w.state IN ('preparing', 'ready')`,
+    [feedId],
+  );
+  return webhook ?? null;
+}
+
+/** What was to take the place of a feed's webhook goes with it. */
+export async function endSuccessor(sql: Sql, feedId: number): Promise<void> {
+  await sql.query(
+    `UPDATE webhooks SET state = CASE state WHEN 'ready' THEN 'ending' ELSE 'failed' END, ended_at = clock_timestamp()
+     WHERE feed_id = $1 AND state IN ('preparing', 'ready')`,
+    [feedId],
+  );
 }
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;

@@ -13,20 +13,26 @@ import type { ConnectionEntity } from '../connections/connection.entity.ts';
 import type { Connections } from '../connections/connections.ts';
 import type { SecretCipher } from '../encryption/secret-cipher.ts';
 import { requireScopes, type Upstream } from '../connections/upstream.ts';
-import { AppError } from '../errors.ts';
+import type { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { backgroundOperation } from './background-operation.ts';
 import { BaseReaders } from './base-readers.ts';
 import { deniesAccess } from './denied-access.ts';
 import { Drains } from './drain.ts';
+import { noteUse } from './feed-use.ts';
+import type { Addresses } from './notification-url.ts';
 import { Owners } from './owners.ts';
 import { Pings } from './pings.ts';
+import { PlannedReplacement } from './planned-replacement.ts';
+import { ReplacementReasons } from './replacement-reasons.ts';
 import { SharedWebhooks, webhookNotFound } from './shared-webhooks.ts';
 import { requiredScopes } from './specification.ts';
 import { Upkeep } from './upkeep.ts';
-import { findLivingWebhook, selectWebhooks, type Webhook } from './webhook.ts';
+import { findLivingWebhook, type Webhook } from './webhook.ts';
 import { WebhookChecks } from './webhook-checks.ts';
+import { WebhookClaims } from './webhook-claims.ts';
 import { WebhookCreation } from './webhook-creation.ts';
+import { WebhookEndings } from './webhook-endings.ts';
 
 export interface WebhooksDeps {
   database: DataSource;
@@ -36,9 +42,11 @@ export interface WebhooksDeps {
   cipher: SecretCipher;
   log: ChangeLog;
   feeds: ChangeFeeds;
-  publicUrl: string;
-  apiUrl: string;
+  /** Where the upstream pings us. */
+  addresses: Addresses;
   retentionDays: number;
+  /** Days without use after which a webhook is deleted; 0 for never. */
+  idleDays: number;
   /** Whether this process looks after webhooks that nobody follows here. */
   forAll: boolean;
   clock: Clock;
@@ -49,13 +57,16 @@ export interface WebhooksDeps {
   onAppended: (entries: readonly LogEntry[]) => void;
 }
 
+/** Uses of a feed that follow each other faster than this are not looked at. */
+const usesIntervalMs = 60_000;
+
 /** The webhooks that we hold upstream: one per OAuth client and base, whoever asks for it. */
 export class Webhooks {
   readonly pings: Pings;
   readonly shared: SharedWebhooks;
   readonly #deps: WebhooksDeps;
   readonly #readers: BaseReaders;
-  readonly #owners: Owners;
+  readonly #endings: WebhookEndings;
   readonly #creation: WebhookCreation;
   readonly #drains: Drains;
   readonly #upkeep: Upkeep;
@@ -67,14 +78,18 @@ export class Webhooks {
     this.#deps = deps;
     this.#readers = new BaseReaders(deps);
     this.shared = new SharedWebhooks({ ...deps, readers: this.#readers });
-    this.#owners = new Owners(deps);
-    this.#creation = new WebhookCreation(deps);
+    const owners = new Owners(deps);
+    const claims = new WebhookClaims(deps);
+    this.#endings = new WebhookEndings({ ...deps, owners });
+    this.#creation = new WebhookCreation({ ...deps, claims });
     this.#drains = new Drains({ ...deps, onRefused: (webhookId) => this.#upkeep.checkSoon(webhookId) });
     const checks = new WebhookChecks({
       ...deps,
-      owners: this.#owners,
+      owners,
       drains: this.#drains,
       creation: this.#creation,
+      replacement: new PlannedReplacement({ ...deps, claims, drains: this.#drains }),
+      reasons: new ReplacementReasons(deps),
     });
     this.#upkeep = new Upkeep({ ...deps, drains: this.#drains, checks });
     this.pings = new Pings({ ...deps, drains: this.#drains });
@@ -103,6 +118,7 @@ export class Webhooks {
     await this.#readers.require(connection, baseId, operation);
     const feed = await findFeed(this.#deps.database, connection.clientId, baseId);
     if (!feed) throw new Error('A webhook has no feed.');
+    await this.#noteUse(feed);
     return { webhook, feed };
   }
 
@@ -131,7 +147,9 @@ export class Webhooks {
     const connection = await this.#readingConnection(connectionId, baseId);
     requireScopes(connection, ['data.records:read']);
     await this.#readers.require(connection, baseId, operation);
-    return findFeed(this.#deps.database, connection.clientId, baseId);
+    const feed = await findFeed(this.#deps.database, connection.clientId, baseId);
+    if (feed) await this.#noteUse(feed);
+    return feed;
   }
 
   /** Extends its life upstream to seven days from now. */
@@ -145,18 +163,13 @@ export class Webhooks {
       'UPDATE webhooks SET expires_at = $2, refreshed_at = clock_timestamp() WHERE id = $1',
       [webhook.id, expirationTime],
     );
+    await noteUse(this.#deps.database, [webhook.feedId]);
     return this.shared.get(webhook.id);
   }
 
   /** Deletes it upstream, then here. While somebody listens to the base, a new one is made after some seconds. */
-  async delete(webhook: Webhook, operation: Operation): Promise<void> {
-    if (webhook.upstreamId !== null && webhook.connectionId !== null && webhook.state === 'active') {
-      const api = await this.#deps.upstream.api(webhook.connectionId, operation, ['webhook:manage']);
-      await api.deleteWebhook(webhook.baseId, webhook.upstreamId).catch((error: unknown) => {
-        if (!(error instanceof AppError) || error.code !== 'WEBHOOK_NOT_FOUND') throw error;
-      });
-    }
-    await this.#end(webhook.id, null);
+  delete(webhook: Webhook, operation: Operation): Promise<void> {
+    return this.#endings.delete(webhook, operation);
   }
 
   /**
@@ -165,41 +178,16 @@ export class Webhooks {
    * @returns upstream ids of the webhooks that were deleted, and of those whose deletion was not confirmed
    */
   async releaseConnection(connectionId: number): Promise<{ deleted: string[]; failed: string[] }> {
-    const released = { deleted: [] as string[], failed: [] as string[] };
     const operation = backgroundOperation(this.#deps.clock, this.#closing.signal);
     operation.priority = 'person';
-    for (const webhook of await this.#heldThrough(connectionId)) {
-      if (webhook.state === 'active' && (await this.#isTakenOver(webhook, operation))) continue;
-      try {
-        await this.delete(webhook, operation);
-        if (webhook.upstreamId !== null && webhook.state === 'active')
-          released.deleted.push(webhook.upstreamId);
-      } catch (error) {
-        this.#deps.logger.warn(
-          { err: error, webhook: webhook.id },
-          'a webhook could not be deleted upstream',
-        );
-        if (webhook.upstreamId !== null) released.failed.push(webhook.upstreamId);
-        await this.#end(webhook.id, 'Its deletion was not confirmed upstream.');
-      }
-    }
-    await this.#deps.database.query(
-      `UPDATE webhooks SET state = 'failed', ended_at = clock_timestamp() WHERE connection_id = $1 AND state = 'creating'`,
-      [connectionId],
-    );
-    await this.#deps.database.query(
-      `UPDATE webhooks SET mac_secret_envelope = NULL
-       WHERE connection_id = $1 AND mac_secret_envelope IS NOT NULL AND state IN ('deleted', 'failed')`,
-      [connectionId],
-    );
-    return released;
+    return this.#endings.release(connectionId, operation);
   }
 
   /** To be called when a connection works again: what waited for it need not wait any longer. */
   async connectionReady(connectionId: number): Promise<void> {
     await this.#deps.database.query(
       `UPDATE webhooks SET drain_wanted_at = clock_timestamp(), drain_not_before = NULL, check_lease_until = NULL
-       WHERE connection_id = $1 AND state IN ('active', 'lost')`,
+       WHERE connection_id = $1 AND state IN ('active', 'lost', 'ending')`,
       [connectionId],
     );
   }
@@ -211,35 +199,15 @@ export class Webhooks {
     await this.#drains.close();
   }
 
+  async #noteUse({ id, usedAt }: Feed): Promise<void> {
+    if (this.#deps.clock.now() - usedAt.getTime() > usesIntervalMs) await noteUse(this.#deps.database, [id]);
+  }
+
   /** A connection in `error` may still read what others pull. */
   async #readingConnection(connectionId: number, baseId: string): Promise<ConnectionEntity> {
     requireId('app', baseId);
     const connection = await this.#deps.connections.get(connectionId);
     if (connection.state === 'connected' || connection.state === 'error') return connection;
     throw notConnected(connectionId, connection.state, connection.problemCode);
-  }
-
-  async #heldThrough(connectionId: number): Promise<Webhook[]> {
-    return this.#deps.database.query<Webhook[]>(
-      `${selectWebhooks} WHERE w.connection_id = $1 AND w.state IN ('active', 'lost') ORDER BY w.created_at`,
-      [connectionId],
-    );
-  }
-
-  /** While the upstream can't say who may have it, it stays as it is: the next check finds its connection gone. */
-  async #isTakenOver(webhook: Webhook, operation: Operation): Promise<boolean> {
-    try {
-      return (await this.#owners.handOver(webhook, operation)) !== null;
-    } catch (error) {
-      this.#deps.logger.warn({ err: error, webhook: webhook.id }, 'a webhook will be handed over later');
-      return true;
-    }
-  }
-
-  async #end(webhookId: string, problem: string | null): Promise<void> {
-    await this.#deps.database.query(
-      `UPDATE webhooks SET state = 'deleted', problem = $2, ended_at = clock_timestamp(), drain_holder = NULL WHERE id = $1 AND state IN ('active', 'lost')`,
-      [webhookId, problem],
-    );
   }
 }

@@ -272,7 +272,7 @@ export const following: Record<string, string> = {
   UpsertRecordsSuccess: writeFields,
   View: 'id name type',
   Webhook:
-    'baseId createdAt expiresAt id lastDrainedAt lastNotificationResult lastPayloadAt lastPingAt notificationUrl problem state upstreamId',
+    'baseId createdAt expiresAt health healthReasons id lagMs lastDrainedAt lastNotificationResult lastPayloadAt lastPingAt notificationUrl problem state upstreamId',
   WebhookNotificationResult: 'completedAt message retryNumber success willBeRetried',
 };
 

@@ -107,6 +107,7 @@ async function startInstance(shared: {
     port,
     portIsChosen: true,
     publicUrl: url,
+    publicUrlIsChosen: true,
     dataDir: '',
     databaseUrl: database.url,
     databasePoolSize: 10,
@@ -126,6 +127,7 @@ async function startInstance(shared: {
       ? { calls: options.requestsPerSecond, windowMs: 1_025, penaltyMs }
       : { calls: 1_000, windowMs: 100, penaltyMs: 200 },
     changesRetentionDays: 30,
+    webhookIdleDays: 30,
     auditRetentionDays: 365,
     ...options.config,
   };

@@ -1,0 +1,33 @@
+import type { Sql } from '../changes/feed.ts';
+
+/** How exactly the last use of a feed is known: it is not written more often than this. */
+const notedEverySeconds = 600;
+
+/** Somebody listens to these feeds, or asked what is in them, or saw to their webhooks. */
+export async function noteUse(sql: Sql, feedIds: readonly number[]): Promise<void> {
+  if (feedIds.length === 0) return;
+  await sql.query(
+    `UPDATE change_feeds SET used_at = clock_timestamp()
+     WHERE id = ANY($1) AND used_at < clock_timestamp() - make_interval(secs => $2)`,
+    [feedIds, notedEverySeconds],
+  );
+}
+
+/**
+ * Gives up the webhooks of feeds that nobody used for so long. The next use makes a new one, and the time between is
+ * told as a gap.
+ * @returns their ids
+ */
+export async function endIdleWebhooks(sql: Sql, idleDays: number): Promise<string[]> {
+  const [rows] = await sql.query<[{ id: string }[], number]>(
+    `UPDATE webhooks AS w
+     SET state = CASE WHEN w.state = 'lost' THEN 'deleted' ELSE 'ending' END, ended_at = clock_timestamp(), check_lease_until = NULL,
+         drain_holder = NULL, drain_lease_until = NULL, problem = 'Nobody used it for ' || $1::integer || ' days.'
+     FROM change_feeds AS f
+     WHERE f.id = w.feed_id AND w.state IN ('active', 'ready', 'lost')
+       AND f.used_at < clock_timestamp() - make_interval(days => $1::integer)
+     RETURNING w.id`,
+    [idleDays],
+  );
+  return rows.map(({ id }) => id);
+}

@@ -1,0 +1,81 @@
+import type { DataSource } from 'typeorm';
+import type { BaseSchemas } from '../bases/base-schemas.ts';
+import type { Operation } from '../calendly/operation.ts';
+import type { PayloadPage } from '../calendly/wire.ts';
+import type { LogEntry } from '../changes/log-entry.ts';
+import type { Clock } from '../clock.ts';
+import type { Logger } from '../logger.ts';
+import { mayRepeat, toldBefore, withoutRepeats } from './overlap.ts';
+import {
+  entriesOf,
+  missingPayloads,
+  numberPayloads,
+  type FieldName,
+  type NumberedPayload,
+} from './payload-entries.ts';
+import type { Webhook } from './webhook.ts';
+
+export interface PageEntriesDeps {
+  database: DataSource;
+  schemas: BaseSchemas;
+  clock: Clock;
+  logger: Logger;
+}
+
+/** What a page of payloads says, as the log keeps it. */
+export interface ReadPage {
+  entries: LogEntry[];
+  /** The highest number of a transaction in it; null when no payload tells one. */
+  lastTransaction: number | null;
+}
+
+/** Makes log entries of what a webhook's payloads say. */
+export class PageEntries {
+  readonly #deps: PageEntriesDeps;
+
+  constructor(deps: PageEntriesDeps) {
+    this.#deps = deps;
+  }
+
+  /** @param wanted number of the payload that was asked for; what lies before the first one that came is lost */
+  async read(webhook: Webhook, wanted: number, page: PayloadPage, operation: Operation): Promise<ReadPage> {
+    const now = new Date(this.#deps.clock.now());
+    const payloads = numberPayloads(page);
+    if (payloads.some(({ decoded }) => decoded.schemaChanges.length > 0))
+      this.#deps.schemas.forget(webhook.baseId);
+    const hasCells = payloads.some(({ decoded }) => decoded.changes.some(({ kind }) => kind !== 'deleted'));
+    const fieldName = hasCells ? await this.#fieldNames(webhook, operation) : () => null;
+    const { feedId, generation, overlap } = webhook;
+    const repeats = payloads.some((payload) => mayRepeat(payload, overlap));
+    const told = overlap && repeats ? await toldBefore(this.#deps.database, feedId, overlap) : [];
+    const entries = payloads.flatMap((payload) => {
+      const all = entriesOf(payload, generation, fieldName, now);
+      return overlap && mayRepeat(payload, overlap) ? withoutRepeats(all, overlap, told) : all;
+    });
+    const first = page.cursor - page.payloads.length;
+    if (first > wanted)
+      entries.unshift(
+        missingPayloads(generation, first, webhook.lastDrainedAt, entries[0]?.occurredAt ?? now),
+      );
+    return { entries, lastTransaction: highest(payloads) };
+  }
+
+  /** Names are a courtesy: without the scope, or when the schema can't be had now, changes carry ids alone. */
+  async #fieldNames(webhook: Webhook, operation: Operation): Promise<FieldName> {
+    try {
+      const schema = await this.#deps.schemas.get(webhook.connectionId ?? 0, webhook.baseId, operation);
+      return (tableId, fieldId) => schema.findTable(tableId)?.findField(fieldId)?.name ?? null;
+    } catch (error) {
+      this.#deps.logger.debug(
+        { err: error, baseId: webhook.baseId },
+        'changes are logged without field names',
+      );
+      return () => null;
+    }
+  }
+}
+
+function highest(payloads: NumberedPayload[]): number | null {
+  const numbers = payloads.flatMap(({ decoded }) => decoded.transaction ?? []);
+  return numbers.length > 0 ? Math.max(...numbers) : null;
+}

@@ -1,0 +1,53 @@
+import type { DataSource } from 'typeorm';
+import type { CalendlyApi } from '../calendly/api.ts';
+import type { CreatedWebhook } from '../calendly/wire.ts';
+import type { ConnectionEntity } from '../connections/connection.entity.ts';
+import { AppError } from '../errors.ts';
+import { explained, isRefusal } from './creation-errors.ts';
+import { removeLeftovers } from './leftover-webhooks.ts';
+import type { Addresses } from './notification-url.ts';
+import { specificationFor } from './specification.ts';
+import type { Claim } from './webhook-claims.ts';
+
+/**
+ * The create call of a claim. What an earlier life of this server left upstream is deleted before, as far as we know of
+ * one, or when it holds the places.
+ * @throws AppError WEBHOOK_LIMIT, UPSTREAM_FORBIDDEN and what any upstream call throws; the claim is failed then
+ */
+export async function createUpstream(
+  api: CalendlyApi,
+  connection: ConnectionEntity,
+  baseId: string,
+  claim: Claim,
+  deps: { database: DataSource; addresses: Addresses },
+): Promise<CreatedWebhook> {
+  const body = {
+    notificationUrl: claim.url ?? undefined,
+    specification: specificationFor(connection.grantedScopes),
+  };
+  try {
+    if (claim.feed.generation > 0 || (await hasFailures(deps.database, claim.feed.id)))
+      await removeLeftovers(api, baseId, deps);
+    try {
+      return await api.createWebhook(baseId, body);
+    } catch (error) {
+      // Another life of this server may hold the places; what points to us and is not ours any more can go.
+      if (!isRefusal(error) || (await removeLeftovers(api, baseId, deps)) === 0) throw error;
+      return await api.createWebhook(baseId, body);
+    }
+  } catch (error) {
+    await deps.database.query(
+      `UPDATE webhooks SET state = 'failed', problem = $2 WHERE id = $1 AND state IN ('creating', 'preparing')`,
+      [claim.id, error instanceof AppError ? error.message : 'The create call failed.'],
+    );
+    throw explained(error, connection.id, baseId);
+  }
+}
+
+async function hasFailures(database: DataSource, feedId: number): Promise<boolean> {
+  const rows = await database.query<unknown[]>(
+    `SELECT 1 FROM webhooks WHERE feed_id = $1 AND state = 'failed' LIMIT 1`,
+    [feedId],
+  );
+  return rows.length > 0;
+}
