@@ -5,7 +5,7 @@ export const crm = { baseId: 'appABC123', tableId: 'tblDEF456' };
 let made = 0;
 
 /** A person edits the base in the service's own pages: `count` new contacts, each in a transaction of its own. */
-export async function addContacts(app: TestApp, count: number): Promise<string[]> {
+export async function addContacts(app: { sandbox: { url: string } }, count: number): Promise<string[]> {
   const ids: string[] = [];
   for (let index = 0; index < count; index += 1) {
     made += 1;

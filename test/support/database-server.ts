@@ -7,7 +7,8 @@ import { migrate } from '../../src/database/data-source.ts';
 import { LocalPostgres, stopLeftoverServer } from '../../src/local/postgres.ts';
 import { processIdentity } from '../../src/local/process-identity.ts';
 
-const folderPrefix = 'omnera-calendly-test-';
+/** Of temporary folders with a PostgreSQL in `data`, followed by the process that made it and a dash. */
+export const folderPrefix = 'omnera-calendly-test-';
 const maxConnections = 300;
 
 /** The PostgreSQL of one test run, with a migrated template database that every suite clones. */

@@ -5,6 +5,7 @@ import { SandboxProcess } from '../../src/local/sandbox.ts';
 import { ServerProcess, temporaryFolder } from '../local/server-process.ts';
 import { connect, control, type GraphQLAnswer, type TestApp } from './app.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
+import { LoadBalancer } from './load-balancer.ts';
 
 /** One server of a cluster, as a process of its own that can be killed, stopped and started again on the same port. */
 export class ClusterServer {
@@ -14,7 +15,7 @@ export class ClusterServer {
 
   constructor(port: number, variables: Record<string, string>) {
     this.url = `http://localhost:${port}`;
-    this.#variables = { ...variables, PORT: String(port), PUBLIC_URL: this.url };
+    this.#variables = { PUBLIC_URL: this.url, ...variables, PORT: String(port) };
   }
 
   async start(): Promise<void> {
@@ -40,6 +41,13 @@ export class ClusterServer {
   async kill(): Promise<void> {
     await this.#process?.ended('SIGKILL');
     this.#process = null;
+  }
+
+  /** SIGTERM. @returns its exit code, once it has ended by itself. */
+  async stop(): Promise<number | null> {
+    const code = (await this.#process?.ended('SIGTERM')) ?? null;
+    this.#process = null;
+    return code;
   }
 
   /** One operation. Rejects when the server dies before it has answered. */
@@ -79,6 +87,8 @@ export interface ServerCluster {
   adminKey: string;
   database: TestDatabase;
   sandbox: ClusterSandbox;
+  /** What stands in front of all servers. */
+  balancer: LoadBalancer;
   close(): Promise<void>;
 }
 
@@ -99,19 +109,26 @@ async function sandboxApart(): Promise<ClusterSandbox> {
 /**
  * Server processes as in production on one database and one sandbox, which runs here unless it is to be `apart`.
  * @param options.variables Settings of all servers beside those that production needs.
+ * @param options.together Whether they share one public address, that of the load balancer in front of them.
+ * @param options.database In place of a new one; it is closed with the cluster.
  */
 export async function startCluster({
   size,
   variables = {},
   apart = false,
+  together = false,
+  database: given,
 }: {
   size: number;
   variables?: Record<string, string>;
   apart?: boolean;
+  together?: boolean;
+  database?: TestDatabase;
 }): Promise<ServerCluster> {
-  const [database, sandbox] = await Promise.all([
-    createTestDatabase(),
+  const [database, sandbox, balancer] = await Promise.all([
+    given ?? createTestDatabase(),
     apart ? sandboxApart() : createSandbox({ size: 'small' }),
+    LoadBalancer.start(),
   ]);
   await control(sandbox.url, 'limits', { requestsPerSecond: 0 });
   const shared = {
@@ -125,11 +142,13 @@ export async function startCluster({
     // Lifted together with the sandbox's limit.
     RATE_LIMIT_CALLS: '1000',
     RATE_LIMIT_WINDOW_MS: '100',
+    ...(together ? { PUBLIC_URL: balancer.url } : {}),
     ...variables,
   };
   const servers: ClusterServer[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(servers.map((server) => server.kill()));
+    await balancer.close();
     await sandbox.close();
     await database.close();
   };
@@ -137,8 +156,9 @@ export async function startCluster({
     for (let index = 0; index < size; index += 1) {
       servers.push(new ClusterServer(await getPort(), shared));
     }
+    balancer.ports = servers.map(({ url }) => Number(new URL(url).port));
     await Promise.all(servers.map((server) => server.start()));
-    return { servers, adminKey: shared.ADMIN_API_KEY, database, sandbox, close };
+    return { servers, adminKey: shared.ADMIN_API_KEY, database, sandbox, balancer, close };
   } catch (error) {
     await close();
     throw error;
