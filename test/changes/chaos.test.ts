@@ -40,7 +40,8 @@ async function passLease(): Promise<void> {
   if (!isLongRun) await database.query('UPDATE webhooks SET drain_lease_until = clock_timestamp()');
 }
 
-const listeners: ResumingSubscriber[] = [];
+/** What goes on by itself until it is ended, however a test ends. */
+const goingOn: (ResumingSubscriber | PingLoad)[] = [];
 
 function listener(url: () => string, after: string | null = null): ResumingSubscriber {
   const subscriber = new ResumingSubscriber({
@@ -50,12 +51,19 @@ function listener(url: () => string, after: string | null = null): ResumingSubsc
     random: random.for('listener'),
     after,
   });
-  listeners.push(subscriber);
+  goingOn.push(subscriber);
   return subscriber;
 }
 
+function notifications(perSecond: number, sender: PingSender): PingLoad {
+  const [sandboxUrl, serverUrl] = [cluster.sandbox.url, cluster.balancer.url];
+  const load = new PingLoad({ perSecond, sandboxUrl, serverUrl, sender });
+  goingOn.push(load);
+  return load;
+}
+
 afterEach(async () => {
-  await Promise.all(listeners.splice(0).map((subscriber) => subscriber.end()));
+  await Promise.all(goingOn.splice(0).map((one) => one.end()));
   await control(cluster.sandbox.url, 'pings', { drop: false });
 });
 
@@ -112,12 +120,7 @@ test(
     const startedAt = performance.now();
     for (let kill = 1; kill <= kills; kill += 1) {
       const victim = random.of(cluster.servers);
-      const load = new PingLoad({
-        perSecond: 200,
-        sandboxUrl: cluster.sandbox.url,
-        serverUrl: cluster.balancer.url,
-        sender,
-      });
+      const load = notifications(200, sender);
       await delay(random.between(200, 1_500));
       await victim.kill();
       const killedAt = performance.now();
@@ -254,12 +257,7 @@ test(
     const subscribers = Array.from({ length: repeats({ suite: 10, long: 100 }) }, () => listener(() => url));
     await until(() => subscribers.every(({ cursor }) => cursor !== null), 30_000);
     const start = (await ledgerAfter(cluster, 0)).at(-1)?.sequence ?? 0;
-    const load = new PingLoad({
-      perSecond: 100,
-      sandboxUrl: cluster.sandbox.url,
-      serverUrl: cluster.balancer.url,
-      sender: await PingSender.of(cluster),
-    });
+    const load = notifications(100, await PingSender.of(cluster));
     await until(() => subscribers.some(({ told }) => told.length > 20), 30_000);
     const leftAt = performance.now();
     url = cluster.servers[1]!.url;
