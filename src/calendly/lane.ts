@@ -68,7 +68,7 @@ export class Lane {
     if (signal?.aborted) return Promise.reject(abortReason(signal));
     if (this.#closed) return Promise.reject(shuttingDown());
     const leftMs = deadline - this.#clock.now();
-    if (leftMs <= 0) return Promise.reject(deadlineExceeded());
+    if (leftMs <= 0) return Promise.reject(this.#isProbing ? this.#tooLong(0) : deadlineExceeded());
     if (this.#restMs >= leftMs) return Promise.reject(this.#tooLong(this.#restMs));
     if (this.#isFullFor(priority)) return Promise.reject(this.#tooLong(this.#estimateMs));
 
