@@ -149,5 +149,16 @@ export default typescript.config(
     ),
   },
   { files: ['**/*.js'], extends: [typescript.configs.disableTypeChecked] },
+  {
+    files: ['examples/page/*.js'],
+    languageOptions: {
+      globals: {
+        document: 'readonly',
+        FormData: 'readonly',
+        clearTimeout: 'readonly',
+        setTimeout: 'readonly',
+      },
+    },
+  },
   { files: ['bench/**', 'examples/**', '.ci/**'], rules: { 'no-console': 'off' } },
 );
