@@ -13,10 +13,10 @@ export interface DecodedChange {
   createdTime: string | null;
   /** The cells that were set or changed. An emptied cell is null. */
   current: Cells;
-  /** Their values before, when the webhook asks for them. */
-  previous: Cells;
-  /** Other cells, when the webhook asks for them. */
-  unchanged: Cells;
+  /** Their values before; null when they are not told, as the webhook has to ask for them. */
+  previous: Cells | null;
+  /** Other cells; null when they are not told, as the webhook has to ask for them. */
+  unchanged: Cells | null;
 }
 
 export interface DecodedSchemaChange {
@@ -86,8 +86,8 @@ function recordChanges(
   const updated = entriesAt(source, 'changedRecordsById').map(([recordId, change]) => ({
     ...emptyChange('updated', tableId, viewId, recordId),
     current: cellsOf(objectAt(change, 'current')),
-    previous: cellsOf(objectAt(change, 'previous')),
-    unchanged: cellsOf(objectAt(change, 'unchanged')),
+    previous: isObject(change.previous) ? cellsOf(change.previous) : null,
+    unchanged: isObject(change.unchanged) ? cellsOf(change.unchanged) : null,
   }));
   const deleted = idsAt(source, 'destroyedRecordIds').map((id) =>
     emptyChange('deleted', tableId, viewId, id),

@@ -56,7 +56,8 @@ function standing(entry: ChangeEntry, filter: CellFilter): 'told' | 'left' | nul
   if (entry.kind === 'created' || !entry.fields.some(({ id }) => filter.fields.has(id))) return null;
   const before = { ...after };
   for (const { id, previous } of entry.fields) before[id] = previous;
-  return filter.passes(before, isComplete) === false ? null : 'left';
+  const isTold = entry.fields.every(({ previous }) => previous !== undefined);
+  return filter.passes(before, isComplete && isTold) === false ? null : 'left';
 }
 
 /**

@@ -16,7 +16,8 @@ export interface LoggedField {
   id: string;
   /** As the field was called when the change was logged; null when that could not be found out. */
   name: string | null;
-  previous: unknown;
+  /** Missing when the upstream did not tell it. */
+  previous?: unknown;
   current: unknown;
 }
 
@@ -59,7 +60,7 @@ export interface ChangeEntry extends EntryBase {
   recordCreatedAt: Date | null;
   /** What the change set; empty for deletions. */
   fields: LoggedField[];
-  /** All non-empty cells after the change by field id, in the format of the record endpoints; null for deletions. */
+  /** All non-empty cells after the change by field id, in the format of the record endpoints; null for deletions, and where they were not told. */
   cells: Record<string, unknown> | null;
 }
 

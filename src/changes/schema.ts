@@ -46,7 +46,7 @@ const FieldChangeRef = builder.objectRef<LoggedField>('FieldChange').implement({
     previous: t.field({
       type: 'JSON',
       nullable: true,
-      description: 'The value before; null when it was empty.',
+      description: 'The value before; null when it was empty, or was not told.',
       resolve: (field) => field.previous,
     }),
     current: t.field({
@@ -104,7 +104,7 @@ export const RecordChangeRef = builder.objectRef<RecordChangeNode>('RecordChange
       type: RecordRef,
       nullable: true,
       description:
-        'The record as the change left it, from our log: asking for it costs no upstream call. Null when it was deleted.',
+        'The record as the change left it, from our log: asking for it costs no upstream call. Null when it was deleted, or when the service told only what changed.',
       resolve: ({ connectionId, feed, entry }) =>
         entry.cells === null ? null : loggedRecord(connectionId, feed, entry, entry.cells),
     }),

@@ -92,10 +92,10 @@ function changeOf(
     fields: Object.entries(current).map(([id, value]) => ({
       id,
       name: fieldName(tableId, id),
-      previous: previous[id] ?? null,
+      ...(previous && { previous: previous[id] ?? null }),
       current: value ?? null,
     })),
-    cells: kind === 'deleted' ? null : filled({ ...unchanged, ...current }),
+    cells: kind === 'deleted' || unchanged === null ? null : filled({ ...unchanged, ...current }),
   };
 }
 

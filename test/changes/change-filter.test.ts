@@ -195,6 +195,17 @@ describe('a change', () => {
     expect(toldAs(elsewhere, filterOf(active))).toBeNull();
   });
 
+  test('that does not say what was before may have been the one with which the record left', () => {
+    const untold = (entry: ChangeEntry): ChangeEntry => ({
+      ...entry,
+      fields: entry.fields.map(({ previous: _previous, ...field }) => field),
+    });
+    expect(toldAs(untold(leaving), filterOf(active))).toBe('left');
+    expect(toldAs(untold(staying), filterOf(active))).toBe('told');
+    const elsewhere = entryOf('rec1', { fldE: 'a', fldS: 'Lead' }, { fldE: 'b', fldS: 'Lead' });
+    expect(toldAs(untold(elsewhere), filterOf(active))).toBeNull();
+  });
+
   test('of a person without a name is told', () => {
     const mine = testOf({ field: 'Owner', eq: 'Ada' }, [status, owner])!;
     const given = (cell: unknown) => toldAs(entryOf('rec1', {}, { fldO: cell }), filterOf(mine));
