@@ -20,6 +20,8 @@ export class FeedReader {
   #kept: LogEntry[] = [];
   #keptAfter: Position;
   #head: Position;
+  /** Behind here no change of the schema has been read. */
+  #schemaSince: Position;
   #reading: Promise<void> | null = null;
   #readAgain = false;
   readonly #waiting = new Set<() => void>();
@@ -28,6 +30,7 @@ export class FeedReader {
     this.feed = feed;
     this.#head = head;
     this.#keptAfter = head;
+    this.#schemaSince = head;
     this.#log = deps.log;
     this.#logger = deps.logger;
   }
@@ -35,6 +38,16 @@ export class FeedReader {
   /** The newest entry that has been read. */
   get head(): Position {
     return this.#head;
+  }
+
+  /**
+   * One position for all from which on there is no change of the schema up to the head; any other position is its own,
+   * also one from before this reader began.
+   */
+  oldestLikeNow(position: Position): Position {
+    const isLikeNow =
+      comparePositions(position, this.#schemaSince) >= 0 && comparePositions(position, this.#head) <= 0;
+    return isLikeNow ? this.#schemaSince : position;
   }
 
   /** At most one page of what lies after a position, oldest first; empty at the head. */
@@ -99,6 +112,7 @@ export class FeedReader {
     if (!last) return;
     this.#kept.push(...entries);
     this.#head = last.position;
+    this.#schemaSince = entries.findLast(({ kind }) => kind === 'schema')?.position ?? this.#schemaSince;
     const surplus = this.#kept.length - maxKeptEntries;
     const [lastDropped] = surplus > 0 ? this.#kept.splice(0, surplus).slice(-1) : [];
     if (lastDropped) this.#keptAfter = lastDropped.position;
@@ -109,6 +123,7 @@ export class FeedReader {
     this.#kept = [];
     this.#keptAfter = pruned;
     this.#head = pruned;
+    this.#schemaSince = pruned;
   }
 }
 

@@ -21,6 +21,23 @@ export function comparePositions(a: Position, b: Position): number {
   return a.generation - b.generation || a.payload - b.payload || a.ordinal - b.ordinal;
 }
 
+/** Digits of a place, per number. */
+const placeDigits = 8;
+
+/** A position as text that stands in the order of positions. */
+export function placeOf({ generation, payload, ordinal }: Position): string {
+  return [generation, payload, ordinal]
+    .map((number) => number.toString(16).padStart(placeDigits, '0'))
+    .join('');
+}
+
+export function positionAt(place: string): Position {
+  const [generation = 0, payload = 0, ordinal = 0] = [0, 1, 2].map((index) =>
+    Number.parseInt(place.slice(index * placeDigits, (index + 1) * placeDigits), 16),
+  );
+  return { generation, payload, ordinal };
+}
+
 const keyBytes = 11;
 const cursorVersion = 1;
 const cursorBytes = 1 + keyBytes + 3 * 4;

@@ -13,6 +13,16 @@ export type FeedEvent =
   | { type: 'schema'; position: Position; entry: SchemaEntry }
   | { type: 'lost'; position: Position; loss: Loss };
 
+/**
+ * Events that are told together, and the position of whoever has been told them. There may be none. With `outdated`, the
+ * filter means something else behind them, and nothing comes after.
+ */
+export interface FeedStep {
+  events: FeedEvent[];
+  position: Position;
+  outdated?: AppError;
+}
+
 /** The last thing that a subscription tells that can't go on. */
 export interface SubscriptionEnded {
   type: 'ended';
@@ -21,10 +31,11 @@ export interface SubscriptionEnded {
 
 /**
  * A subscriber whose filter hides everything still learns a position to resume from: at least every 30 s and every
- * 1,000 changes. It is looked at between pages, hence the margins.
+ * 1,000 changes. It is looked at between pages, hence the margins; and halved, since a subscriber comes from a stream of
+ * its own into one that it shares, each of which counts by itself.
  */
 const positionIntervalMs = 25_000;
-const maxFilteredOut = 1_000 - maxEntriesPerRead;
+const maxFilteredOut = (1_000 - maxEntriesPerRead) / 2;
 
 /** Events that are told together, so that what has to be fetched for them is fetched with one call. */
 const maxEventsPerBatch = 100;
@@ -33,20 +44,19 @@ const maxEventsPerBatch = 100;
 const retryMs = 500;
 
 /**
- * Everything in a feed after a position, without end: first the position itself, then what is in the log, then what
- * comes. What was pruned is told as a loss, after which it goes on from the oldest entry that is left. Events that are
- * there already come in batches. Ends when the signal is given, also in the middle of a wait, and behind the change of the schema
- * that makes its filter mean something else.
+ * Everything in a feed after a position, without end: first what is in the log, then what comes. What was pruned is told
+ * as a loss, after which it goes on from the oldest entry that is left. Events that are there already come in batches; a
+ * step without events says how far it has come. Ends when the signal is given, also in the middle of a wait, and behind
+ * the change of the schema that makes its filter mean something else.
  */
 export async function* streamRecordChanges(
   reader: FeedReader,
   options: { after: Position; filter: ChangeFilter; signal: AbortSignal; logger: Logger },
-): AsyncGenerator<(FeedEvent | SubscriptionEnded)[], void, undefined> {
+): AsyncGenerator<FeedStep, void, undefined> {
   const { filter, signal } = options;
   let position = options.after;
   let toldAt = Date.now();
   let filteredOut = 0;
-  yield [{ type: 'position', position, at: new Date(toldAt) }];
 
   while (!signal.aborted) {
     const page = await reader.read(position).catch((error: unknown) => {
@@ -63,9 +73,10 @@ export async function* streamRecordChanges(
     if (isPruned(position, page.pruned)) {
       position = page.pruned;
       const until = (page.prunedUntil ?? new Date()).toISOString();
-      yield [{ type: 'lost', position, loss: { reason: 'cursor_pruned', since: null, until } }];
+      const loss: Loss = { reason: 'cursor_pruned', since: null, until };
+      yield { events: [{ type: 'lost', position, loss }], position };
     }
-    let batch: (FeedEvent | SubscriptionEnded)[] = [];
+    let batch: FeedEvent[] = [];
     for (const entry of page.entries) {
       position = entry.position;
       const told = toldAs(entry, filter);
@@ -75,19 +86,20 @@ export async function* streamRecordChanges(
       }
       filteredOut = 0;
       batch.push(eventOf(entry, told === 'left'));
-      const error = outdatedBy(entry, filter);
-      if (error) return yield [...batch, { type: 'ended', error }];
+      const outdated = outdatedBy(entry, filter);
+      if (outdated) return yield { events: batch, position, outdated };
       if (batch.length < maxEventsPerBatch) continue;
-      yield batch;
+      yield { events: batch, position };
       if (signal.aborted) return;
       batch = [];
     }
-    if (batch.length > 0) yield batch;
-    if (filteredOut >= maxFilteredOut || Date.now() - toldAt >= positionIntervalMs) {
-      toldAt = Date.now();
+    const now = Date.now();
+    if (filteredOut >= maxFilteredOut || now - toldAt >= positionIntervalMs) {
+      toldAt = now;
       filteredOut = 0;
-      yield [{ type: 'position', position, at: new Date(toldAt) }];
+      batch.push({ type: 'position', position, at: new Date(now) });
     }
+    yield { events: batch, position };
     if (page.entries.length === 0)
       await reader.grown(position, Math.max(0, toldAt + positionIntervalMs - Date.now()), signal);
   }

@@ -2,7 +2,7 @@ import { requireId } from '../calendly/ids.ts';
 import { connectionArgument } from '../connections/connection-argument.ts';
 import { builder } from '../graphql/builder.ts';
 import { maxListLength, requireListLength } from '../graphql/list-slice.ts';
-import { inBatches } from '../graphql/subscribe.ts';
+import { shared } from '../graphql/shared-source.ts';
 import { RecordFilterInput } from '../records/filters/filter-fields.ts';
 import { readConditions } from '../records/filters/record-conditions.ts';
 import { RecordChangeEventUnion } from './event-fields.ts';
@@ -58,17 +58,8 @@ builder.subscriptionField('recordChanges', (t) =>
       };
       const { changeFeeds: feeds, connectionWatch: watch, logger } = context.app;
       const show = (event: FeedEvent | SubscriptionEnded) => ({ ...event, connectionId, feed });
-      const batches = await subscribeToFeed(feed, {
-        connectionId,
-        after: args.after ?? null,
-        filter,
-        signal: context.operation.signal,
-        feeds,
-        watch,
-        logger,
-        show,
-      });
-      return inBatches(batches);
+      const after = context.lastEventId ?? args.after ?? null;
+      return shared(await subscribeToFeed(feed, { connectionId, after, filter, feeds, watch, logger, show }));
     },
     resolve: (event) => {
       if (event.type === 'ended') throw event.error;

@@ -4,12 +4,13 @@ import type { ChangeFeeds } from './change-feeds.ts';
 import type { ChangeFilter } from './change-filter.ts';
 import type { ConnectionWatch } from './connection-watch.ts';
 import type { Feed } from './feed.ts';
-import { decodeCursor } from './position.ts';
+import type { FeedReader } from './feed-reader.ts';
+import { decodeCursor, encodeCursor, placeOf, positionAt } from './position.ts';
 import { streamRecordChanges, type FeedEvent, type SubscriptionEnded } from './record-changes.ts';
 
 /**
- * One subscriber's stream of a feed in batches, from a cursor or from now on. It ends by itself when the connection does,
- * and at once when it is returned or its subscriber has left, even in the middle of a wait.
+ * One subscriber's way into a feed, from a cursor or from now on. All subscribers with the same connection and the same
+ * filter are told the same after the same position; `key` says so. It follows the feed until it is closed.
  * @throws AppError CURSOR_INVALID
  */
 export async function subscribeToFeed<T>(
@@ -20,50 +21,59 @@ export async function subscribeToFeed<T>(
     connectionId: number;
     after: string | null;
     filter: ChangeFilter;
-    /** Given when the subscriber has left, which may be before the stream is handed out: then nobody returns it. */
-    signal: AbortSignal | undefined;
     feeds: ChangeFeeds;
     watch: ConnectionWatch;
     logger: Logger;
   },
-): Promise<AsyncGenerator<T[], undefined, undefined>> {
-  const { connectionId, filter, signal, logger, show } = options;
+) {
+  const { connectionId, filter, logger, show } = options;
   const given = options.after === null ? null : decodeCursor(feed.key, options.after);
   const { reader, stop: unfollow } = await options.feeds.follow(feed);
-  const stopping = new AbortController();
-  let ended: AppError | null = null;
+  const head = placeOf(reader.head);
+  const start = given === null ? head : placeOf(given);
+  let end: AppError | null = null;
+  let onEnd: ((why: AppError) => void) | null = null;
   const unwatch = options.watch.watch(connectionId, feed.baseId, (why) => {
-    ended = why;
-    stopping.abort();
+    end = why;
+    onEnd?.(why);
   });
-  const close = (): void => {
-    signal?.removeEventListener('abort', close);
-    stopping.abort();
-    unwatch();
-    unfollow();
+  const placed = (event: FeedEvent) => ({
+    event: show(event),
+    place: placeOf(event.position),
+    id: encodeCursor(feed.key, event.position),
+    onlyPlace: event.type === 'position',
+  });
+  const ended = (error: AppError): T => show({ type: 'ended', error });
+  return {
+    key: JSON.stringify([feed.id, connectionId, keyOf(filter, reader)]),
+    placeArgument: 'after',
+    start,
+    head,
+    greeting: () => placed({ type: 'position', position: positionAt(start), at: new Date() }),
+    async *stream(after: string, signal: AbortSignal) {
+      const steps = streamRecordChanges(reader, { after: positionAt(after), filter, signal, logger });
+      for await (const { events, position, outdated } of steps) {
+        const last = outdated && { event: ended(outdated) };
+        yield { events: events.map(placed), place: placeOf(position), last };
+      }
+    },
+    onEnd(tell: (last: T) => void): void {
+      onEnd = (why) => tell(ended(why));
+      if (end) onEnd(end);
+    },
+    close(): void {
+      unwatch();
+      unfollow();
+    },
   };
-  signal?.addEventListener('abort', close);
-  if (signal?.aborted) close();
-  async function* run(): AsyncGenerator<T[], undefined, undefined> {
-    try {
-      const stream = streamRecordChanges(reader, {
-        after: given ?? reader.head,
-        filter,
-        signal: stopping.signal,
-        logger,
-      });
-      for await (const batch of stream) yield batch.map(show);
-      if (ended) yield [show({ type: 'ended', error: ended })];
-    } finally {
-      close();
-    }
-  }
-  const events = run();
-  // A generator that waits would only hear of its return when the wait is over, and one that never ran would not at all.
-  const end = events.return.bind(events);
-  events.return = (value) => {
-    close();
-    return end(value);
-  };
-  return events;
+}
+
+/**
+ * All that decides what passes, and when that is outdated. Two filters on cells are the same only if no change of the
+ * schema lies between the moments at which they were checked.
+ */
+function keyOf({ tableId, recordIds, kinds, fieldIds, cells }: ChangeFilter, reader: FeedReader): unknown[] {
+  const lists = [recordIds, kinds, fieldIds].map((list) => list && [...list].sort());
+  const checkedAt = cells && placeOf(reader.oldestLikeNow(cells.checkedAt));
+  return [tableId ?? null, ...lists, cells && [cells.toJSON(), [...cells.fields], checkedAt]];
 }

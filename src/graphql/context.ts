@@ -2,6 +2,7 @@ import type { Caller } from '../access/caller.ts';
 import type { App } from '../app.ts';
 import type { Operation } from '../calendly/operation.ts';
 import type { OperationWishes } from './operation-context.ts';
+import type { Outlet } from './outlet.ts';
 
 /** What every resolver gets. The caller is authenticated before anything else happens. */
 export interface GraphQLContext {
@@ -13,6 +14,10 @@ export interface GraphQLContext {
   operation: Operation;
   /** What the caller asked for by header: a shorter deadline, a cap on upstream calls. */
   wishes: OperationWishes;
+  /** Where a client of server-sent events stands, by its `Last-Event-ID` header. It knows better than its document. */
+  lastEventId?: string | null;
+  /** The way of a subscription's results past the generator of results, where its transport has one. */
+  outlet?: Outlet | undefined;
 }
 
 /**

@@ -18,7 +18,9 @@ import { nothingCached, type DocumentCache } from './document-cache.ts';
 import { checkDocument, parseWithinLimits } from './document-limits.ts';
 import { maskError } from './error-masking.ts';
 import { allowTimeForWrites, createOperation, readWishes, upstreamCost } from './operation-context.ts';
+import type { Outlet } from './outlet.ts';
 import { subscribeWithFreshOperations } from './subscribe.ts';
+import { SubscriberGroups } from './subscriber-groups.ts';
 import { requireShallowVariables } from './variable-depth.ts';
 
 /** What the server knows of a request before Yoga sees it. */
@@ -31,6 +33,8 @@ export interface ServerContext {
   caller?: Caller;
   /** Why the caller is not let in, where that was found out before. */
   refusal?: Error;
+  /** Over WebSocket: the way of a subscription's results. */
+  outlet?: Outlet;
 }
 
 export type Yoga = YogaServerInstance<ServerContext, GraphQLContext>;
@@ -64,10 +68,12 @@ export function createGraphQLYoga(app: App, schema: GraphQLSchema, documents: Do
         : false;
     },
     context: (initial) => {
-      const { caller, requestId, signal, request } = initial;
+      const { caller, requestId, signal, request, outlet } = initial;
       if (!caller) throw new AppError('UNAUTHENTICATED', 'This server needs an API key.');
       const wishes = readWishes((name) => request?.headers.get(name));
-      return { app, caller, requestId, wishes, operation: createOperation(app, caller, wishes, { signal }) };
+      const lastEventId = request?.headers.get('last-event-id') || null;
+      const operation = createOperation(app, caller, wishes, { signal });
+      return { app, caller, requestId, wishes, operation, lastEventId, outlet };
     },
     plugins: [
       useAuthentication(app),
@@ -175,6 +181,7 @@ function useOperationLimit(app: App): Plugin<GraphQLContext> {
 
 /** Each event of a subscription is an operation of its own: own loaders, own deadline, own count of calls. */
 function useFreshOperations(app: App): Plugin<GraphQLContext> {
+  const groups = new SubscriberGroups();
   return {
     onSubscribe({ setSubscribeFn }) {
       setSubscribeFn((args: ExecutionArgs) => {
@@ -183,7 +190,7 @@ function useFreshOperations(app: App): Plugin<GraphQLContext> {
         } catch (error) {
           return { errors: [maskError(error, app.logger)] };
         }
-        return subscribeWithFreshOperations(args);
+        return subscribeWithFreshOperations(args, groups);
       });
     },
   };

@@ -117,6 +117,21 @@ export function declare(registry: Registry) {
       [],
     ),
     alerts: byValue(values.alert, (kind) => atZero(alerts.labels(kind))),
+    eventsExecuted: counter(
+      'subscription_events_executed_total',
+      'Events of subscriptions that were executed, once for all who are told the same.',
+      [],
+    ),
+    eventsSent: counter(
+      'subscription_events_sent_total',
+      'Events of subscriptions that were sent, each to one subscriber.',
+      [],
+    ),
+    slowSubscribers: counter(
+      'slow_subscribers_closed_total',
+      'WebSockets and event streams that were closed because their client took nothing for too long.',
+      [],
+    ),
     wrongKeys: counter('wrong_keys_total', 'API keys and tokens that let nobody in.', []),
   };
 }

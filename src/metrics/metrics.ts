@@ -41,6 +41,18 @@ export class Metrics {
     this.#declared.operations.subscription.errors.inc();
   }
 
+  eventsExecuted(count: number): void {
+    this.#declared.eventsExecuted.inc(count);
+  }
+
+  eventSent(): void {
+    this.#declared.eventsSent.inc();
+  }
+
+  slowSubscriberClosed(): void {
+    this.#declared.slowSubscribers.inc();
+  }
+
   /** @param attempt `call` as it names itself: "list records". */
   upstreamAttempt(attempt: {
     call: string;

@@ -31,6 +31,7 @@ export function createGraphQLEndpoint(
   explorer: ExplorerPage,
   closing: AbortSignal,
 ): GraphQLEndpoint {
+  const onStalled = (): void => app.metrics.slowSubscriberClosed();
   return async function graphql(request, url, response, requestId) {
     if (isExplorerRequest(request)) {
       response.setHeader('X-Request-Id', requestId);
@@ -77,7 +78,7 @@ export function createGraphQLEndpoint(
     });
     // The signal reaches the operation by its context. As the request's own, it would cost another chain of promises.
     const answer = await yoga.handleRequest(fetchRequest, context);
-    await sendAnswer(answer, request, response, closing);
+    await sendAnswer(answer, request, response, { closing, clock: app.clock, onStalled });
   };
 }
 

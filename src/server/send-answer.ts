@@ -1,16 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock } from '../clock.ts';
+import { watchProgress } from './progress-watch.ts';
 import { send } from './reply.ts';
 
 /**
- * Sends what the GraphQL pipeline answered: whole, or as a stream of events.
- * @param closing A stream is cut when the server closes. Its client takes that for a broken connection and comes back,
- *   whereas a proper end would tell it that there is nothing more to come.
+ * Sends what the GraphQL pipeline answered: whole, or as a stream of events. A stream is cut when the server closes, when
+ * its client takes nothing any more, and when it fails: the client takes that for a broken connection and comes back,
+ * whereas a proper end would tell it that there is nothing more to come.
+ * @param streams `onStalled` is told of a client that took nothing.
  */
 export async function sendAnswer(
   answer: Response,
   request: IncomingMessage,
   response: ServerResponse,
-  closing: AbortSignal,
+  streams: { closing: AbortSignal; clock: Clock; onStalled: () => void },
 ): Promise<void> {
   const headers = {
     'X-Content-Type-Options': 'nosniff',
@@ -31,23 +34,37 @@ export async function sendAnswer(
   response.flushHeaders();
   const reader = answer.body.getReader() as ReadableStreamDefaultReader<Uint8Array | string>;
   const cut = () => response.destroy();
-  closing.addEventListener('abort', cut);
+  streams.closing.addEventListener('abort', cut);
   response.once('close', () => {
-    closing.removeEventListener('abort', cut);
+    streams.closing.removeEventListener('abort', cut);
     reader.cancel().catch(() => undefined);
   });
+  const drained = async (): Promise<void> => {
+    const unwatch = watchProgress(
+      () => response.writableLength,
+      streams.clock,
+      () => {
+        streams.onStalled();
+        cut();
+      },
+    );
+    await drainedOrClosed(response);
+    unwatch();
+  };
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       // The next event is only asked for when this one has left: the feed, not the socket, does the buffering.
-      if (!response.write(part.value)) await drained(response);
+      if (!response.write(part.value)) await drained();
       if (response.destroyed) break;
     }
-  } finally {
     response.end();
+  } catch (error) {
+    cut();
+    throw error;
   }
 }
 
-function drained(response: ServerResponse): Promise<void> {
+function drainedOrClosed(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       response.off('drain', done);

@@ -11,6 +11,7 @@ import type { GraphQLContext } from '../graphql/context.ts';
 import { shownError } from '../graphql/error-masking.ts';
 import { bearer, type ServerContext, type Yoga } from '../graphql/yoga.ts';
 import { requestIdOf } from './reply.ts';
+import { SocketOutlet, SocketWay } from './socket-outlet.ts';
 
 /** Longest message from a client, in bytes. */
 const maxMessageBytes = 1_000_000;
@@ -37,6 +38,7 @@ interface Pipeline {
 
 interface Extra extends Record<PropertyKey, unknown> {
   caller?: Caller;
+  way?: SocketWay;
 }
 
 /** graphql-ws on the same path and through the same pipeline as HTTP. */
@@ -73,7 +75,7 @@ export function createWebSockets(app: App, yoga: Yoga) {
           return false;
         }
       },
-      async onSubscribe({ extra, subscriptions }, _id, payload) {
+      async onSubscribe({ extra, subscriptions }, id, payload) {
         const requestId = requestIdOf(extra.request);
         // The one that asks is among them already, so a burst of messages is counted as it comes.
         if (Object.keys(subscriptions).length > maxOperationsPerSocket) {
@@ -85,6 +87,7 @@ export function createWebSockets(app: App, yoga: Yoga) {
           signal: undefined,
           remoteAddress: extra.request.socket.remoteAddress ?? '',
           caller: extra.caller,
+          outlet: new SocketOutlet((extra.way ??= wayOf(app, extra)), id),
         };
         const shown = (error: unknown) => shownError(error, { app, requestId });
         const pipeline = yoga.getEnveloped({ ...serverContext, request: undefined, params: payload });
@@ -164,6 +167,14 @@ function closeWithKey(app: App, caller: Caller, socket: WebSocket): void {
   if (socket.readyState !== socket.OPEN) return;
   const unwatch = app.callerWatch.watch(caller, () => socket.close(CloseCode.Forbidden, 'Forbidden'));
   socket.once('close', unwatch);
+}
+
+function wayOf(
+  app: App,
+  { socket, request }: Extra & { socket: WebSocket; request: IncomingMessage },
+): SocketWay {
+  const onStalled = (): void => app.metrics.slowSubscriberClosed();
+  return new SocketWay(socket, request.socket, { clock: app.clock, onStalled });
 }
 
 function refuse(socket: Duplex, status: string): void {

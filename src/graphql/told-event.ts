@@ -1,0 +1,39 @@
+import type { ExecutionResult } from 'graphql';
+import type { GraphQLContext } from './context.ts';
+import { shownError } from './error-masking.ts';
+import type { SourceEvent } from './shared-source.ts';
+
+/** One event as subscribers are told it: executed once, and written down once for all of them. */
+export class ToldEvent {
+  readonly place: string;
+  readonly id: string | null;
+  readonly onlyPlace: boolean;
+  readonly #result: ExecutionResult;
+  #text: string | null = null;
+
+  /** @param event null for a last word that has no place, such as an error */
+  constructor(result: ExecutionResult, event: SourceEvent | null) {
+    this.#result = result;
+    this.place = event?.place ?? '';
+    this.id = event?.id ?? null;
+    this.onlyPlace = event?.onlyPlace ?? false;
+  }
+
+  /** The result as JSON. Errors name the request of the subscriber who reads them, so only results without are shared. */
+  textFor(subscriber: Pick<GraphQLContext, 'app' | 'requestId'>): string {
+    const { errors, ...rest } = this.#result;
+    if (errors)
+      return JSON.stringify({ ...rest, errors: errors.map((error) => shownError(error, subscriber)) });
+    return this.#shared;
+  }
+
+  /** Length of the result, in characters. */
+  get length(): number {
+    return this.#shared.length;
+  }
+
+  get #shared(): string {
+    this.#text ??= JSON.stringify(this.#result);
+    return this.#text;
+  }
+}

@@ -1,0 +1,103 @@
+import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+import type { Clock } from '../clock.ts';
+import type { Outlet } from '../graphql/outlet.ts';
+import { watchProgress } from './progress-watch.ts';
+
+/** Bytes that may wait for the client of a WebSocket to take them before its subscriptions wait as well. */
+const maxWaitingBytes = 256_000;
+/** RFC 6455's registry: try again later. */
+const tryAgainLater = 1013;
+
+/**
+ * The way out of one WebSocket, which all of its subscriptions share. When it is full they wait until it is empty; a
+ * client that takes nothing of it for some seconds is sent away.
+ */
+export class SocketWay {
+  readonly #socket: WebSocket;
+  readonly #stream: Socket;
+  readonly #clock: Clock;
+  readonly #onStalled: () => void;
+  readonly #waiting = new Set<() => void>();
+  #unwatch: () => void = () => undefined;
+
+  /** @param stream the TCP connection below the socket */
+  constructor(socket: WebSocket, stream: Socket, options: { clock: Clock; onStalled: () => void }) {
+    this.#socket = socket;
+    this.#stream = stream;
+    this.#clock = options.clock;
+    this.#onStalled = options.onStalled;
+  }
+
+  send(message: string): void {
+    if (!this.#isClosed) this.#socket.send(message);
+  }
+
+  /** A closed way never has room again: its subscriptions wait for their end, which comes with the socket's. */
+  get isFull(): boolean {
+    return this.#isClosed || this.#socket.bufferedAmount > maxWaitingBytes;
+  }
+
+  async room(signal: AbortSignal): Promise<void> {
+    if (!this.isFull || signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        signal.removeEventListener('abort', done);
+        this.#waiting.delete(done);
+        if (this.#waiting.size === 0) this.#unwatch();
+        resolve();
+      };
+      if (this.#waiting.size === 0) this.#watch();
+      this.#waiting.add(done);
+      signal.addEventListener('abort', done);
+    });
+  }
+
+  #watch(): void {
+    const emptied = (): void => {
+      if (!this.#isClosed) for (const done of [...this.#waiting]) done();
+    };
+    const unwatchProgress = watchProgress(
+      () => this.#socket.bufferedAmount,
+      this.#clock,
+      () => {
+        if (this.#isClosed) return;
+        this.#onStalled();
+        this.#socket.close(tryAgainLater, 'Too slow');
+      },
+    );
+    this.#stream.on('drain', emptied);
+    this.#unwatch = () => {
+      this.#stream.off('drain', emptied);
+      unwatchProgress();
+    };
+  }
+
+  get #isClosed(): boolean {
+    return this.#socket.readyState !== this.#socket.OPEN;
+  }
+}
+
+/** The results of one operation, as messages of graphql-ws. All but the operation's id is the same for everybody. */
+export class SocketOutlet implements Outlet {
+  readonly #way: SocketWay;
+  readonly #head: string;
+
+  /** @param operationId as the client chose it */
+  constructor(way: SocketWay, operationId: string) {
+    this.#way = way;
+    this.#head = `{"id":${JSON.stringify(operationId)},"type":"next","payload":`;
+  }
+
+  send(text: string): void {
+    this.#way.send(`${this.#head}${text}}`);
+  }
+
+  get isFull(): boolean {
+    return this.#way.isFull;
+  }
+
+  room(signal: AbortSignal): Promise<void> {
+    return this.#way.room(signal);
+  }
+}
