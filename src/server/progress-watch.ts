@@ -15,7 +15,7 @@ export function watchProgress(waitingBytes: () => number, clock: Clock, onStalle
   const timer = setInterval(() => {
     const bytes = waitingBytes();
     const now = clock.now();
-    if (bytes < last) movedAt = now;
+    if (bytes < last || bytes === 0) movedAt = now;
     last = bytes;
     if (now - movedAt < stalledAfterMs) return;
     clearInterval(timer);

@@ -53,9 +53,9 @@ export async function sendAnswer(
   };
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      if (response.destroyed) return;
       // The next event is only asked for when this one has left: the feed, not the socket, does the buffering.
       if (!response.write(part.value)) await drained();
-      if (response.destroyed) break;
     }
     response.end();
   } catch (error) {
