@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { priorities, type Operation, type Priority } from './operation.ts';
-import { Permission } from './permission.ts';
+import { Permission, thisMoment, type Moment } from './permission.ts';
 import type { ByPriority, Grant, Permits } from './permits.ts';
 import { WaitingLine, type Waiting } from './waiting-line.ts';
 
@@ -170,7 +170,7 @@ export class Lane {
     const untilProbeMs = this.#isProbing ? this.#nextProbeAt - performance.now() : 0;
     if (untilProbeMs > 0) return untilProbeMs;
 
-    const askedAt = performance.now();
+    const askedAt = thisMoment();
     let grant: Grant;
     try {
       grant = await this.#permits.take(this.#key, this.#wanted());
@@ -208,7 +208,7 @@ export class Lane {
     );
   }
 
-  #letThrough(priority: Priority, grant: Grant, askedAt: number): void {
+  #letThrough(priority: Priority, grant: Grant, askedAt: Moment): void {
     const waiter = this.#line.takeNext(priority);
     const now = performance.now();
     const permission = new Permission({

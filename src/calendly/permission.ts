@@ -2,7 +2,8 @@ import { performance } from 'node:perf_hooks';
 
 /**
  * A permission that is older than this is not used any more: a process that was stopped, or a connection that took long to
- * open, would send into a window that others have filled since.
+ * open, would send into a window that others have filled since. It is far less than a window, so that a sending which is
+ * entered anew is on the log before its old entry has lapsed.
  */
 export const maxPermissionAgeMs = 250;
 /**
@@ -11,10 +12,25 @@ export const maxPermissionAgeMs = 250;
  */
 const lateAfterMs = 10;
 
+/** A moment by two clocks: one that nobody sets, and one that goes on while the machine sleeps or is moved. */
+export interface Moment {
+  monotonicMs: number;
+  wallMs: number;
+}
+
+export function thisMoment(): Moment {
+  return { monotonicMs: performance.now(), wallMs: Date.now() };
+}
+
+function msSince(moment: Moment): number {
+  const now = thisMoment();
+  return Math.max(now.monotonicMs - moment.monotonicMs, now.wallMs - moment.wallMs);
+}
+
 /** The right to send one call now. It ends by being used or given back, whichever comes first. */
 export class Permission {
   readonly waitedMs: number;
-  readonly #askedAt: number;
+  readonly #askedAt: Moment;
   readonly #mayPass: () => boolean;
   readonly #giveBack: () => void;
   readonly #restamp: () => void;
@@ -22,8 +38,8 @@ export class Permission {
   #used = false;
 
   constructor(grant: {
-    /** By `performance.now()`, before the budget was asked, so that the age is never taken too low. */
-    askedAt: number;
+    /** Before the budget was asked, so that the age is never taken too low. */
+    askedAt: Moment;
     waitedMs: number;
     /** Whether nothing came up since that forbids the sending, such as a 429. */
     mayPass: () => boolean;
@@ -44,7 +60,7 @@ export class Permission {
   /** Asked in the very moment of sending. False: don't send, take a new one. */
   use(): boolean {
     if (this.#over) return false;
-    const ageMs = performance.now() - this.#askedAt;
+    const ageMs = msSince(this.#askedAt);
     if (ageMs > maxPermissionAgeMs || !this.#mayPass()) {
       this.giveBack();
       return false;

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../src/clock.ts';
 import { maxBackgroundWaiting, maxDrainsWaiting, maxWaiting } from '../../src/calendly/lane.ts';
-import { maxPermissionAgeMs, type Permission } from '../../src/calendly/permission.ts';
+import { maxPermissionAgeMs, Permission, thisMoment } from '../../src/calendly/permission.ts';
 import { Permits, type Sql } from '../../src/calendly/permits.ts';
 import { slotsOfOthers } from '../../src/calendly/permits-schema.ts';
 import { RateLimiter } from '../../src/calendly/rate-limit.ts';
@@ -168,6 +168,22 @@ describe('the rate limiter', () => {
     const startedAt = performance.now();
     await Promise.all(Array.from({ length: calls }, () => use(limiter)));
     expect(performance.now() - startedAt).toBeLessThan(windowMs);
+  });
+
+  test('a permission does not outlast the sleep of a machine, which no monotonic clock counts', () => {
+    let returned = 0;
+    const grant = {
+      waitedMs: 0,
+      mayPass: () => true,
+      giveBack: () => (returned += 1),
+      restamp: () => undefined,
+    };
+    const before = thisMoment();
+    const slept = { ...before, wallMs: before.wallMs - maxPermissionAgeMs - 1 };
+    expect(new Permission({ ...grant, askedAt: slept }).use()).toBe(false);
+    expect(returned).toBe(1);
+    const wasSetBack = { ...before, wallMs: before.wallMs + 60_000 };
+    expect(new Permission({ ...grant, askedAt: wasSetBack }).use()).toBe(true);
   });
 
   test('a permission that is used late counts from its use for all instances', async () => {
