@@ -3,6 +3,7 @@ import { connectionNotFound } from '../access/caller.ts';
 import type { Caller } from '../access/caller.ts';
 import type { WhoAmI } from '../calendly/wire.ts';
 import { AppError } from '../errors.ts';
+import { ConnectionRows } from './connection-rows.ts';
 import { ConnectionEntity, type ConnectionState } from './connection.entity.ts';
 import type { NewConnection } from './connection-input.ts';
 import type { ConnectionSecrets } from './connection-secrets.ts';
@@ -16,12 +17,13 @@ export class Connections {
   readonly #database: DataSource;
   readonly #repository: Repository<ConnectionEntity>;
   readonly #secrets: ConnectionSecrets;
-  #selectById: string | null = null;
+  readonly #rows: ConnectionRows;
 
   constructor(database: DataSource, secrets: ConnectionSecrets) {
     this.#database = database;
     this.#repository = database.getRepository(ConnectionEntity);
     this.#secrets = secrets;
+    this.#rows = new ConnectionRows(database);
   }
 
   /** @throws AppError NAME_TAKEN, TOO_MANY */
@@ -80,11 +82,8 @@ export class Connections {
     );
   }
 
-  async find(id: number): Promise<ConnectionEntity | null> {
-    // Every operation asks this, and building the same query anew would cost it more than sending it.
-    this.#selectById ??= `SELECT ${selectionOf(this.#repository)} FROM connections WHERE id = $1`;
-    const [row] = await this.#database.query<object[]>(this.#selectById, [id]);
-    return row ? Object.assign(new ConnectionEntity(), row) : null;
+  find(id: number): Promise<Readonly<ConnectionEntity> | null> {
+    return this.#rows.find(id);
   }
 
   /** Names are unique, upper and lower case being different. */
@@ -93,7 +92,7 @@ export class Connections {
   }
 
   /** @throws AppError CONNECTION_NOT_FOUND */
-  async get(id: number): Promise<ConnectionEntity> {
+  async get(id: number): Promise<Readonly<ConnectionEntity>> {
     const connection = await this.find(id);
     if (!connection) throw connectionNotFound(id);
     return connection;
@@ -155,13 +154,6 @@ export async function recordProblem(
     .where({ ...seen, state: In(fromStates) })
     .execute();
   return result.affected === 1;
-}
-
-/** All mapped columns, under the names of their properties. */
-function selectionOf({ metadata }: Repository<ConnectionEntity>): string {
-  return metadata.columns
-    .map(({ databaseName, propertyName }) => `"${databaseName}" AS "${propertyName}"`)
-    .join(', ');
 }
 
 const uniqueViolation = '23505';
