@@ -44,6 +44,10 @@ export class SharedReads<T> {
     for (;;) {
       const known = this.#usable(key, operation);
       if (!known) return this.#send(key, operation, send);
+      if (known.doneAt !== null) {
+        operation.meter.fromCache += 1;
+        return known.answer;
+      }
       try {
         const answer = await withinOperation(known.answer, operation, this.#clock);
         operation.meter.fromCache += 1;
