@@ -30,7 +30,7 @@ export const queryRecords = action(
     const table = { connectionId, baseId: config.baseId, tableId: config.tableId, level: 0 };
     const wanted = { first: config.first ?? defaultPageLength, selection };
     const page = await records.pending.reading(1, listPage(records, table, config, wanted));
-    const end = page.ends.at(-1);
+    const end = page.ends.behindLast();
     return {
       records: page.nodes.map((node) => recordJson(node, fields ?? null)),
       pageInfo: { hasNextPage: page.hasNextPage, endCursor: end ? encodeCursor(page.query, end) : null },

@@ -1,4 +1,5 @@
-import { problemsOf, readFields } from '../records/cell-values.ts';
+import { CellRow } from '../records/cell-row.ts';
+import { problemsOf } from '../records/cell-values.ts';
 import type { RecordNode } from '../records/record-node.ts';
 
 /**
@@ -8,11 +9,11 @@ import type { RecordNode } from '../records/record-node.ts';
 export function recordJson(record: RecordNode, names: readonly string[] | null): object {
   const { id, createdTime, table, cells } = record;
   if (!table) throw new Error('A record of the upstream has no table.');
-  const known = table.fields.filter((field) => record.knows(field.id));
+  const known = table.fields.filter((field) => record.origin.knows(field.id));
   return {
     id,
     createdTime,
-    fields: readFields(table, cells, names),
+    fields: new CellRow(table, names).read(cells),
     problems: problemsOf(known, cells).map(({ field, code, message }) => ({
       field: field.name,
       code,

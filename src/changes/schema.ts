@@ -1,6 +1,6 @@
 import { builder } from '../graphql/builder.ts';
 import { recordWork, selectionHere } from '../records/operation-records.ts';
-import { RecordNode } from '../records/record-node.ts';
+import { RecordNode, RecordOrigin } from '../records/record-node.ts';
 import { oneOf } from '../records/record-work.ts';
 import { RecordRef } from '../records/schema.ts';
 import type { Feed } from './feed.ts';
@@ -141,13 +141,7 @@ function loggedRecord(
   entry: ChangeEntry,
   cells: Record<string, unknown>,
 ): RecordNode {
-  return new RecordNode({
-    connectionId,
-    baseId: feed.baseId,
-    tableId: entry.tableId,
-    id: entry.recordId,
-    createdTime: entry.recordCreatedAt?.toISOString() ?? null,
-    cells,
-    known: 'all',
-  });
+  const { tableId, recordId, recordCreatedAt } = entry;
+  const origin = new RecordOrigin({ connectionId, baseId: feed.baseId, tableId, known: 'all' });
+  return new RecordNode(origin, { id: recordId, createdTime: recordCreatedAt?.toISOString() ?? null, cells });
 }

@@ -2,9 +2,9 @@ import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import { DateTimeResolver, DurationResolver, JSONResolver } from 'graphql-scalars';
 import { builder } from './builder.ts';
 
-/** Times as the upstream writes them. The days that only some months have are left to the library. */
+/** Times as the upstream writes them. The day that only some years have is left to the library. */
 const wellFormed =
-  /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
+  /^\d{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
 
 const dateTime = DateTimeResolver.toConfig();
 

@@ -17,6 +17,7 @@ import '../activity/activity-fields.ts';
 import '../bases/schema.ts';
 import '../bases/connection-fields.ts';
 import '../records/schema.ts';
+import '../records/linked-fields.ts';
 import '../records/attachment-fields.ts';
 import '../records/lookup-fields.ts';
 import '../records/page-fields.ts';

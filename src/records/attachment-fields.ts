@@ -90,7 +90,7 @@ builder.objectField(RecordRef, 'attachments', (t) =>
     description:
       'The files of an attachment field, or of a lookup of one, in the order of the cell; [] when there are none.',
     resolve: async (record, { field }, context) => {
-      const { readAt } = record;
+      const { readAt } = record.origin;
       const urlExpiresAt = readAt === null ? null : new Date(readAt + attachmentUrlLifetimeMs).toISOString();
       const attachments = await readOne(record, field, context, readAttachments);
       return attachments.map((attachment) => ({ ...attachment, urlExpiresAt }));

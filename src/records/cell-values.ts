@@ -1,8 +1,9 @@
 import { isObject } from '../calendly/cell-values.ts';
-import type { FieldSchema, TableSchema } from '../bases/table-schema.ts';
+import type { FieldSchema } from '../bases/table-schema.ts';
 import { AppError } from '../errors.ts';
 
-type Cells = Readonly<Record<string, unknown>>;
+/** Of one record, by field id; empty ones are missing. */
+export type Cells = Readonly<Record<string, unknown>>;
 
 export const problemCodes = {
   CELL_ERROR: 'The formula, rollup or lookup of the cell failed.',
@@ -29,37 +30,6 @@ export function readCell(field: FieldSchema, cell: unknown): unknown {
   return cell.some((item) => problemCode(item) !== null)
     ? cell.map((item: unknown) => (problemCode(item) === null ? item : null))
     : cell;
-}
-
-/**
- * All cells by field name, or the named ones by the names as given.
- * @param fieldOf finds a named field, and throws where there is none
- */
-export function readFields(
-  table: TableSchema,
-  cells: Cells,
-  names: readonly string[] | null,
-  fieldOf: (name: string) => FieldSchema = (name) => table.getField(name),
-): Record<string, unknown> {
-  const values: Record<string, unknown> = {};
-  if (names === null) {
-    for (const field of table.fields) put(values, field.name, readCell(field, cells[field.id]));
-    return values;
-  }
-  for (const name of names) {
-    const field = fieldOf(name);
-    put(values, name, readCell(field, cells[field.id]));
-  }
-  return values;
-}
-
-/** A field may be called `__proto__`, and an assignment would then change the object instead of filling it. */
-function put(values: Record<string, unknown>, name: string, value: unknown): void {
-  if (name === '__proto__') {
-    Object.defineProperty(values, name, { value, enumerable: true, configurable: true, writable: true });
-  } else {
-    values[name] = value;
-  }
 }
 
 export function problemsOf(fields: Iterable<FieldSchema>, cells: Cells): FieldProblem[] {
@@ -91,6 +61,8 @@ function problemCode(item: unknown): ProblemCode | null {
 
 /** What a person would read in the cell; null when it is empty. */
 export function readText(field: FieldSchema, cell: unknown): string | null {
+  // Which most cells are.
+  if (typeof cell === 'string') return cell || null;
   const value = readCell(field, cell);
   if (value === null || value === false) return null;
   return textOf(value) || null;

@@ -41,7 +41,7 @@ const RecordEdgeRef = builder.objectRef<{ page: RecordPage; index: number }>('Re
   fields: (t) => ({
     cursor: t.string({
       description: 'Pass it as `after` to go on behind this record.',
-      resolve: ({ page, index }) => encodeCursor(page.query, page.ends[index]!),
+      resolve: ({ page, index }) => encodeCursor(page.query, page.ends.behind(index)!),
     }),
     node: t.field({
       type: RecordRef,
@@ -64,12 +64,15 @@ const RecordPageRef = builder.objectRef<RecordPage>('RecordPage').implement({
     pageInfo: t.field({
       type: builder.pageInfoRef(),
       description: 'Where the page begins and ends, and whether more follow.',
-      resolve: ({ query, ends, hasPreviousPage, hasNextPage }) => ({
-        hasPreviousPage,
-        hasNextPage,
-        startCursor: ends.length > 0 ? encodeCursor(query, ends[0]!) : null,
-        endCursor: ends.length > 0 ? encodeCursor(query, ends.at(-1)!) : null,
-      }),
+      resolve: ({ query, ends, hasPreviousPage, hasNextPage }) => {
+        const [first, last] = [ends.behind(0), ends.behindLast()];
+        return {
+          hasPreviousPage,
+          hasNextPage,
+          startCursor: first && encodeCursor(query, first),
+          endCursor: last && encodeCursor(query, last),
+        };
+      },
     }),
   }),
 });

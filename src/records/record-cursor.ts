@@ -89,7 +89,24 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-function fingerprint({ connectionId, baseId, tableId, formula, tests, sort, view }: RecordQuery): string {
+/** Of a page whose records are asked for with their cursors, each needs it. */
+const fingerprints = new WeakMap<RecordQuery, string>();
+
+function fingerprint(query: RecordQuery): string {
+  let known = fingerprints.get(query);
+  if (known === undefined) fingerprints.set(query, (known = computeFingerprint(query)));
+  return known;
+}
+
+function computeFingerprint({
+  connectionId,
+  baseId,
+  tableId,
+  formula,
+  tests,
+  sort,
+  view,
+}: RecordQuery): string {
   const sorted = sort.map(({ field, direction }) => [field, direction]);
   const text = JSON.stringify([connectionId, baseId, tableId, formula ?? '', tests, sorted, view ?? '']);
   return createHash('sha256').update(text).digest('base64url').slice(0, 16);

@@ -3,6 +3,7 @@ import { hasExpired, OffsetTrail, withRestarts } from '../calendly/pages.ts';
 import type { WireRecord } from '../calendly/wire.ts';
 import { AppError } from '../errors.ts';
 import type { RecordPosition, RecordQuery } from './record-cursor.ts';
+import { RecordEnds } from './record-ends.ts';
 
 /** One page of the upstream. */
 export interface WirePage {
@@ -14,14 +15,20 @@ export interface WirePage {
 export interface ListedRecords {
   records: WireRecord[];
   /** The place behind each record. */
-  ends: RecordPosition[];
+  ends: RecordEnds;
   hasNextPage: boolean;
 }
 
+const start: RecordPosition = { offset: null, index: 0, lastId: null, count: 0, pageSize: 100, atEnd: false };
+
+export const nothingListed: ListedRecords = {
+  records: [],
+  ends: new RecordEnds([], start),
+  hasNextPage: false,
+};
+
 /** Pages that are read to find a lost place again. Beyond that, beginning anew is the caller's decision. */
 const maxPagesToFindPlace = 20;
-
-const start: RecordPosition = { offset: null, index: 0, lastId: null, count: 0, pageSize: 100, atEnd: false };
 
 /**
  * Reads `first` records behind `after`.
@@ -40,7 +47,7 @@ export async function listRecords(request: {
 }): Promise<ListedRecords> {
   const { query, first, after, readPage } = request;
   const from = after ?? start;
-  if (from.atEnd) return { records: [], ends: [], hasNextPage: false };
+  if (from.atEnd) return nothingListed;
   const pageSize = pageSizeFor(first, after);
   const isOrdered = query.sort.length > 0 || query.view !== null;
 
@@ -73,33 +80,25 @@ async function readFrom(
   readPage: (offset: string | null, pageSize: number) => Promise<WirePage>,
 ): Promise<ListedRecords> {
   const records: WireRecord[] = [];
-  const ends: RecordPosition[] = [];
   const seen = new Set<string>();
-  let { offset, count } = begin;
+  let { offset } = begin;
   // The first page of a listing is not bound to a size yet; but a place inside of it has to lie in it again.
   const pageSize = offset === null ? Math.min(Math.max(size, begin.index + first), maxRecordsPerPage) : size;
+  const ends = new RecordEnds(records, { count: begin.count, pageSize });
   const trail = new OffsetTrail();
   if (offset !== null) trail.step(offset);
   let isFirstPage = true;
   for (;;) {
     const page = await readPage(offset, pageSize);
+    const read = { offset, next: page.offset, length: page.records.length };
     let index = isFirstPage ? indexBehind(page.records, begin) : 0;
     isFirstPage = false;
     for (; index < page.records.length && records.length < first; index += 1) {
       const record = page.records[index]!;
       if (seen.has(record.id)) continue;
       seen.add(record.id);
+      ends.note(read, index);
       records.push(record);
-      count += 1;
-      const isLastOfPage = index === page.records.length - 1;
-      ends.push({
-        offset: isLastOfPage && page.offset !== null ? page.offset : offset,
-        index: isLastOfPage && page.offset !== null ? 0 : index + 1,
-        lastId: record.id,
-        count,
-        pageSize,
-        atEnd: isLastOfPage && page.offset === null,
-      });
     }
     if (index < page.records.length) return { records, ends, hasNextPage: true };
     if (page.offset === null) return { records, ends, hasNextPage: false };

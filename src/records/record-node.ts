@@ -1,59 +1,147 @@
-import type { TableSchema } from '../bases/table-schema.ts';
+import type { FieldSchema, TableSchema } from '../bases/table-schema.ts';
+import type { WireRecord } from '../calendly/wire.ts';
+import { CellRow } from './cell-row.ts';
 import type { FieldSet } from './field-set.ts';
 
-/**
- * A record as one answer shows it. The cells stay as they came; they are decoded when somebody asks for them, since most
- * of a page of records is never looked at.
- */
-export class RecordNode {
+/** What the records of one answer have in common, so that each of them carries no more than itself. */
+export class RecordOrigin {
   readonly connectionId: number;
   readonly baseId: string;
   readonly tableId: string;
-  readonly id: string;
-  /** ISO 8601. Null where only the id was needed: a link tells no more. */
-  readonly createdTime: string | null;
-  /** By field id, in the format of the upstream's record endpoints; empty cells are missing. */
-  readonly cells: Readonly<Record<string, unknown>>;
-  /** The fields whose cells are known; a cell missing from `cells` is empty only if its field is among them. */
+  /** The fields whose cells are known; a missing cell is empty only if its field is among them. */
   readonly known: FieldSet;
   /** The schema that the cells were read with; null for a record from the change log, which keeps none. */
   readonly table: TableSchema | null;
   /** A moment before the upstream gave the cells, in milliseconds since the epoch; null where that was long ago. */
   readonly readAt: number | null;
-  /** How many reads of the same operation had to end before this record could be asked for: 0 for the change log. */
+  /** How many reads of the same operation had to end before these records could be asked for: 0 for the change log. */
   readonly level: number;
+  /** By the names that were asked for. Each cell of each record asks, so what is found is found once. */
+  readonly #fields = new Map<string, FieldSchema>();
+  /** One for each place of the operation that asks for cells as JSON. */
+  readonly #rows: CellRow[] = [];
+  #cut: RecordOrigin | null = null;
 
-  constructor(record: {
+  constructor(origin: {
     connectionId: number;
     baseId: string;
     tableId: string;
-    id: string;
-    createdTime: string | null;
-    cells: Readonly<Record<string, unknown>>;
     known: FieldSet;
     table?: TableSchema | null;
     level?: number;
     readAt?: number | null;
   }) {
-    this.connectionId = record.connectionId;
-    this.baseId = record.baseId;
-    this.tableId = record.tableId;
-    this.id = record.id;
-    this.createdTime = record.createdTime;
-    this.cells = record.cells;
-    this.known = record.known;
-    this.table = record.table ?? null;
-    this.level = record.level ?? 0;
-    this.readAt = record.readAt ?? null;
+    this.connectionId = origin.connectionId;
+    this.baseId = origin.baseId;
+    this.tableId = origin.tableId;
+    this.known = origin.known;
+    this.table = origin.table ?? null;
+    this.level = origin.level ?? 0;
+    this.readAt = origin.readAt ?? null;
   }
 
   knows(fieldId: string): boolean {
     return this.known === 'all' || this.known.has(fieldId);
   }
 
+  /**
+   * The field of that id or name, null when its cells are not known.
+   * @throws AppError FIELD_NOT_FOUND when the table has none
+   */
+  knownField(table: TableSchema, name: string): FieldSchema | null {
+    if (table !== this.table) return this.#known(table.getField(name));
+    const met = this.#fields.get(name);
+    if (met) return met;
+    const field = this.#known(table.getField(name));
+    if (field) this.#fields.set(name, field);
+    return field;
+  }
+
+  /** Reads the cells of these names from each record. @param fieldOf see CellRow */
+  rowOf(
+    table: TableSchema,
+    names: readonly string[] | null,
+    fieldOf: (name: string) => FieldSchema,
+  ): CellRow {
+    if (table !== this.table) return new CellRow(table, names, fieldOf);
+    for (const known of this.#rows) if (known.isOf(names)) return known;
+    const row = new CellRow(table, names, fieldOf);
+    this.#rows.push(row);
+    return row;
+  }
+
+  #known(field: FieldSchema): FieldSchema | null {
+    return this.knows(field.id) ? field : null;
+  }
+
+  /** The same, showing no more than was asked. */
+  cutTo(fields: FieldSet, level: number): RecordOrigin {
+    if (fields === this.known && level === this.level) return this;
+    // Records that were read together are mostly asked for together too.
+    if (this.#cut?.known !== fields || this.#cut.level !== level)
+      this.#cut = new RecordOrigin({ ...this, known: fields, level });
+    return this.#cut;
+  }
+}
+
+/**
+ * A record as one answer shows it. The cells stay as they came; they are decoded when somebody asks for them, since most
+ * of a page of records is never looked at.
+ */
+export class RecordNode {
+  readonly origin: RecordOrigin;
+  readonly id: string;
+  /** ISO 8601. Null where only the id was needed: a link tells no more. */
+  readonly createdTime: string | null;
+  /** By field id, in the format of the upstream's record endpoints; empty cells are missing. */
+  readonly cells: Readonly<Record<string, unknown>>;
+
+  constructor(
+    origin: RecordOrigin,
+    { id, createdTime, cells }: Pick<RecordNode, 'id' | 'createdTime' | 'cells'>,
+  ) {
+    this.origin = origin;
+    this.id = id;
+    this.createdTime = createdTime;
+    this.cells = cells;
+  }
+
+  get connectionId(): number {
+    return this.origin.connectionId;
+  }
+
+  get baseId(): string {
+    return this.origin.baseId;
+  }
+
+  get tableId(): string {
+    return this.origin.tableId;
+  }
+
+  get table(): TableSchema | null {
+    return this.origin.table;
+  }
+
+  get level(): number {
+    return this.origin.level;
+  }
+
   /** The same record, showing no more than was asked. */
   cutTo(fields: FieldSet, level: number): RecordNode {
-    if (fields === this.known && level === this.level) return this;
-    return new RecordNode({ ...this, known: fields, level });
+    const origin = this.origin.cutTo(fields, level);
+    return origin === this.origin ? this : new RecordNode(origin, this);
   }
+}
+
+/** Of records of a table at hand. */
+export function originOf(
+  { connectionId, baseId, table }: { connectionId: number; baseId: string; table: TableSchema },
+  answer: { known: FieldSet; readAt: number; level: number },
+): RecordOrigin {
+  return new RecordOrigin({ connectionId, baseId, tableId: table.id, table, ...answer });
+}
+
+/** A record as the upstream gave it. */
+export function nodeOf(origin: RecordOrigin, { id, createdTime, fields }: WireRecord): RecordNode {
+  return new RecordNode(origin, { id, createdTime, cells: fields });
 }

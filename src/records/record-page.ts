@@ -6,20 +6,21 @@ import { findLinkedIds } from './filters/linked-ids.ts';
 import { conditionsFormula, fitsTable, readConditions, testsFor } from './filters/record-conditions.ts';
 import { testKey, type RecordTest } from './filters/record-test.ts';
 import { decodeCursor, type RecordPosition, type RecordQuery } from './record-cursor.ts';
-import { listRecords, type ListedRecords, type WirePage } from './record-listing.ts';
-import type { RecordNode } from './record-node.ts';
-import { nodeOf } from './record-planner.ts';
+import type { RecordEnds } from './record-ends.ts';
+import { listRecords, nothingListed, type ListedRecords, type WirePage } from './record-listing.ts';
+import { nodeOf, originOf, type RecordNode } from './record-node.ts';
 import { timed } from './record-reads.ts';
 import { namesIn, type RecordSelection } from './record-selection.ts';
 import type { RecordWork, TablePlace } from './record-work.ts';
 
 export const maxSortFields = 10;
 
-/** A page of records, with the place behind each. */
+/** A page of records. */
 export interface RecordPage {
   query: RecordQuery;
   nodes: RecordNode[];
-  ends: RecordPosition[];
+  /** The place behind each. */
+  ends: RecordEnds;
   hasPreviousPage: boolean;
   hasNextPage: boolean;
 }
@@ -100,14 +101,13 @@ async function readPage(work: RecordWork, request: PageRequest): Promise<RecordP
   const narrowed = await narrowedBy(work, request);
   const listed =
     narrowed === 'none'
-      ? { records: [], ends: [], hasNextPage: false, readAt: 0 }
+      ? { ...nothingListed, readAt: 0 }
       : await listedRecords(work, request, narrowed.formula, fieldsToAsk(fields, schema));
   const place = { connectionId, baseId, table: schema };
   work.allowance.take(listed.records.length);
-  const nodes = listed.records.map((record) =>
-    nodeOf(place, record, { known: fields, readAt: listed.readAt, level: level + 1 }),
-  );
-  for (const node of nodes) work.planner.remember(node);
+  const origin = originOf(place, { known: fields, readAt: listed.readAt, level: level + 1 });
+  const nodes = listed.records.map((record) => nodeOf(origin, record));
+  work.planner.remember(place, nodes);
   return {
     query,
     nodes,

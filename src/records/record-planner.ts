@@ -9,7 +9,8 @@ import type { WireRecord } from '../calendly/wire.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import { covers, fieldsToAsk, unite, type FieldSet } from './field-set.ts';
-import { RecordNode } from './record-node.ts';
+import { KnownRecords } from './known-records.ts';
+import { nodeOf, originOf, type RecordNode } from './record-node.ts';
 import { timed, type Timed } from './record-reads.ts';
 
 /** One record that some place of the operation asks for, with the cells that it needs. */
@@ -29,8 +30,7 @@ export type OpenApi = (connectionId: number) => Promise<CalendlyApi>;
 interface TableState {
   /** What any lookup of the operation needs of this table, as far as is known; only grows. */
   needed: FieldSet;
-  /** Null for ids that the table does not have. */
-  records: Map<string, RecordNode | null>;
+  records: KnownRecords;
 }
 
 /**
@@ -81,11 +81,9 @@ export class RecordPlanner {
     return this.#pending.reading(level, this.#loader(level).load(lookup));
   }
 
-  /** Takes a record that came in another way, by a listing or a write, so that a lookup need not fetch it again. */
-  remember(record: RecordNode): void {
-    const { records } = this.#state(record.connectionId, record.baseId, record.tableId);
-    const known = records.get(record.id);
-    if (!known || covers(record.known, known.known)) records.set(record.id, record);
+  /** Takes records that came in another way, by a listing or a write, so that a lookup need not fetch them again. */
+  remember({ connectionId, baseId, table }: Place, records: readonly RecordNode[]): void {
+    this.#state(connectionId, baseId, table.id).records.add(records);
   }
 
   /** Forgets every record, since a write may change any of them by its links and formulas. */
@@ -140,8 +138,8 @@ export class RecordPlanner {
         try {
           const found = await this.#fetch(place, ids, fields);
           for (const id of ids) state.records.set(id, null);
-          for (const wire of found.answer)
-            state.records.set(wire.id, nodeOf(place, wire, { known: fields, readAt: found.askedAt }));
+          const origin = originOf(place, { known: fields, readAt: found.askedAt, level: 1 });
+          for (const wire of found.answer) state.records.set(wire.id, nodeOf(origin, wire));
         } catch (error) {
           const failure = error instanceof Error ? error : new Error('A lookup failed', { cause: error });
           for (const id of ids) failures.set(id, failure);
@@ -170,35 +168,15 @@ export class RecordPlanner {
 
   #known(state: TableState, lookup: RecordLookup): RecordNode | null | undefined {
     const known = state.records.get(lookup.recordId);
-    return known && !covers(known.known, lookup.fields) ? undefined : known;
+    return known && !covers(known.origin.known, lookup.fields) ? undefined : known;
   }
 
   #state(connectionId: number, baseId: string, tableId: string): TableState {
     const key = `${connectionId}/${baseId}/${tableId}`;
     let state = this.#tables.get(key);
-    if (!state) this.#tables.set(key, (state = { needed: new Set(), records: new Map() }));
+    if (!state) this.#tables.set(key, (state = { needed: new Set(), records: new KnownRecords() }));
     return state;
   }
-}
-
-/** A record as the upstream gave it. */
-export function nodeOf(
-  place: Place,
-  wire: WireRecord,
-  { known, readAt, level = 1 }: { known: FieldSet; readAt: number; level?: number },
-): RecordNode {
-  return new RecordNode({
-    connectionId: place.connectionId,
-    baseId: place.baseId,
-    tableId: place.table.id,
-    id: wire.id,
-    createdTime: wire.createdTime,
-    cells: wire.fields,
-    known,
-    table: place.table,
-    level,
-    readAt,
-  });
 }
 
 export function chunksOf<T>(items: readonly T[], size: number): T[][] {

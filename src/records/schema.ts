@@ -4,7 +4,6 @@ import type { FieldSchema, TableSchema } from '../bases/table-schema.ts';
 import { AppError } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
-import { maxListLength, pageLength } from '../graphql/list-slice.ts';
 import { pendingWork } from '../graphql/pending-work.ts';
 import {
   problemCodes,
@@ -12,14 +11,10 @@ import {
   readCell,
   readChecked,
   readDate,
-  readFields,
-  readLinks,
   readNumber,
   readText,
   type FieldProblem,
 } from './cell-values.ts';
-import { noFields } from './field-set.ts';
-import { itemsOf, recordWork, selectionHere } from './operation-records.ts';
 import { RecordNode } from './record-node.ts';
 
 export const RecordRef = builder.objectRef<RecordNode>('Record');
@@ -43,7 +38,8 @@ const FieldProblemRef = builder.objectRef<FieldProblem>('FieldProblem').implemen
   }),
 });
 
-const fieldArgument = 'Id or exact name of the field. A misspelt name is an error that suggests the nearest.';
+export const fieldArgument =
+  'Id or exact name of the field. A misspelt name is an error that suggests the nearest.';
 
 RecordRef.implement({
   description:
@@ -57,11 +53,11 @@ RecordRef.implement({
         encodeGlobalID('Record', `${connectionId}/${baseId}/${tableId}/${id}`),
     }),
     id: t.exposeString('id', { description: 'Starts with `rec`.' }),
-    createdTime: t.field({
+    // Exposed rather than resolved: compiled queries then read it without a call for each record.
+    createdTime: t.expose('createdTime', {
       type: 'DateTime',
       nullable: true,
       description: 'When it was created. Null where a change of our log does not tell.',
-      resolve: (record) => record.createdTime,
     }),
     table: t.field({
       type: TableRef,
@@ -85,9 +81,10 @@ RecordRef.implement({
       description:
         'Cells by field name. Every field asked for is there, empty or not. Ask by `names`: the fewer cells, the less is fetched.',
       resolve: (record, { names }, context) =>
-        withTable(record, context, (table) =>
-          readFields(table, record.cells, names ?? null, (name) => requireField(record, table, name)),
-        ),
+        withTable(record, context, (table) => {
+          const row = record.origin.rowOf(table, names ?? null, (name) => requireField(record, table, name));
+          return row.read(record.cells);
+        }),
     }),
     value: t.field({
       type: 'JSON',
@@ -123,37 +120,6 @@ RecordRef.implement({
       description: 'One cell of a checkbox field; false when it is not checked.',
       resolve: (record, { field }, context) => readOne(record, field, context, readChecked),
     }),
-    linked: t.field({
-      type: [RecordRef],
-      nullable: { list: true, items: true },
-      args: {
-        field: t.arg.string({ required: true, description: fieldArgument }),
-        first: t.arg.int({ description: `How many, 1 to ${maxListLength}; 50 by default.` }),
-        after: t.arg.string({
-          description: 'Id of the last linked record that you have; the list goes on behind it.',
-        }),
-      },
-      description:
-        'The records behind a link field, in the order of the cell. All of one level of the operation are fetched together, a hundred per call. Null stands for a record that is gone.',
-      resolve: async (record, { field, first, after }, context, info) => {
-        const links = await readOne(record, field, context, readLinks);
-        const start = after == null ? 0 : startBehind(after, links);
-        const ids = links.slice(start, start + pageLength(first));
-        const table = await linkedTable(record, field, context);
-        const selection = selectionHere(context, info);
-        if (selection.needsRecord)
-          return itemsOf(await recordWork(context).loadAll(record, table, ids, selection, record.level + 1));
-        recordWork(context).allowance.take(ids.length);
-        return ids.map((id) => linkTo(record, table, id));
-      },
-    }),
-    linkedCount: t.int({
-      nullable: true,
-      args: { field: t.arg.string({ required: true, description: fieldArgument }) },
-      description: 'How many records a link field leads to.',
-      resolve: async (record, { field }, context) =>
-        (await readOne(record, field, context, readLinks)).length,
-    }),
     problems: t.field({
       type: [FieldProblemRef],
       nullable: true,
@@ -162,7 +128,7 @@ RecordRef.implement({
       resolve: (record, _args, context) =>
         withTable(record, context, (table) =>
           problemsOf(
-            table.fields.filter((field) => record.knows(field.id)),
+            table.fields.filter((field) => record.origin.knows(field.id)),
             record.cells,
           ),
         ),
@@ -176,8 +142,8 @@ function withTable<T>(
   context: GraphQLContext,
   use: (table: TableSchema) => T,
 ): T | Promise<T> {
-  if (record.table) return use(record.table);
-  const { connectionId, baseId, tableId, level } = record;
+  const { connectionId, baseId, tableId, table, level } = record.origin;
+  if (table) return use(table);
   return pendingWork(context)
     .preparing(level + 1, operationSchemas(context).table(connectionId, baseId, tableId))
     .then(use);
@@ -190,9 +156,10 @@ export function readOne<T>(
   context: GraphQLContext,
   read: (field: FieldSchema, cell: unknown) => T,
 ): T | Promise<T> {
+  const { table } = record.origin;
   // Once per cell: no closure where the table is at hand.
-  if (record.table) return readIn(record.table, record, name, read);
-  return withTable(record, context, (table) => readIn(table, record, name, read));
+  if (table) return readIn(table, record, name, read);
+  return withTable(record, context, (found) => readIn(found, record, name, read));
 }
 
 function readIn<T>(
@@ -210,50 +177,12 @@ function readIn<T>(
  * @throws AppError FIELD_NOT_FOUND
  */
 function requireField(record: RecordNode, table: TableSchema, name: string): FieldSchema {
-  const field = table.getField(name);
-  if (record.knows(field.id)) return field;
+  const field = record.origin.knownField(table, name);
+  if (field) return field;
+  const { name: fieldName } = table.getField(name);
   throw new AppError(
     'FIELD_NOT_FOUND',
-    `The cell ${JSON.stringify(field.name)} of ${record.id} was not recorded here. Read the record itself.`,
-    { details: { field: field.name, recordId: record.id } },
+    `The cell ${JSON.stringify(fieldName)} of ${record.id} was not recorded here. Read the record itself.`,
+    { details: { field: fieldName, recordId: record.id } },
   );
-}
-
-function startBehind(after: string, ids: readonly string[]): number {
-  const index = ids.indexOf(after);
-  if (index >= 0) return index + 1;
-  throw new AppError(
-    'CURSOR_INVALID',
-    'The record id in "after" is not among the linked records any more. Begin without it.',
-    {
-      details: { argument: 'after' },
-    },
-  );
-}
-
-/** @throws AppError TABLE_NOT_FOUND when the table behind the link cannot be seen */
-async function linkedTable(
-  record: RecordNode,
-  fieldName: string,
-  context: GraphQLContext,
-): Promise<TableSchema> {
-  const { connectionId, baseId, tableId } = record;
-  const schemas = operationSchemas(context);
-  const base = schemas.ready(connectionId, baseId) ?? (await schemas.load(connectionId, baseId));
-  const field = (record.table ?? base.getTable(tableId)).getField(fieldName);
-  return base.getTable(field.linkedTableId ?? tableId);
-}
-
-function linkTo({ connectionId, baseId, level }: RecordNode, table: TableSchema, id: string): RecordNode {
-  return new RecordNode({
-    connectionId,
-    baseId,
-    tableId: table.id,
-    id,
-    createdTime: null,
-    cells: {},
-    known: noFields,
-    table,
-    level: level + 1,
-  });
 }

@@ -2,12 +2,12 @@ import { performance } from 'node:perf_hooks';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { TableSchema } from '../../src/bases/table-schema.ts';
+import { CellRow } from '../../src/records/cell-row.ts';
 import {
   problemsOf,
   readCell,
   readChecked,
   readDate,
-  readFields,
   readLinks,
   readNumber,
   readText,
@@ -66,13 +66,15 @@ describe('an empty cell', () => {
 
 test('every field asked for is there, under the name it was asked by, whatever it is called', () => {
   const cells = { fldsingleLineText: 'x', fldProto: 'y' };
-  const all = readFields(table, cells, null);
+  const all = new CellRow(table, null).read(cells);
   expect(Object.keys(all)).toEqual(table.fields.map(({ name }) => name));
   expect(Object.getPrototypeOf(all)).toBe(Object.prototype);
   expect(
-    JSON.parse(JSON.stringify(readFields(table, cells, ['fldsingleLineText', '__proto__', 'checkbox']))),
+    JSON.parse(
+      JSON.stringify(new CellRow(table, ['fldsingleLineText', '__proto__', 'checkbox']).read(cells)),
+    ),
   ).toEqual(JSON.parse('{"fldsingleLineText":"x","__proto__":"y","checkbox":false}'));
-  expect(() => readFields(table, cells, ['chekbox'])).toThrow('Did you mean "checkbox"?');
+  expect(() => new CellRow(table, ['chekbox']).read(cells)).toThrow('Did you mean "checkbox"?');
 });
 
 test('error cells and numbers that are none read as null and are told as problems', () => {
@@ -81,7 +83,7 @@ test('error cells and numbers that are none read as null and are told as problem
     fldrollup: { specialValue: 'NaN' },
     fldmultipleLookupValues: [1, { error: '#ERROR!' }, 2],
   };
-  expect(readFields(table, cells, ['formula', 'rollup', 'multipleLookupValues'])).toEqual({
+  expect(new CellRow(table, ['formula', 'rollup', 'multipleLookupValues']).read(cells)).toEqual({
     formula: null,
     rollup: null,
     multipleLookupValues: [1, null, 2],
@@ -169,7 +171,8 @@ test('a page of 100 records with 20 cells each is read in well under a milliseco
   const measure = (asked: string[] | null) => {
     const times = Array.from({ length: 200 }, () => {
       const begun = performance.now();
-      for (const cells of page) readFields(wide, cells, asked);
+      const row = new CellRow(wide, asked);
+      for (const cells of page) row.read(cells);
       return performance.now() - begun;
     });
     return times.sort((a, b) => a - b)[100]!;

@@ -1,7 +1,6 @@
 import type { TableSchema } from '../../bases/table-schema.ts';
 import { requireId } from '../../calendly/ids.ts';
-import type { RecordNode } from '../record-node.ts';
-import { nodeOf } from '../record-planner.ts';
+import { nodeOf, originOf, type RecordNode } from '../record-node.ts';
 import type { RecordSelection } from '../record-selection.ts';
 import { oneOf, type RecordWork, type TablePlace } from '../record-work.ts';
 import { canonicalJson, sha256 } from './fingerprint.ts';
@@ -155,10 +154,11 @@ function told(
   askedAt: number,
 ): ToldWrite {
   const place = { connectionId: connection, baseId, table };
+  const origin = originOf(place, { known: 'all', readAt: askedAt, level: 1 });
   return {
     results: results.map((result) => ({
       ...result,
-      record: result.record && nodeOf(place, result.record, { known: 'all', readAt: askedAt }),
+      record: result.record && nodeOf(origin, result.record),
       readFrom: null,
     })),
     faults: entries.flatMap(({ faults }) => faults),
