@@ -29,3 +29,27 @@ test.each([[['a', 'a']], [['a', 'b']]])(
     expect(pages).toBe(new Set(circle).size + 1);
   },
 );
+
+test('the place behind each record is told, also behind one that an upstream page repeats', async () => {
+  const record = (id: string) => ({ id, createdTime: '2026-01-01T00:00:00.000Z', fields: {} });
+  const pages = new Map([
+    [null, { records: ['a', 'b'].map(record), offset: 'next' }],
+    ['next', { records: ['b', 'c', 'a', 'd'].map(record), offset: null }],
+  ]);
+  const { records, ends } = await listRecords({
+    query,
+    first: 1_000,
+    after: null,
+    readPage: (offset) => Promise.resolve(pages.get(offset as null)!),
+  });
+  expect(records.map(({ id }) => id)).toEqual(['a', 'b', 'c', 'd']);
+  const place = { pageSize: 100, atEnd: false };
+  expect(records.map((_, index) => ends.behind(index))).toEqual([
+    { ...place, offset: null, index: 1, lastId: 'a', count: 1 },
+    { ...place, offset: 'next', index: 0, lastId: 'b', count: 2 },
+    { ...place, offset: 'next', index: 2, lastId: 'c', count: 3 },
+    { ...place, offset: 'next', index: 4, lastId: 'd', count: 4, atEnd: true },
+  ]);
+  expect(ends.behindLast()).toEqual(ends.behind(3));
+  expect(ends.behind(4)).toBeNull();
+});
