@@ -1,4 +1,5 @@
 import { isObject, toRecordCell } from './cell-values.ts';
+import { payloadShape, unreadParts } from './payload-shape.ts';
 import type { WirePayload } from './wire.ts';
 
 /** By field id, in the format of the record endpoints. */
@@ -40,10 +41,12 @@ export interface DecodedPayload {
   schemaChanges: DecodedSchemaChange[];
   /** Set when the webhook has turned off for good: INVALID_FILTERS, INVALID_HOOK, INTERNAL_ERROR or a newer code. */
   error: string | null;
+  /** What is not read, at the places where it stands; null when there is none. */
+  unread: Record<string, unknown> | null;
 }
 
 /**
- * Reads one payload. What is unknown is passed over, never an error. The order depends on the content alone (by table,
+ * Reads one payload. What is unknown is told as unread, never an error. The order depends on the content alone (by table,
  * kind and record id), so a payload that is read again yields every change at the same place.
  */
 export function decodePayload(payload: WirePayload): DecodedPayload {
@@ -70,6 +73,7 @@ export function decodePayload(payload: WirePayload): DecodedPayload {
       ...idsAt(payload, 'destroyedTableIds').map((tableId) => schemaChange('tableDeleted', tableId)),
     ],
     error: payload.error === true ? (textAt(payload, 'code') ?? 'UNKNOWN') : null,
+    unread: (unreadParts(payload, payloadShape) as Record<string, unknown> | undefined) ?? null,
   };
 }
 

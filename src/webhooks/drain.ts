@@ -13,6 +13,7 @@ import type { Logger } from '../logger.ts';
 import { backgroundOperation } from './background-operation.ts';
 import { DrainLeases, leaseSeconds } from './drain-leases.ts';
 import { PageEntries, type ReadPage } from './page-entries.ts';
+import { keepUnread } from './unread-payloads.ts';
 import { findWebhook, type Webhook } from './webhook.ts';
 
 const renewIntervalMs = 3_000;
@@ -154,9 +155,9 @@ export class Drains {
     webhook: Webhook,
     holder: string,
     payloads: { from: number; to: number },
-    { entries, lastTransaction }: ReadPage,
+    { entries, lastTransaction, unread }: ReadPage,
   ): Promise<void> {
-    const { database, log, feeds, onAppended } = this.#deps;
+    const { database, log, feeds, logger, onAppended } = this.#deps;
     await database.transaction(async (sql) => {
       const [, fenced] = await sql.query<[unknown[], number]>(
         `UPDATE webhooks SET next_payload = $4, last_payload_at = clock_timestamp(),
@@ -166,8 +167,14 @@ export class Drains {
         [webhook.id, holder, payloads.from, payloads.to, leaseSeconds, lastTransaction],
       );
       if (fenced === 0) throw new LeaseLost();
+      await keepUnread(sql, webhook, unread);
       await log.append(sql, webhook.feedId, entries);
     });
+    if (unread.length > 0)
+      logger.warn(
+        { webhook: webhook.id, baseId: webhook.baseId, payloads: unread.map(({ number }) => number) },
+        'payloads say more than is understood; it is kept in unread_payloads',
+      );
     if (entries.length > 0) onAppended(entries);
     const last = entries.at(-1);
     if (last) feeds.ring(webhook.feedId, last.position);

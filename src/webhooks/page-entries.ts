@@ -13,6 +13,7 @@ import {
   type FieldName,
   type NumberedPayload,
 } from './payload-entries.ts';
+import type { UnreadPayload } from './unread-payloads.ts';
 import type { Webhook } from './webhook.ts';
 
 export interface PageEntriesDeps {
@@ -27,6 +28,7 @@ export interface ReadPage {
   entries: LogEntry[];
   /** The highest number of a transaction in it; null when no payload tells one. */
   lastTransaction: number | null;
+  unread: UnreadPayload[];
 }
 
 /** Makes log entries of what a webhook's payloads say. */
@@ -57,7 +59,7 @@ export class PageEntries {
       entries.unshift(
         missingPayloads(generation, first, webhook.lastDrainedAt, entries[0]?.occurredAt ?? now),
       );
-    return { entries, lastTransaction: highest(payloads) };
+    return { entries, lastTransaction: highest(payloads), unread: unreadOf(payloads) };
   }
 
   /** Names are a courtesy: without the scope, or when the schema can't be had now, changes carry ids alone. */
@@ -78,4 +80,8 @@ export class PageEntries {
 function highest(payloads: NumberedPayload[]): number | null {
   const numbers = payloads.flatMap(({ decoded }) => decoded.transaction ?? []);
   return numbers.length > 0 ? Math.max(...numbers) : null;
+}
+
+function unreadOf(payloads: NumberedPayload[]): UnreadPayload[] {
+  return payloads.flatMap(({ number, decoded: { unread } }) => (unread === null ? [] : [{ number, unread }]));
 }

@@ -6,6 +6,7 @@ import type { Logger } from '../logger.ts';
 import type { Drains } from './drain.ts';
 import { endIdleWebhooks, noteUse } from './feed-use.ts';
 import { requiredScopes } from './specification.ts';
+import { pruneUnread } from './unread-payloads.ts';
 import type { WebhookChecks } from './webhook-checks.ts';
 
 const tickMs = 1_000;
@@ -131,7 +132,10 @@ export class Upkeep {
     }
     if (this.#deps.forAll && Date.now() - this.#prunedAt > pruneIntervalMs) {
       this.#prunedAt = Date.now();
-      this.#work('prune', async () => void (await log.prune(retentionDays)));
+      this.#work('prune', async () => {
+        await log.prune(retentionDays);
+        await pruneUnread(database, retentionDays);
+      });
     }
   }
 

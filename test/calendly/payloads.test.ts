@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { decodePayload } from '../../src/calendly/payloads.ts';
+import { entriesOf } from '../../src/webhooks/payload-entries.ts';
 
 const documented = {
   timestamp: '2026-01-02T03:04:05.000Z',
@@ -56,33 +57,115 @@ const documented = {
   destroyedTableIds: ['tbl7'],
 };
 
-/** Everything a payload may hold, each part there or not, with keys in a random order. */
-const anyPayload = fc.jsonValue({ maxDepth: 6 }).chain((noise) => {
-  const id = fc.constantFrom('recA', 'recB', 'recC', '1', 'constructor');
-  const cells = fc.record({
-    cellValuesByFieldId: fc.dictionary(fc.constantFrom('fldA', 'fldB'), fc.jsonValue()),
-  });
-  const table = fc.record(
-    {
-      createdRecordsById: fc.oneof(fc.dictionary(id, cells), fc.constant(noise)),
-      changedRecordsById: fc.dictionary(
-        id,
-        fc.record({ current: cells, previous: cells }, { requiredKeys: [] }),
-      ),
-      destroyedRecordIds: fc.oneof(fc.array(id), fc.constant(noise)),
-    },
-    { requiredKeys: [] },
-  );
-  return fc.record(
-    {
-      timestamp: fc.oneof(fc.string(), fc.constant(noise)),
-      actionMetadata: fc.constant(noise),
-      changedTablesById: fc.dictionary(fc.constantFrom('tblA', 'tblB', 'tblC'), table),
-      tomorrow: fc.constant(noise),
-    },
-    { requiredKeys: [] },
-  );
+const id = fc.constantFrom('recA', 'recB', 'recC', '1', 'constructor', '__proto__');
+const json = fc.jsonValue({ maxDepth: 1 });
+const cellValues = fc.dictionary(fc.constantFrom('fldA', 'fldB'), json, { maxKeys: 2 });
+const cells = fc.record({ cellValuesByFieldId: cellValues });
+const anyRecord = <T>(model: Record<string, fc.Arbitrary<T>>) => fc.record(model, { requiredKeys: [] });
+const ids = fc.uniqueArray(id, { maxLength: 3 });
+const created = fc.record({
+  createdTime: fc.constant('2026-01-02T03:04:05.000Z'),
+  cellValuesByFieldId: cellValues,
 });
+const definition = fc.dictionary(fc.constantFrom('name', 'type', 'tomorrow'), json, { maxKeys: 2 });
+const beforeAndAfter = anyRecord({ current: definition, previous: definition });
+const records = {
+  createdRecordsById: fc.dictionary(id, created, { maxKeys: 2 }),
+  changedRecordsById: fc.dictionary(id, anyRecord({ current: cells, previous: cells, unchanged: cells }), {
+    maxKeys: 2,
+  }),
+  destroyedRecordIds: ids,
+};
+const dictionary = <T>(keys: string[], value: fc.Arbitrary<T>) =>
+  fc.dictionary(fc.constantFrom(...keys), value, { maxKeys: keys.length });
+const table = anyRecord<unknown>({
+  ...records,
+  createdFieldsById: dictionary(['fldA', 'fldB'], definition),
+  changedFieldsById: dictionary(['fldA', 'fldB'], beforeAndAfter),
+  destroyedFieldIds: ids,
+  changedMetadata: beforeAndAfter,
+  changedViewsById: dictionary(['viwA', 'viwB'], anyRecord<unknown>(records)),
+});
+
+/** Every shape that is documented, each part there or not. */
+const goodPayload = anyRecord<unknown>({
+  timestamp: fc.constant('2026-01-02T03:04:05.000Z'),
+  baseTransactionNumber: fc.nat(),
+  payloadFormat: fc.constant('v0'),
+  actionMetadata: anyRecord<unknown>({
+    source: fc.string(),
+    sourceMetadata: fc.constantFrom(
+      { user: documented.actionMetadata.sourceMetadata.user },
+      { viewId: 'viwA' },
+    ),
+  }),
+  changedTablesById: dictionary(['tblA', 'tblB'], table),
+  createdTablesById: dictionary(
+    ['tblC', 'tblD'],
+    anyRecord<unknown>({
+      metadata: definition,
+      fieldsById: dictionary(['fldA'], definition),
+      recordsById: fc.dictionary(id, created, { maxKeys: 2 }),
+    }),
+  ),
+  destroyedTableIds: ids,
+  error: fc.boolean(),
+  code: fc.string(),
+}) as fc.Arbitrary<Record<string, unknown>>;
+
+/** The same with some part replaced by anything at all. */
+const spoiltPayload = fc.tuple(goodPayload, json, fc.nat()).map(([payload, noise, at]) => {
+  const spoilt = structuredClone(payload);
+  const places = objectsIn(spoilt).flatMap((object) =>
+    Object.keys(object).map((key) => [object, key] as const),
+  );
+  const [object, key] = places[at % Math.max(places.length, 1)] ?? [spoilt, 'tomorrow'];
+  object[key] = noise;
+  return spoilt;
+});
+
+const anyPayload = fc.oneof(goodPayload, spoiltPayload);
+
+/** All objects in a value that a payload reads keys of. */
+function objectsIn(value: unknown): Record<string, unknown>[] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [];
+  const object = value as Record<string, unknown>;
+  return [object, ...Object.values(object).flatMap(objectsIn)];
+}
+
+/** How many things of each kind a payload tells, counted without the decoder. */
+function countIn(payload: Record<string, unknown>): Record<string, number> {
+  const counts: Record<string, number> = {};
+  const add = (kind: string, value: unknown) => {
+    const length = Array.isArray(value)
+      ? new Set(value).size
+      : Object.keys((value as object | undefined) ?? {}).length;
+    if (length > 0) counts[kind] = (counts[kind] ?? 0) + length;
+  };
+  const tables = Object.values((payload.changedTablesById ?? {}) as Record<string, Record<string, unknown>>);
+  const views = tables.flatMap(({ changedViewsById = {} }) =>
+    Object.values(changedViewsById as typeof tables),
+  );
+  for (const part of [...tables, ...views]) {
+    add('created', part.createdRecordsById);
+    add('updated', part.changedRecordsById);
+    add('deleted', part.destroyedRecordIds);
+  }
+  for (const part of tables) {
+    add('fieldCreated', part.createdFieldsById);
+    add('fieldChanged', part.changedFieldsById);
+    add('fieldDeleted', part.destroyedFieldIds);
+    add('tableChanged', part.changedMetadata === undefined ? [] : ['once']);
+  }
+  const newTables = (payload.createdTablesById ?? {}) as Record<string, Record<string, unknown>>;
+  add('tableCreated', newTables);
+  for (const part of Object.values(newTables)) {
+    add('created', part.recordsById);
+    add('fieldCreated', part.fieldsById);
+  }
+  add('tableDeleted', payload.destroyedTableIds);
+  return counts;
+}
 
 /** The same JSON with the keys of every object the other way round. */
 function reversed(value: unknown): unknown {
@@ -215,6 +298,7 @@ describe('decoding a payload', () => {
       changes: [],
       schemaChanges: [],
       error: null,
+      unread: null,
     });
   });
 
@@ -223,6 +307,58 @@ describe('decoding a payload', () => {
       fc.property(anyPayload, (payload) => {
         const turned = reversed(payload) as Record<string, unknown>;
         expect(decodePayload(turned)).toEqual(decodePayload(payload));
+      }),
+    );
+  });
+
+  test('everything that a payload tells comes out once, and nothing is left unread', () => {
+    fc.assert(
+      fc.property(goodPayload, (payload) => {
+        const { changes, schemaChanges, unread } = decodePayload(payload);
+        const counts: Record<string, number> = {};
+        for (const { kind } of [...changes, ...schemaChanges]) counts[kind] = (counts[kind] ?? 0) + 1;
+        expect(counts).toEqual(countIn(payload));
+        const places = changes.map(({ kind, tableId, viewId, recordId }) =>
+          [kind, tableId, viewId, recordId].join(),
+        );
+        expect(new Set(places).size).toBe(changes.length);
+        expect(unread).toBeNull();
+      }),
+    );
+    expect(decodePayload(documented).unread).toBeNull();
+  });
+
+  test('a key of tomorrow changes nothing of what is read, and is kept where it stood', () => {
+    fc.assert(
+      fc.property(goodPayload, fc.nat(), fc.oneof(fc.string(), fc.object()), (payload, at, news) => {
+        const before = decodePayload(payload);
+        const told = structuredClone(payload);
+        const places = [
+          told,
+          ...['actionMetadata', 'changedTablesById', 'createdTablesById'].flatMap((key) => {
+            const part = told[key] as Record<string, unknown> | undefined;
+            return key === 'actionMetadata' ? (part ?? []) : Object.values(part ?? {});
+          }),
+        ] as Record<string, unknown>[];
+        const place = places[at % places.length];
+        if (place) place['tomorrow'] = news;
+        const { unread, ...read } = decodePayload(told);
+        expect({ ...read, unread: null }).toEqual(before);
+        expect(objectsIn(unread).filter((object) => 'tomorrow' in object)[0]).toMatchObject({
+          tomorrow: news,
+        });
+      }),
+    );
+  });
+
+  test('the places in the log of what a payload tells are counted from 0 without a hole', () => {
+    fc.assert(
+      fc.property(anyPayload, fc.integer({ min: 1, max: 1_000_000 }), (payload, number) => {
+        const now = new Date();
+        const entries = entriesOf({ number, decoded: decodePayload(payload) }, 7, () => null, now);
+        expect(entries.map(({ position }) => position)).toEqual(
+          entries.map((_, ordinal) => ({ generation: 7, payload: number, ordinal })),
+        );
       }),
     );
   });

@@ -141,3 +141,23 @@ it('announces payloads that the upstream no longer has, between what came before
   const [lost] = await app.database.query(`SELECT detail FROM changes WHERE kind = 'lost'`);
   expect(lost?.detail).toMatchObject({ reason: 'payloads_missing' });
 });
+
+it('keeps what it does not understand, and goes on with what it does', async () => {
+  const [before] = await app.database.query('SELECT next_payload FROM webhooks WHERE id = $1', [webhookId]);
+  const next = Number(before?.next_payload);
+  const news = { baseTransactionNumber: 1_000_000, tomorrow: { all: ['new'] } };
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'GET', path: '/v0/bases/*/webhooks/*/payloads' },
+    times: 1,
+    kind: 'status',
+    status: 200,
+    body: JSON.stringify({ cursor: next + 1, mightHaveMore: false, payloads: [news] }),
+    contentType: 'application/json',
+  });
+  await wantDrain();
+  await until(async () => (await app.database.query('SELECT 1 FROM unread_payloads')).length === 1);
+  await idle();
+  expect(await app.database.query('SELECT payload, content FROM unread_payloads')).toEqual([
+    { payload: next, content: { tomorrow: { all: ['new'] } } },
+  ]);
+});

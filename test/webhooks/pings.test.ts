@@ -83,6 +83,12 @@ it('does not read a body that is too large', async () => {
   expect((await ping(id, 'x'.repeat(20_000), 'hmac-sha256=00')).status).toBe(413);
 });
 
+it('takes pings by POST alone', async () => {
+  const id = await createWebhook(app, connection);
+  for (const method of ['GET', 'PUT', 'DELETE'])
+    expect((await fetch(`${app.url}/webhooks/calendly/${id}`, { method })).status).toBe(404);
+});
+
 it('answers 503 to a ping that comes before the secret is stored, so that it is sent again', async () => {
   const other = await otherBase(app, connection);
   await control(app.sandbox.url, 'faults', {

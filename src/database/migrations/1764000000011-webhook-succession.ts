@@ -26,6 +26,16 @@ export class WebhookSuccession1764000000011 implements MigrationInterface {
         ADD COLUMN behind_since timestamptz;
       CREATE UNIQUE INDEX webhooks_successor ON webhooks (feed_id) WHERE state IN ('preparing', 'ready');
 
+      -- What payloads said that this version did not know, by the position of the payload.
+      CREATE TABLE unread_payloads (
+        feed_id integer NOT NULL REFERENCES change_feeds (id) ON DELETE CASCADE,
+        generation integer NOT NULL,
+        payload integer NOT NULL,
+        content jsonb NOT NULL,
+        logged_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (feed_id, generation, payload)
+      );
+
       -- When somebody last subscribed, asked or saw to it, noted every few minutes.
       ALTER TABLE change_feeds ADD COLUMN used_at timestamptz NOT NULL DEFAULT now();
     `);
@@ -33,6 +43,7 @@ export class WebhookSuccession1764000000011 implements MigrationInterface {
 
   async down(runner: QueryRunner): Promise<void> {
     await runner.query(`
+      DROP TABLE unread_payloads;
       DROP INDEX webhooks_successor;
       UPDATE webhooks SET state = 'failed' WHERE state IN ('preparing', 'ready', 'ending');
       ALTER TABLE webhooks

@@ -1,0 +1,48 @@
+import type { Sql } from '../changes/feed.ts';
+import { jsonText } from '../changes/json-text.ts';
+
+/** Longest kept part of one payload, in characters of JSON; of longer ones only the keys at the top are. */
+const maxKeptLength = 20_000;
+
+/** What of a payload nothing was made of. */
+export interface UnreadPayload {
+  number: number;
+  unread: Record<string, unknown>;
+}
+
+/**
+ * Keeps what a payload says that this version does not know, under the payload's position, for as long as the log: the
+ * upstream adds keys without notice, and has payloads for seven days only. Reading again keeps it once.
+ */
+export async function keepUnread(
+  sql: Sql,
+  { feedId, generation }: { feedId: number; generation: number },
+  payloads: readonly UnreadPayload[],
+): Promise<void> {
+  if (payloads.length === 0) return;
+  await sql.query(
+    `INSERT INTO unread_payloads (feed_id, generation, payload, content)
+     SELECT $1, $2, entry.* FROM unnest($3::int[], $4::jsonb[]) AS entry ON CONFLICT DO NOTHING`,
+    [feedId, generation, payloads.map(({ number }) => number), payloads.map(({ unread }) => bounded(unread))],
+  );
+}
+
+/** @returns how many are gone */
+export async function pruneUnread(sql: Sql, retentionDays: number): Promise<number> {
+  const [, deleted] = await sql.query<[unknown[], number]>(
+    'DELETE FROM unread_payloads WHERE logged_at < now() - make_interval(days => $1)',
+    [retentionDays],
+  );
+  return deleted;
+}
+
+function bounded(unread: Record<string, unknown>): string {
+  const text = jsonText(unread);
+  return text.length <= maxKeptLength
+    ? text
+    : jsonText({
+        tooLong: Object.keys(unread)
+          .map((key) => key.slice(0, 100))
+          .slice(0, 100),
+      });
+}
