@@ -106,14 +106,11 @@ export class AuthorizationFlows {
       );
 
     const connection = await connections.get(flow.connection_id);
-    const told = {
-      action: 'openAuthorization' as const,
-      actor: starterOf(flow),
-      connectionId: connection.id,
-    };
+    const actor = await this.#starterOf(flow);
+    const told = { action: 'openAuthorization' as const, actor, connectionId: connection.id };
     const clientSecret = await secrets.clientSecret(database, connection.id).catch(async (error: unknown) => {
       if (error instanceof AppError && error.code === 'SECRET_UNREADABLE') {
-        await this.#fail(flow, connection, 'SECRET_UNREADABLE');
+        await this.#fail(flow, actor, connection, 'SECRET_UNREADABLE');
         await audit({ ...told, outcome: 'SECRET_UNREADABLE' });
       }
       throw error;
@@ -133,19 +130,26 @@ export class AuthorizationFlows {
     const { stored, audit } = this.#deps;
     const flow = await stored.waitingFor(callback.state);
     if (!flow) return { kind: 'refused', reason: 'UNKNOWN_STATE' };
-    const told = { action: 'finishAuthorization' as const, connectionId: flow.connection_id };
+    const actor = await this.#starterOf(flow);
+    const told = { action: 'finishAuthorization' as const, actor, connectionId: flow.connection_id };
     try {
-      const outcome = await this.#finish(flow, callback);
-      await audit({ ...told, actor: starterOf(flow, outcome), outcome: codeOf(outcome) });
+      const outcome = await this.#finish(flow, actor, callback);
+      await audit({ ...told, outcome: codeOf(outcome) });
       return outcome;
     } catch (error) {
       const outcome = error instanceof AppError ? error.code : 'INTERNAL';
-      await audit({ ...told, actor: starterOf(flow), outcome });
+      await audit({ ...told, outcome });
       throw error;
     }
   }
 
-  async #finish(flow: FlowRow, callback: Callback): Promise<FlowOutcome> {
+  /** The browser has no key: who began the flow answers for its link. */
+  async #starterOf({ started_by: id, starter }: FlowRow): Promise<AuditActor> {
+    const caller = await this.#deps.callers.recall(id, starter);
+    return { id, name: caller?.name ?? id };
+  }
+
+  async #finish(flow: FlowRow, actor: AuditActor, callback: Callback): Promise<FlowOutcome> {
     const { stored, connections, callers, oauthUrl, logger } = this.#deps;
     if (!isSameBrowser(flow, callback.browserCookies)) {
       logger.warn({ connectionId: flow.connection_id }, 'authorization answer brought by another browser');
@@ -161,13 +165,18 @@ export class AuthorizationFlows {
 
     const connection = await connections.find(flow.connection_id);
     if (!connection || connection.epoch !== flow.epoch) return { kind: 'superseded', connection };
-    const begun = { ...flow, started_by: `${starter.name} (${starter.id})` };
-    if (callback.error !== null) return this.#fail(begun, connection, problemOfRedirectError(callback.error));
-    if (!callback.code) return this.#fail(begun, connection, 'INVALID_REQUEST');
-    return this.#exchange(begun, connection, callback.code);
+    if (callback.error !== null)
+      return this.#fail(flow, actor, connection, problemOfRedirectError(callback.error));
+    if (!callback.code) return this.#fail(flow, actor, connection, 'INVALID_REQUEST');
+    return this.#exchange(flow, actor, connection, callback.code);
   }
 
-  async #exchange(flow: FlowRow, connection: ConnectionEntity, code: string): Promise<FlowOutcome> {
+  async #exchange(
+    flow: FlowRow,
+    actor: AuditActor,
+    connection: ConnectionEntity,
+    code: string,
+  ): Promise<FlowOutcome> {
     const { database, secrets, stored, oauth, connections, logger, afterConnecting } = this.#deps;
     let answer: TokenAnswer;
     let client: OAuthClient;
@@ -179,16 +188,16 @@ export class AuthorizationFlows {
       const codeVerifier = stored.verifierOf(flow);
       answer = await client.exchange({ code, redirectUri: this.redirectUri, codeVerifier });
     } catch (error) {
-      if (error instanceof OAuthFailure) return this.#fail(flow, connection, error.problem);
+      if (error instanceof OAuthFailure) return this.#fail(flow, actor, connection, error.problem);
       if (error instanceof AppError && error.code === 'SECRET_UNREADABLE')
-        return this.#fail(flow, connection, 'SECRET_UNREADABLE');
+        return this.#fail(flow, actor, connection, 'SECRET_UNREADABLE');
       throw error;
     }
     if (!(await this.#storeGrant(flow, answer))) {
       await client.revokePair(answer);
       return { kind: 'superseded', connection: await connections.find(connection.id) };
     }
-    logger.info({ connectionId: connection.id, startedBy: flow.started_by }, 'connection connected');
+    logger.info({ connectionId: connection.id, startedBy: actor.id }, 'connection connected');
     await afterConnecting(connection.id).catch((error: unknown) =>
       logger.warn(
         { connectionId: connection.id, err: error },
@@ -198,7 +207,7 @@ export class AuthorizationFlows {
     return {
       kind: 'connected',
       connection: await connections.get(connection.id),
-      startedBy: flow.started_by,
+      startedBy: labelOf(actor),
       redirectTo: flow.redirect_to,
     };
   }
@@ -231,19 +240,24 @@ export class AuthorizationFlows {
   }
 
   /** A living grant outlives a failed attempt to renew it; otherwise the failure is the connection's state. */
-  async #fail(flow: FlowRow, connection: ConnectionEntity, problem: ProblemCode): Promise<FlowOutcome> {
+  async #fail(
+    flow: FlowRow,
+    actor: AuditActor,
+    connection: ConnectionEntity,
+    problem: ProblemCode,
+  ): Promise<FlowOutcome> {
     const seen = { id: flow.connection_id, epoch: flow.epoch };
     const states: ConnectionState[] = ['configured', 'disconnected', 'error'];
     await recordProblem(this.#deps.database.manager, seen, problem, states);
     this.#deps.logger.warn(
-      { connectionId: connection.id, problem, startedBy: flow.started_by },
+      { connectionId: connection.id, problem, startedBy: actor.id },
       'authorization failed',
     );
     const after = await this.#deps.connections.get(connection.id);
     return {
       kind: 'failed',
       connection: after,
-      startedBy: flow.started_by,
+      startedBy: labelOf(actor),
       problem,
       stillConnected: after.state === 'connected',
       redirectTo: flow.redirect_to,
@@ -251,10 +265,9 @@ export class AuthorizationFlows {
   }
 }
 
-/** The browser has no key: who began the flow answers for its link. */
-function starterOf(flow: FlowRow, outcome?: FlowOutcome): AuditActor {
-  const named = outcome && 'startedBy' in outcome ? outcome.startedBy : flow.started_by;
-  return { id: flow.started_by, name: named };
+/** As the pages of the flow name who began it. */
+function labelOf({ id, name }: AuditActor): string {
+  return `${name} (${id})`;
 }
 
 function codeOf(outcome: FlowOutcome): string {

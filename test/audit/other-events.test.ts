@@ -60,6 +60,11 @@ test('an authorization is told in the name of who began it, however it ends', as
     await fetch(await answerConsent(consentUrl, 'grant', {}), { headers: { cookie } });
   });
   expect(superseded.at(-1)).toBe('key:1 finishAuthorization 1 - FLOW_SUPERSEDED');
+  expect(
+    await app.database.query(
+      `SELECT DISTINCT actor_name FROM audit_entries WHERE action IN ('openAuthorization', 'finishAuthorization')`,
+    ),
+  ).toEqual([{ actor_name: 'configured admin key' }]);
   const nobody = await eventsOf(() => fetch(`${app.url}/oauth/calendly/callback?state=guessed&code=x`));
   expect(nobody).toEqual([]);
 });
