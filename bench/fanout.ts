@@ -30,6 +30,8 @@ const idleMs = 500;
 interface Passage {
   /** From its presence in the server's process, or for ours in the log, to the last subscriber. */
   delivery: number;
+  /** Processor time of the server, from the edit or the publication on. */
+  cpu: number;
   /** Ours alone: from when its notification left the upstream. */
   fromPing: number;
   /** Ours alone: from when its payload had been fetched. */
@@ -112,6 +114,7 @@ async function ourContestant({ sandbox, start }: Stage, model: { message: Buffer
       if (pinged === undefined || there === undefined || payload === undefined)
         throw new Error('A change came without notification or fetch.');
       return {
+        cpu: 0,
         delivery: at - there,
         fromPing: at - pinged,
         beyondFetch: at - payload,
@@ -140,7 +143,7 @@ async function peer(
       const publishedAt = await child.ask<number>('publish', { event, message: model.message.toString() });
       const { at } = await waiting;
       const none = Number.NaN;
-      return { delivery: at - publishedAt, fromPing: none, beyondFetch: none, answered: none };
+      return { cpu: 0, delivery: at - publishedAt, fromPing: none, beyondFetch: none, answered: none };
     },
   };
 }
@@ -174,32 +177,39 @@ function editor({ url }: Child) {
   };
 }
 
-/** Opens connections until there are `count`, and waits until all have subscribed. */
-async function grow({ label, child, subscribers }: Contestant, count: number): Promise<void> {
+/** Opens connections until there are `count`, some at a time, and waits until their subscriptions have begun. */
+async function grow(contestant: Contestant, count: number): Promise<void> {
+  const { label, child, subscribers } = contestant;
   const subscription = { query: document, variables: { connection: child.connection ?? 0 } };
   while (subscribers.length < count) {
     const length = Math.min(openAtOnce, count - subscribers.length);
-    subscribers.push(
-      ...(await Promise.all(Array.from({ length }, () => Subscriber.open(label, child, subscription)))),
-    );
+    const opened = Array.from({ length }, () => Subscriber.open(label, child, subscription));
+    subscribers.push(...(await Promise.all(opened)));
+    const until = moment() + patienceMs;
+    while (!(await haveBegun(contestant, length))) {
+      if (moment() > until)
+        throw new Error(`Not all of ${subscribers.length} subscriptions of ${label} began`);
+      await pause(5);
+    }
   }
-  const until = moment() + patienceMs;
-  for (;;) {
-    const live = subscribers.filter(({ position }) => position !== null).length;
-    if (live === count || (label !== 'ours' && (await child.ask('subscribed')) === count)) return;
-    if (moment() > until) throw new Error(`Only ${live} of ${count} subscriptions of ${label} began`);
-    await pause(20);
-  }
+}
+
+/** Ours says so to each subscriber; the peers count. */
+async function haveBegun({ label, child, subscribers }: Contestant, newest: number): Promise<boolean> {
+  if (label === 'ours') return subscribers.slice(-newest).every(({ position }) => position !== null);
+  return (await child.ask<number>('subscribed')) === subscribers.length;
 }
 
 /** One change to all. @throws Error unless each is told exactly it, once */
 async function oneRound(
-  { label, subscribers, round }: Contestant,
+  { label, child, subscribers, round }: Contestant,
   model: { message: Buffer },
 ): Promise<Passage> {
   const early = subscribers.find(({ told }) => told.length > 0);
   if (early) throw new Error(`${label} told ${early.told[0]!.message.toString()} once more`);
+  const before = await child.ask<number>('cpuMs');
   const passage = await round(() => lastTold(label, subscribers));
+  passage.cpu = (await child.ask<number>('cpuMs')) - before;
   for (const { told } of subscribers) {
     if (told.length !== 1 || !tellSame(told[0]!.message, model.message))
       throw new Error(
@@ -236,11 +246,12 @@ function lastTold(label: string, subscribers: Subscriber[]): Promise<Told> {
 }
 
 function table(all: Contestant[]): string {
-  const head = ['delivery', 'p50 ms', 'p99 ms', ...all.map(({ label }) => `÷ ${label}`)];
+  const head = ['delivery', 'p50 ms', 'p99 ms', 'CPU ms', ...all.map(({ label }) => `÷ ${label}`)];
   const rows = all.map((one) => [
     one.label,
     of(one, 'delivery', 0.5).toFixed(2),
     of(one, 'delivery', 0.99).toFixed(2),
+    of(one, 'cpu', 0.5).toFixed(2),
     ...all.map((other) =>
       other === one ? '·' : (of(one, 'delivery', 0.5) / of(other, 'delivery', 0.5)).toFixed(2),
     ),

@@ -5,10 +5,11 @@ interface Question {
 }
 
 /** Answers what the benchmark asks of this process beside the load: see `Child.ask`. */
-export function answer(answers: Record<string, (given: unknown) => unknown>): void {
+export function answer(given: Record<string, (given: unknown) => unknown>): void {
+  const answers = { cpuMs, ...given };
   process.on('message', (message: Partial<Question>) => {
     const { question, what } = message;
-    const find = what === undefined ? undefined : answers[what];
+    const find = what === undefined ? undefined : (answers as typeof given)[what];
     if (!find) return;
     Promise.resolve()
       .then(() => find(message.given))
@@ -17,4 +18,10 @@ export function answer(answers: Record<string, (given: unknown) => unknown>): vo
         (error: unknown) => process.send?.({ question, fault: String(error) }),
       );
   });
+}
+
+/** Processor time of this process so far, in milliseconds. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
 }

@@ -24,10 +24,10 @@ const typeDefs = `
   type Record { id: ID! text(field: String!): String }
 `;
 
-const pubSub = createPubSub<{ changes: [ToldChange] }>();
-let subscribed = 0;
 // All subscribers listen to one target, which Node would take for a leak.
 setMaxListeners(0);
+const pubSub = createPubSub<{ changes: [ToldChange] }>();
+let subscribed = 0;
 
 /** Yoga behind graphql-ws as both document it: one execution of each event for each subscriber, fed by Yoga's PubSub. */
 serve(async () => {
