@@ -1,4 +1,12 @@
-import { getArgumentValues, isObjectType, type FieldNode, type GraphQLResolveInfo } from 'graphql';
+import {
+  BREAK,
+  getArgumentValues,
+  isObjectType,
+  visit,
+  type ASTNode,
+  type FieldNode,
+  type GraphQLResolveInfo,
+} from 'graphql';
 import { selectedFields } from '../graphql/selected-fields.ts';
 import type { RecordSelection } from './record-selection.ts';
 
@@ -10,11 +18,40 @@ const toldByLink = new Set(['__typename', 'id', 'nodeId', 'table', 'changes']);
 /** Each field of Record that reads the one cell named by its argument `field`. */
 const cellFields = new Set(['value', 'text', 'number', 'date', 'checked', 'linkedCount', 'attachments']);
 
+/** What no variable has a part in, by the node that asks: the same in every run of its document. Null where one has. */
+const constants = new WeakMap<FieldNode, RecordSelection | null>();
+
 /**
  * What the document asks of the records behind these fields.
  * @param fieldNodes nodes of fields whose type is Record, a list of it, or an interface of it
  */
 export function recordSelection(info: Info, fieldNodes: readonly FieldNode[]): RecordSelection {
+  const [node, ...others] = fieldNodes;
+  if (!node || others.length > 0) return readSelection(info, fieldNodes);
+  const known = constants.get(node);
+  if (known) return known;
+  const selection = readSelection(info, fieldNodes);
+  if (known === undefined) constants.set(node, hasVariables(info, node) ? null : selection);
+  return selection;
+}
+
+function hasVariables(info: Info, node: ASTNode): boolean {
+  let found = false;
+  visit(node, {
+    Variable() {
+      found = true;
+      return BREAK;
+    },
+    FragmentSpread({ name }) {
+      const fragment = info.fragments[name.value];
+      found ||= fragment !== undefined && hasVariables(info, fragment);
+      return found ? BREAK : undefined;
+    },
+  });
+  return found;
+}
+
+function readSelection(info: Info, fieldNodes: readonly FieldNode[]): RecordSelection {
   const recordType = info.schema.getType('Record');
   if (!isObjectType(recordType)) throw new Error('The schema has no type Record');
   const definitions = recordType.getFields();

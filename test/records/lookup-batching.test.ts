@@ -239,6 +239,21 @@ describe('one operation', () => {
     }
   });
 
+  test('asks in each run of a document for the cells that its variables name', async () => {
+    const read = async (field: string, withName: boolean) => {
+      const { data, errors } = await app.graphql(
+        `query ($c: Int!, $b: String!, $id: String!, $field: String!, $withName: Boolean!) {
+           record(connection: $c, baseId: $b, tableId: "Contacts", recordId: $id) { ...Cells } }
+         fragment Cells on Record { value(field: $field) text(field: "Name") @include(if: $withName) }`,
+        { c: connection, b: crm, id: tables.Contacts[0]!.id, field, withName },
+      );
+      expect(errors).toBeUndefined();
+      return data.record;
+    };
+    expect(await read('Email', false)).toEqual({ value: expect.any(String) });
+    expect(await read('VIP', true)).toEqual({ value: expect.any(Boolean), text: expect.any(String) });
+  });
+
   test('needs no call for what a link already tells', async () => {
     const { result, calls } = await countCalls(app, () =>
       app.graphql(
