@@ -17,7 +17,7 @@ import { serve } from './serve.ts';
 /**
  * Ours with one part replaced: the transport remembers the answer of each read by its path and gives it again without
  * asking. So left out are the rate limit, the access token, HTTP and the check of the answer's shape; everything else is
- * the real thing, with the reads of the API key and of the connection from PostgreSQL in every request.
+ * the real thing, with the reads of the API key and of the connection from PostgreSQL, as requests share them in production.
  */
 class RememberingTransport extends Transport {
   readonly #answers = new Map<string, unknown>();

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 
 /** 256 random bits: nothing to guess, so a plain SHA-256 at rest is enough and a lookup is one indexed read. */
 const secretBytes = 32;
@@ -12,5 +12,5 @@ export function newSecret(): string {
 
 /** All that is stored of a key or a code. */
 export function hashOf(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
+  return hash('sha256', secret, 'buffer');
 }

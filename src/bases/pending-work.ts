@@ -33,12 +33,16 @@ export class PendingWork {
 
   #count<T>(step: number, work: Promise<T>): Promise<T> {
     this.#counts[step] = (this.#counts[step] ?? 0) + 1;
-    const settle = () => {
-      this.#counts[step]! -= 1;
-      if (this.#waiting.length > 0) this.#checkSoon();
-    };
-    work.then(settle, settle);
+    work.then(
+      () => this.#settle(step),
+      () => this.#settle(step),
+    );
     return work;
+  }
+
+  #settle(step: number): void {
+    this.#counts[step]! -= 1;
+    if (this.#waiting.length > 0) this.#checkSoon();
   }
 
   #checkSoon(): void {

@@ -6,7 +6,7 @@ import { documentLimits } from './document-limits.ts';
  * @throws AppError INVALID_INPUT beyond the limit
  */
 export function requireShallowVariables(variables: unknown): void {
-  let level: unknown[] = [variables];
+  let level: object[] = typeof variables === 'object' && variables !== null ? [variables] : [];
   for (let depth = 0; level.length > 0; depth += 1) {
     if (depth > documentLimits.valueDepth) {
       throw new AppError(
@@ -15,10 +15,10 @@ export function requireShallowVariables(variables: unknown): void {
         { details: { max: documentLimits.valueDepth } },
       );
     }
-    level = level
-      .flatMap((value) =>
-        typeof value === 'object' && value !== null ? (Object.values(value) as unknown[]) : [],
-      )
-      .filter((value) => typeof value === 'object' && value !== null);
+    const below: object[] = [];
+    for (const value of level)
+      for (const inner of Object.values(value) as unknown[])
+        if (typeof inner === 'object' && inner !== null) below.push(inner);
+    level = below;
   }
 }

@@ -23,15 +23,8 @@ export class CellRow {
       names === null
         ? table.fields.map((field) => ({ key: field.name, field }))
         : names.map((name) => ({ key: name, field: fieldOf(name) }));
-    this.#empty = {};
-    // A field may be called `__proto__`, and an assignment would then change the object instead of filling it.
-    for (const { key, field } of this.#columns)
-      Object.defineProperty(this.#empty, key, {
-        value: field.empty,
-        enumerable: true,
-        configurable: true,
-        writable: true,
-      });
+    // A field may be called `__proto__`, which an assignment would take for something else than a key.
+    this.#empty = Object.fromEntries(this.#columns.map(({ key, field }) => [key, field.empty]));
   }
 
   /** Whether this is what the row of these names would be. Documents that spell them out give a new list each time. */
