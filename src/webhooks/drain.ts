@@ -32,6 +32,13 @@ export interface DrainDeps {
   onAppended: (entries: readonly LogEntry[]) => void;
 }
 
+/** A drain under way here. */
+interface Running {
+  promise: Promise<void>;
+  again: boolean;
+  known: number;
+}
+
 /** The row is no longer ours: another instance took over, or the webhook was given up. What was read is dropped. */
 class LeaseLost extends Error {}
 
@@ -50,7 +57,7 @@ export class Drains {
   readonly #deps: DrainDeps;
   readonly #leases: DrainLeases;
   readonly #pages: PageEntries;
-  readonly #running = new Map<string, { promise: Promise<void>; again: boolean }>();
+  readonly #running = new Map<string, Running>();
   readonly #closing = new AbortController();
 
   constructor(deps: DrainDeps) {
@@ -61,15 +68,19 @@ export class Drains {
     this.#pages = new PageEntries(deps);
   }
 
-  /** Starts a drain in the background unless one runs here, which then looks again before it ends. */
-  kick(webhookId: string): void {
+  /**
+   * Starts a drain in the background unless one runs here, which then looks again before it ends.
+   * @param known The number after the last payload that the upstream has written, if it has told. Those before it that
+   *   the drain does not get are gone, and are logged as lost.
+   */
+  kick(webhookId: string, known = 0): void {
     if (this.#closing.signal.aborted) return;
     const running = this.#running.get(webhookId);
     if (running) {
       running.again = true;
       return;
     }
-    const state = { promise: Promise.resolve(), again: false };
+    const state: Running = { promise: Promise.resolve(), again: false, known };
     this.#running.set(webhookId, state);
     state.promise = this.#run(webhookId, state)
       .catch((error: unknown) => this.#deps.logger.warn({ err: error, webhook: webhookId }, 'a drain failed'))
@@ -77,8 +88,8 @@ export class Drains {
   }
 
   /** Drains now, or waits for the drain that runs here. */
-  async drain(webhookId: string): Promise<void> {
-    this.kick(webhookId);
+  async drain(webhookId: string, known = 0): Promise<void> {
+    this.kick(webhookId, known);
     await this.#running.get(webhookId)?.promise;
   }
 
@@ -87,25 +98,25 @@ export class Drains {
     await Promise.all([...this.#running.values()].map(({ promise }) => promise));
   }
 
-  async #run(webhookId: string, state: { again: boolean }): Promise<void> {
+  async #run(webhookId: string, state: Running): Promise<void> {
     let onlyIfWanted = false;
     do {
       state.again = false;
-      const wantedMeanwhile = await this.#drainOnce(webhookId, onlyIfWanted);
+      const wantedMeanwhile = await this.#drainOnce(webhookId, onlyIfWanted, state.known);
       state.again ||= wantedMeanwhile;
       onlyIfWanted = true;
     } while (state.again && !this.#closing.signal.aborted);
   }
 
   /** @returns whether another drain was asked for meanwhile. */
-  async #drainOnce(webhookId: string, onlyIfWanted: boolean): Promise<boolean> {
+  async #drainOnce(webhookId: string, onlyIfWanted: boolean, known: number): Promise<boolean> {
     const holder = randomUUID();
     const startedAt = await this.#leases.take(webhookId, holder, onlyIfWanted);
     const webhook = startedAt && (await findWebhook(this.#deps.database, webhookId));
     if (!webhook) return false;
     const renewal = setInterval(() => void this.#leases.renew(webhookId, holder), renewIntervalMs);
     try {
-      await this.#pull(webhook, holder);
+      await this.#pull(webhook, holder, known);
       return await this.#leases.giveBack(webhookId, holder, startedAt);
     } catch (error) {
       if (error instanceof LeaseLost) return false;
@@ -117,7 +128,7 @@ export class Drains {
     }
   }
 
-  async #pull(webhook: Webhook, holder: string): Promise<void> {
+  async #pull(webhook: Webhook, holder: string, known: number): Promise<void> {
     const { upstream, clock } = this.#deps;
     if (webhook.connectionId === null || webhook.upstreamId === null) {
       throw new AppError(
@@ -147,8 +158,15 @@ export class Drains {
           await this.#pages.read(webhook, next, page, operation),
         );
       next = page.cursor;
-      if (!page.mightHaveMore || page.payloads.length === 0) return;
+      if (!page.mightHaveMore || page.payloads.length === 0) break;
     }
+    if (next < known)
+      await this.#append(
+        webhook,
+        holder,
+        { from: next, to: known },
+        await this.#pages.missing(webhook, known),
+      );
   }
 
   async #append(

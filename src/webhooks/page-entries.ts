@@ -57,9 +57,29 @@ export class PageEntries {
     const first = page.cursor - page.payloads.length;
     if (first > wanted)
       entries.unshift(
-        missingPayloads(generation, first, webhook.lastDrainedAt, entries[0]?.occurredAt ?? now),
+        missingPayloads(generation, first, await this.#lastKnownAt(webhook), entries[0]?.occurredAt ?? now),
       );
     return { entries, lastTransaction: highest(payloads), unread: unreadOf(payloads) };
+  }
+
+  /** All that lies before a number that the upstream has told, and that it does not hand out any more. */
+  async missing(webhook: Webhook, known: number): Promise<ReadPage> {
+    const since = await this.#lastKnownAt(webhook);
+    const lost = missingPayloads(webhook.generation, known, since, new Date(this.#deps.clock.now()));
+    return { entries: [lost], lastTransaction: null };
+  }
+
+  /**
+   * When the newest payload that we have was written: those that are missing came after it. The last drain proves less:
+   * it may have found nothing because they were gone already.
+   */
+  async #lastKnownAt({ feedId, generation, createdAt }: Webhook): Promise<Date> {
+    const [newest] = await this.#deps.database.query<{ at: Date }[]>(
+      `SELECT occurred_at AS at FROM changes WHERE feed_id = $1 AND generation = $2
+       ORDER BY payload DESC, ordinal DESC LIMIT 1`,
+      [feedId, generation],
+    );
+    return newest?.at ?? createdAt;
   }
 
   /** Names are a courtesy: without the scope, or when the schema can't be had now, changes carry ids alone. */

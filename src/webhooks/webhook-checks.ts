@@ -32,6 +32,8 @@ export interface CheckDeps {
  */
 export class WebhookChecks {
   readonly #deps: CheckDeps;
+  /** Webhooks that were behind at their last check here: where they stood, and what the upstream had written. */
+  readonly #behind = new Map<string, { nextPayload: number; written: number }>();
 
   constructor(deps: CheckDeps) {
     this.#deps = deps;
@@ -40,7 +42,8 @@ export class WebhookChecks {
   async check(webhookId: string, signal: AbortSignal): Promise<void> {
     const { database, owners, drains, replacement, reasons, clock } = this.#deps;
     const webhook = await findWebhook(database, webhookId);
-    if (webhook?.state !== 'active' || webhook.upstreamId === null) return;
+    if (webhook?.state !== 'active' || webhook.upstreamId === null)
+      return void this.#behind.delete(webhookId);
     const [now] = await database.query<{ now: Date }[]>('SELECT clock_timestamp() AS now');
     const reached = await owners.reach(webhook, backgroundOperation(clock, signal));
     if (reached === 'away') return;
@@ -50,7 +53,8 @@ export class WebhookChecks {
     const found = webhooks.find(({ id }) => id === webhook.upstreamId);
     if (!found) return this.#lose(webhook, 'It is gone upstream.', signal);
     if (!found.isHookEnabled) {
-      await drains.drain(webhook.id);
+      // It writes no more: what it does not hand out now is gone.
+      await drains.drain(webhook.id, found.cursorForNextPayload);
       // A drain may fail, or be under way elsewhere. What it leaves would go with the webhook: a later check goes on.
       const drained = await findWebhook(database, webhook.id);
       if (!drained || drained.nextPayload < found.cursorForNextPayload) return;
@@ -82,7 +86,20 @@ export class WebhookChecks {
       ],
     );
     if (reason !== null) return replacement.advance(webhook, reason, reached);
-    if (found.cursorForNextPayload > webhook.nextPayload) drains.kick(webhook.id);
+    this.#catchUp(webhook, found.cursorForNextPayload);
+  }
+
+  /**
+   * Pulls what the upstream has written and we have not. A drain since the last check that got nothing of it, although it
+   * was told then, shows that it is gone.
+   */
+  #catchUp({ id, nextPayload }: Webhook, written: number): void {
+    const before = this.#behind.get(id);
+    this.#behind.delete(id);
+    if (written <= nextPayload) return;
+    const isStuck = before?.nextPayload === nextPayload;
+    if (!isStuck) this.#behind.set(id, { nextPayload, written });
+    this.#deps.drains.kick(id, isStuck ? before.written : 0);
   }
 
   /** Makes the webhook that takes the place of a lost one, through any connection that can. */
