@@ -66,7 +66,7 @@ export class PageEntries {
   async missing(webhook: Webhook, known: number): Promise<ReadPage> {
     const since = await this.#lastKnownAt(webhook);
     const lost = missingPayloads(webhook.generation, known, since, new Date(this.#deps.clock.now()));
-    return { entries: [lost], lastTransaction: null };
+    return { entries: [lost], lastTransaction: null, unread: [] };
   }
 
   /**

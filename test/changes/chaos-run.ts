@@ -140,7 +140,7 @@ class Killing {
       await life.running;
       await life.server.kill();
       this.count += 1;
-      life.running = life.server.start();
+      life.running = startAgain(life.server);
       // Awaited later; a failure to start is told there.
       life.running.catch(() => undefined);
     }
@@ -149,6 +149,18 @@ class Killing {
   /** All servers run again. */
   async end(): Promise<void> {
     await Promise.all(this.#lives.map(({ running }) => running));
+  }
+}
+
+/** As whoever looks after processes does it: one that began while the database was away has ended, and is started again. */
+async function startAgain(server: ClusterServer): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await server.start();
+    } catch (error) {
+      if (tries === 20) throw error;
+      await delay(500);
+    }
   }
 }
 
