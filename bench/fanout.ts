@@ -74,15 +74,13 @@ async function play(stage: Stage, oursAlone: boolean): Promise<void> {
         if (round >= 0) contestant.passages.push(passage);
       }
     }
-    console.log(
-      `\n## ${subscribers === 1 ? '1 subscriber' : `${thousands(subscribers)} subscribers`}, ${rounds} changes\n\n${table(all)}\n`,
-    );
+    console.log(`\n## ${subscribersOf(subscribers)}, ${rounds} changes\n\n${table(all)}\n`);
     console.log(tableOfOurs(ours));
     bars.push(...barsOf(subscribers, all));
   }
   console.log(`\n## Memory of an idle subscriber\n\n${memoryTable(all)}`);
-  const { rss } = perSubscriber(ours);
-  bars.push({ what: 'memory of an idle subscriber, ours', unit: 'kB', reached: rss, atMost: 25 });
+  const { heap } = perSubscriber(ours);
+  bars.push({ what: 'live objects of an idle subscriber, ours', unit: 'kB', reached: heap, atMost: 25 });
   console.log(`\n## Bars\n${barLines(bars)}`);
   for (const { subscribers } of all) for (const subscriber of subscribers) subscriber.close();
 }
@@ -277,7 +275,7 @@ function tableOfOurs(ours: Contestant): string {
 function barsOf(count: number, all: Contestant[]): Bar[] {
   const [ours, plain] = all as [Contestant, Contestant?];
   const bar = (what: string, reached: number, atMost: number): Bar => ({
-    what: `${thousands(count)} subscribers, ${what}`,
+    what: `${subscribersOf(count)}, ${what}`,
     unit: 'ms',
     reached,
     atMost,
@@ -290,6 +288,10 @@ function barsOf(count: number, all: Contestant[]): Bar[] {
   }
   if (count === 5_000) bars.push(bar('delivery, p50', of(ours, 'delivery', 0.5), 100));
   return bars;
+}
+
+function subscribersOf(count: number): string {
+  return count === 1 ? '1 subscriber' : `${thousands(count)} subscribers`;
 }
 
 function of({ passages }: Contestant, span: keyof Passage, at: number): number {
