@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import getPort from 'get-port';
+import { isDeepStrictEqual } from 'node:util';
 import type { Browser } from 'playwright-core';
 import { until } from '../changes/subscriber.ts';
 import { addContacts, edit, ledger, ledgerEnd } from '../changes/upstream-edits.ts';
@@ -73,6 +74,12 @@ describe('the programs in examples/', () => {
     return found.sort();
   }
 
+  /** What was told may not be shown yet: the list may be read at the moment. */
+  async function expectShown(list: LiveList, truth: string[]): Promise<void> {
+    await until(async () => isDeepStrictEqual(await list.shown(), truth)).catch(() => undefined);
+    expect(await list.shown()).toEqual(truth);
+  }
+
   const lastLine = async (): Promise<string | undefined> => (await ledger(app, before)).at(-1);
   const allTold = async (): Promise<boolean> => {
     const last = await lastLine();
@@ -98,7 +105,7 @@ describe('the programs in examples/', () => {
         expect(list.timesListed()).toBe(1);
       }
       const truth = await contacts();
-      for (const list of lists) expect(await list.shown()).toEqual(truth);
+      for (const list of lists) await expectShown(list, truth);
     },
     timeoutMs,
   );
@@ -122,7 +129,7 @@ describe('the programs in examples/', () => {
       expect(truth.some((line) => line.startsWith(lost))).toBe(true);
       for (const list of lists) {
         expect(list.told()).not.toContain(`created ${lost}`);
-        expect(await list.shown()).toEqual(truth);
+        await expectShown(list, truth);
       }
     },
     timeoutMs,
