@@ -143,6 +143,7 @@ export function createWebSockets(app: App, yoga: Yoga) {
       if (origin !== undefined && !origins.has(origin)) return refuse(socket, '403 Forbidden');
       if (server.clients.size >= maxSockets) return refuse(socket, '503 Service Unavailable');
       server.handleUpgrade(request, socket, head, (client) => {
+        forgetHeaders(request);
         server.emit('connection', client, request);
         // The protocol library prints what goes wrong on a socket to the console. The socket closes itself with the
         // fitting code, such as 1009 for a message that is too long.
@@ -175,6 +176,13 @@ function wayOf(
 ): SocketWay {
   const onStalled = (): void => app.metrics.slowSubscriberClosed();
   return new SocketWay(socket, request.socket, { clock: app.clock, onStalled });
+}
+
+/** The request lives as long as its socket, and a browser's headers are some kilobytes that nobody asks for any more. */
+function forgetHeaders(request: IncomingMessage): void {
+  const { 'x-request-id': requestId } = request.headers;
+  request.headers = requestId === undefined ? {} : { 'x-request-id': requestId };
+  request.rawHeaders = [];
 }
 
 function refuse(socket: Duplex, status: string): void {
