@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { Clock } from '../clock.ts';
 import type { Outlet } from '../graphql/outlet.ts';
+import type { NextFrames } from './next-frames.ts';
 import { watchProgress } from './progress-watch.ts';
 
 /** Bytes that may wait for the client of a WebSocket to take them before its subscriptions wait as well. */
@@ -29,8 +30,9 @@ export class SocketWay {
     this.#onStalled = options.onStalled;
   }
 
-  send(message: string): void {
-    if (!this.#isClosed) this.#socket.send(message);
+  /** Writes a whole frame. Nothing compresses and nothing waits between the socket and its stream, so order is kept. */
+  send(frame: Buffer): void {
+    if (!this.#isClosed) this.#stream.write(frame);
   }
 
   /** A closed way never has room again: its subscriptions wait for their end, which comes with the socket's. */
@@ -78,19 +80,21 @@ export class SocketWay {
   }
 }
 
-/** The results of one operation, as messages of graphql-ws. All but the operation's id is the same for everybody. */
+/** The way of one operation's results, as messages of graphql-ws. */
 export class SocketOutlet implements Outlet {
   readonly #way: SocketWay;
-  readonly #head: string;
+  readonly #operationId: string;
+  readonly #frames: NextFrames;
 
   /** @param operationId as the client chose it */
-  constructor(way: SocketWay, operationId: string) {
+  constructor(way: SocketWay, operationId: string, frames: NextFrames) {
     this.#way = way;
-    this.#head = `{"id":${JSON.stringify(operationId)},"type":"next","payload":`;
+    this.#operationId = operationId;
+    this.#frames = frames;
   }
 
   send(text: string): void {
-    this.#way.send(`${this.#head}${text}}`);
+    this.#way.send(this.#frames.frame(text, this.#operationId));
   }
 
   get isFull(): boolean {

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { GraphQLError, type DocumentNode, type GraphQLSchema } from 'graphql';
+import { GraphQLError, type DocumentNode, type ExecutionArgs, type GraphQLSchema } from 'graphql';
 import { CloseCode } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -10,6 +10,7 @@ import { AppError } from '../errors.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
 import { shownError } from '../graphql/error-masking.ts';
 import { bearer, type ServerContext, type Yoga } from '../graphql/yoga.ts';
+import { NextFrames } from './next-frames.ts';
 import { requestIdOf } from './reply.ts';
 import { SocketOutlet, SocketWay } from './socket-outlet.ts';
 
@@ -32,9 +33,12 @@ interface Pipeline {
   parse: (source: string) => DocumentNode;
   validate: (schema: GraphQLSchema, document: DocumentNode) => readonly GraphQLError[];
   contextFactory: () => unknown;
-  execute: unknown;
-  subscribe: unknown;
+  execute: Step;
+  subscribe: Step;
 }
+
+type Step = (args: ExecutionArgs) => never;
+type Steps = Pick<Pipeline, 'execute' | 'subscribe'>;
 
 interface Extra extends Record<PropertyKey, unknown> {
   caller?: Caller;
@@ -49,6 +53,7 @@ export function createWebSockets(app: App, yoga: Yoga) {
     perMessageDeflate: false,
   });
   app.metrics.watch({ websockets: () => server.clients.size });
+  const frames = new NextFrames();
   const origins = new Set([new URL(app.config.publicUrl).origin, ...app.config.allowedOrigins]);
 
   const protocol = useServer<Record<string, unknown>, Extra>(
@@ -87,7 +92,7 @@ export function createWebSockets(app: App, yoga: Yoga) {
           signal: undefined,
           remoteAddress: extra.request.socket.remoteAddress ?? '',
           caller: extra.caller,
-          outlet: new SocketOutlet((extra.way ??= wayOf(app, extra)), id),
+          outlet: new SocketOutlet((extra.way ??= wayOf(app, extra)), id, frames),
         };
         const shown = (error: unknown) => shownError(error, { app, requestId });
         const pipeline = yoga.getEnveloped({ ...serverContext, request: undefined, params: payload });
@@ -102,16 +107,14 @@ export function createWebSockets(app: App, yoga: Yoga) {
             operationName: payload.operationName,
             variableValues: payload.variables,
             contextValue: (await contextFactory()) as GraphQLContext,
-            rootValue: { execute, subscribe },
+            rootValue: { execute, subscribe } satisfies Steps,
           };
         } catch (error) {
           return [shown(error)];
         }
       },
-      execute: (args) =>
-        (args.rootValue as { execute: (a: unknown) => never }).execute({ ...args, rootValue: undefined }),
-      subscribe: (args) =>
-        (args.rootValue as { subscribe: (a: unknown) => never }).subscribe({ ...args, rootValue: undefined }),
+      execute: (args) => stepsOf(args).execute(args),
+      subscribe: (args) => stepsOf(args).subscribe(args),
       onNext(_context, _id, _payload, args, result) {
         if (!result.errors) return;
         const { requestId } = args.contextValue as GraphQLContext;
@@ -161,6 +164,13 @@ export function createWebSockets(app: App, yoga: Yoga) {
       await protocol.dispose();
     },
   };
+}
+
+/** Takes the steps out of the arguments, which live as long as the subscription and would keep the whole pipeline. */
+function stepsOf(args: ExecutionArgs): Steps {
+  const steps = args.rootValue as Steps;
+  args.rootValue = undefined;
+  return steps;
 }
 
 /** Closes a socket as a wrong key would have closed it, once its key or token has ended. */
