@@ -408,7 +408,7 @@ test.each(operations)('%s: the fewest calls that answer it', async (_, describeO
   const { times = 1 } = operation;
   // What is asked at once has to meet on the way.
   if (times > 1)
-    await control(app.sandbox.url, 'faults', { kind: 'delay', effect: 'after', delayMs: 300, times: null });
+    await control(app.sandbox.url, 'faults', { kind: 'delay', effect: 'after', delayMs: 1_000, times: null });
   const { result: answers, calls } = await countCalls(app, () =>
     Promise.all(
       Array.from({ length: times }, () =>
