@@ -26,7 +26,17 @@ const mayImport = {
   records: ['calendly', 'access', 'connections', 'bases'],
   changes: ['calendly', 'access', 'connections', 'database/notifications.ts'],
   webhooks: ['calendly', 'access', 'encryption', 'connections', 'bases', 'changes'],
-  automation: ['calendly', 'access', 'connections', 'bases', 'records', 'changes', 'graphql/list-slice.ts'],
+  automation: [
+    'calendly',
+    'audit',
+    'encryption',
+    'access',
+    'connections',
+    'bases',
+    'records',
+    'changes',
+    'graphql/list-slice.ts',
+  ],
   database: ['calendly', 'audit', 'activity', 'connections', 'changes', 'webhooks'],
   local: ['app.ts', 'database/data-source.ts'],
 };

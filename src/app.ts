@@ -10,6 +10,7 @@ import { IdentityTokens } from './access/identity-tokens.ts';
 import { KeptCallers } from './access/kept-callers.ts';
 import { KeyWatch } from './access/key-watch.ts';
 import { OperationsInFlight } from './access/operations-in-flight.ts';
+import { Triggers } from './automation/triggers/triggers.ts';
 import { AuditEntries } from './audit/audit-entries.ts';
 import { AuditLog } from './audit/audit-log.ts';
 import { AuditRetention } from './audit/audit-retention.ts';
@@ -84,6 +85,7 @@ export interface App {
   changeFeeds: ChangeFeeds;
   connectionWatch: ConnectionWatch;
   webhooks: Webhooks;
+  triggers: Triggers;
   isClosing(): boolean;
   /** Closes in the reverse order of building: nothing is closed that something open still needs. */
   close(): Promise<void>;
@@ -235,6 +237,22 @@ export async function createApp(
     refusal: (connectionId, baseId) => webhooks.refusal(connectionId, baseId),
     logger,
   });
+  const triggers = new Triggers({
+    database,
+    cipher,
+    log: changeLog,
+    feeds: changeFeeds,
+    ensureFeed: async (connectionId, baseId, operation) =>
+      (await webhooks.ensure(connectionId, baseId, operation)).feed,
+    refusal: (connectionId, baseId) => webhooks.refusal(connectionId, baseId),
+    rules: config.endpoints,
+    delivers: config.role !== 'web',
+    audit: audit.record,
+    clock,
+    logger,
+    onQueued: (count) => metrics.deliveriesQueued(count),
+    onAttempt: (outcome, durationMs) => metrics.deliveryAttempt(outcome, durationMs),
+  });
   const grants = new GrantEnding({
     database,
     secrets,
@@ -272,6 +290,7 @@ export async function createApp(
   changeFeeds.start();
   notifications.start();
   webhooks.start();
+  triggers.start();
   recordWrites.start();
   if (config.role !== 'web') tokenUpkeep.start();
 
@@ -304,11 +323,13 @@ export async function createApp(
     changeFeeds,
     connectionWatch,
     webhooks,
+    triggers,
     isClosing: () => closing,
     async close() {
       closing = true;
       recordWrites.close();
       const upkeepEnded = tokenUpkeep.close();
+      await triggers.close();
       await webhooks.close();
       await auditRetention.close();
       connectionWatch.close();

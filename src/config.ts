@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { environment, type EncryptionKey } from './environment.ts';
@@ -49,8 +50,26 @@ export interface Config {
   changesRetentionDays: number;
   /** Days without use after which a webhook is deleted upstream; 0 for never. */
   webhookIdleDays: number;
+  /** Where triggers may deliver to. */
+  endpoints: EndpointRules;
   auditRetentionDays: number;
 }
+
+/** Where triggers may deliver to. */
+export interface EndpointRules {
+  /**
+   * Hosts that are let in whatever their address is, and by plain http: `host` or `host:port`, as URLs spell them. In
+   * everything else triggers are kept to the open internet.
+   */
+  allowedHosts: readonly string[];
+  /** Whether all other endpoints have to be https. */
+  requireHttps: boolean;
+  /** Looks host names up; null for the system's own way. */
+  lookup: LookupFunction | null;
+}
+
+/** So that the first trigger can be tried out without a public address. */
+const thisMachine = ['localhost', '127.0.0.1', '[::1]'];
 
 /** All faults of the environment at once, one per line, each naming its variable; or of a file, each naming its place. */
 export class ConfigError extends Error {
@@ -155,6 +174,11 @@ export function readConfig(variables: NodeJS.ProcessEnv): Config {
     },
     changesRetentionDays: env.CHANGES_RETENTION_DAYS,
     webhookIdleDays: env.WEBHOOK_IDLE_DAYS,
+    endpoints: {
+      allowedHosts: env.TRIGGER_ALLOWED_HOSTS ?? (production ? [] : thisMachine),
+      requireHttps: production,
+      lookup: null,
+    },
     auditRetentionDays: env.AUDIT_RETENTION_DAYS,
   };
 }

@@ -30,6 +30,25 @@ const origins = z
     error: 'must be origins such as https://app.example.com, separated by commas',
   });
 
+/** As URLs spell them: small letters, IPv6 in brackets, no default of the scheme. */
+const hosts = z
+  .string()
+  .transform((list) =>
+    list
+      .split(',')
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== ''),
+  )
+  .refine((list) => list.every(isHost), {
+    error: 'must be hosts such as hooks.internal or 10.1.2.3:8080, separated by commas',
+  });
+
+function isHost(entry: string): boolean {
+  const [, host = '', port] = /^(\[[0-9a-f:.]+\]|[^:/?#@\s]+)(?::(\d{1,5}))?$/.exec(entry) ?? [];
+  if (host === '' || (port !== undefined && (Number(port) > 65_535 || Number(port) === 0))) return false;
+  return URL.canParse(`http://${host}`) && new URL(`http://${host}`).hostname === host;
+}
+
 const minApiKeyLength = 32;
 
 const encryptionKeys = z.string().transform((text, context): EncryptionKey[] => {
@@ -92,6 +111,7 @@ export const environment = z.object({
   ...identityVariables,
   ALLOWED_ORIGINS: origins.default([]),
   ALLOWED_REDIRECT_ORIGINS: origins.default([]),
+  TRIGGER_ALLOWED_HOSTS: hosts.optional(),
   ROLE: z.enum(['all', 'web', 'worker'], { error: 'must be all, web or worker' }).default('all'),
   LOG_LEVEL: z.enum(logLevels, { error: `must be one of ${logLevels.join(', ')}` }).optional(),
   RATE_LIMIT_CALLS: z.coerce

@@ -17,7 +17,7 @@ export const RoleEnum = builder.enumType('Role', {
   values: {
     VIEWER: { value: 'viewer', description: 'Read, and subscribe to changes.' },
     EDITOR: { value: 'editor', description: 'Also write records.' },
-    ADMIN: { value: 'admin', description: 'Also manage connections, webhooks and API keys.' },
+    ADMIN: { value: 'admin', description: 'Also manage connections, webhooks, triggers and API keys.' },
   } satisfies Record<Uppercase<Role>, { value: Role; description: string }>,
 });
 

@@ -44,6 +44,8 @@ export const otherActions = [
   'forgetApiKeys',
   'rotateEncryptionKeys',
   'authenticate',
+  'pauseTrigger',
+  'resumeTrigger',
 ] as const;
 export type OtherAction = (typeof otherActions)[number];
 

@@ -16,6 +16,12 @@ const kindsOfId: Record<string, string> = {
   revokeApiKey: 'key',
   refreshWebhook: 'webhook',
   deleteWebhook: 'webhook',
+  updateTrigger: 'trigger',
+  deleteTrigger: 'trigger',
+  pauseTrigger: 'trigger',
+  resumeTrigger: 'trigger',
+  rotateTriggerSecret: 'trigger',
+  testTrigger: 'trigger',
 };
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -40,13 +46,18 @@ export function factsOfInput(mutation: string, type: GraphQLInputType | undefine
 
 /** What only the result tells: ids of what was created, what became of each record. */
 export function factsOfResult(result: unknown): Omit<AuditEnding, 'outcome'> {
-  const { results, connection, webhook, apiKey, problem } = isObject(result) ? result : {};
+  const { results, connection, webhook, trigger, apiKey, problem } = isObject(result) ? result : {};
   const found: Facts & { details: AuditDetails } = { details: countsByStatus(results ?? result) };
   if (isObject(connection)) found.connectionId = connectionIdOf(connection.id);
   if (isObject(webhook)) {
     found.connectionId = connectionIdOf(webhook.connectionId);
     if (typeof webhook.id === 'string' && uuid.test(webhook.id)) found.details.webhook = webhook.id;
     if (isUpstreamId('app', webhook.baseId)) found.details.base = webhook.baseId;
+  }
+  if (isObject(trigger)) {
+    found.connectionId = connectionIdOf(trigger.connectionId);
+    if (typeof trigger.id === 'string' && uuid.test(trigger.id)) found.details.trigger = trigger.id;
+    if (isUpstreamId('app', trigger.baseId)) found.details.base = trigger.baseId;
   }
   if (isObject(apiKey)) found.target = ownId('key', apiKey.id);
   if (isObject(problem) && isCode(problem.code)) found.details.problem = problem.code;

@@ -13,6 +13,7 @@ import { TokenUpkeep1764000000005 } from './migrations/1764000000005-token-upkee
 import { FlowStarters1764000000006 } from './migrations/1764000000006-flow-starters.ts';
 import { WriteOperations1764000000009 } from './migrations/1764000000009-write-operations.ts';
 import { Activity1764000000008 } from './migrations/1764000000008-activity.ts';
+import { Triggers1764000000014 } from './migrations/1764000000014-triggers.ts';
 import { UnreadableGrants1764000000010 } from './migrations/1764000000010-unreadable-grants.ts';
 import { WebhookSuccession1764000000011 } from './migrations/1764000000011-webhook-succession.ts';
 
@@ -32,6 +33,7 @@ const migrations = [
   Activity1764000000008,
   UnreadableGrants1764000000010,
   WebhookSuccession1764000000011,
+  Triggers1764000000014,
 ];
 
 /** How long a caller waits for a free connection before it gets an error instead of hanging, in milliseconds. */

@@ -17,6 +17,11 @@ export const envelopePlaces: readonly EnvelopePlace[] = [
     key: { column: 'connection_id', type: 'integer' },
   })),
   { table: 'webhooks', column: 'mac_secret_envelope', key: { column: 'id', type: 'uuid' } },
+  ...['secret', 'previous_secret'].map((column): EnvelopePlace => ({
+    table: 'trigger_secrets',
+    column,
+    key: { column: 'trigger_id', type: 'uuid' },
+  })),
   { table: 'authorization_flows', column: 'verifier_envelope', key: { column: 'id', type: 'uuid' } },
 ];
 

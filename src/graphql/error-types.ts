@@ -52,6 +52,7 @@ export class ConnectionManaged extends AppError {}
 export class ApiKeyNotFound extends AppError {}
 export class ApiKeyConfigured extends AppError {}
 export class IdempotencyKeyReused extends AppError {}
+export class TriggerNotFound extends AppError {}
 
 const members: [new (code: ErrorCode, message: string) => AppError, string, string][] = [
   [NameTaken, 'NameTakenError', 'Another connection has this name already.'],
@@ -77,6 +78,7 @@ const members: [new (code: ErrorCode, message: string) => AppError, string, stri
     'IdempotencyKeyReusedError',
     'The idempotency key was used for a write with other input within the last day.',
   ],
+  [TriggerNotFound, 'TriggerNotFoundError', 'There is no such trigger, or your key may not see it.'],
 ];
 
 for (const [errorClass, name, description] of members) {
@@ -96,6 +98,7 @@ const memberByCode: Partial<
   API_KEY_NOT_FOUND: ApiKeyNotFound,
   API_KEY_CONFIGURED: ApiKeyConfigured,
   IDEMPOTENCY_KEY_REUSED: IdempotencyKeyReused,
+  TRIGGER_NOT_FOUND: TriggerNotFound,
 };
 
 /** Runs a mutation so that failures with a type of their own become members of its result. */

@@ -28,6 +28,9 @@ import '../changes/event-fields.ts';
 import '../changes/page-fields.ts';
 import '../changes/subscription-fields.ts';
 import '../automation/schema.ts';
+import '../automation/triggers/schema.ts';
+import '../automation/triggers/delivery-fields.ts';
+import '../automation/triggers/trigger-fields.ts';
 import './node.ts';
 
 /**

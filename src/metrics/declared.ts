@@ -42,6 +42,7 @@ export const values = {
   refresh: ['renewed', 'failed', 'race_lost'],
   ping: ['accepted', 'forged', 'unknown', 'early', 'oversized', 'failed'],
   change: ['created', 'updated', 'deleted', 'schema', 'lost'],
+  delivery: ['delivered', 'failed', 'parked'],
   alert: ['REFUSED_BURST', 'MAC_FAILURES', 'REFRESH_RACES_LOST', 'CALLS_ABOVE_USUAL'],
 } as const;
 export type Value<Label extends keyof typeof values> = (typeof values)[Label][number];
@@ -95,6 +96,9 @@ export function declare(registry: Registry) {
   const changes = counter('changes_appended_total', 'Entries that this process added to the change log.', [
     'kind',
   ]);
+  const deliveries = counter('trigger_deliveries_total', 'Attempts of this process to make a delivery.', [
+    'outcome',
+  ]);
   const alerts = counter('alerts_total', 'Alerts on unusual activity that this process raised.', ['kind']);
 
   return {
@@ -114,6 +118,14 @@ export function declare(registry: Registry) {
       'change_lag_seconds',
       'From a change upstream to its place in the log, for the oldest of each batch.',
       lagBuckets,
+      [],
+    ),
+    deliveriesQueued: counter('trigger_deliveries_queued_total', 'Deliveries made of changes.', []),
+    deliveries: byValue(values.delivery, (outcome) => atZero(deliveries.labels(outcome))),
+    deliverySeconds: histogram(
+      'trigger_delivery_duration_seconds',
+      'Attempts to make a delivery, from connecting to the end of the answer.',
+      callBuckets,
       [],
     ),
     alerts: byValue(values.alert, (kind) => atZero(alerts.labels(kind))),

@@ -85,6 +85,15 @@ export class Metrics {
     this.#declared.changeLag.observe((now - oldest) / 1_000);
   }
 
+  deliveriesQueued(count: number): void {
+    this.#declared.deliveriesQueued.inc(count);
+  }
+
+  deliveryAttempt(outcome: Value<'delivery'>, durationMs: number): void {
+    this.#declared.deliveries[outcome].inc();
+    this.#declared.deliverySeconds.observe(durationMs / 1_000);
+  }
+
   alertRaised(kind: Value<'alert'>): void {
     this.#declared.alerts[kind].inc();
   }

@@ -99,6 +99,33 @@ const mutations: Record<string, { input: object; outcome: string; tells: object 
       details: expect.objectContaining({ ids: 2 }),
     },
   },
+  createTrigger: {
+    input: {
+      ...place,
+      name: 'planted-name',
+      endpoint: 'https://planted.example.com/planted',
+      kinds: ['CREATED'],
+    },
+    outcome: 'CONNECTION_NOT_FOUND',
+    tells: {
+      connection_id: missing,
+      target: 'appABC123/tblDEF456',
+      details: expect.objectContaining({ kinds: 1 }),
+    },
+  },
+  ...Object.fromEntries(
+    [
+      'updateTrigger',
+      'deleteTrigger',
+      'pauseTrigger',
+      'resumeTrigger',
+      'rotateTriggerSecret',
+      'testTrigger',
+    ].map((name) => [
+      name,
+      { input: { id: webhook }, outcome: 'TRIGGER_NOT_FOUND', tells: { target: `trigger:${webhook}` } },
+    ]),
+  ),
   runAction: {
     input: {
       action: {

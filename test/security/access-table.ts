@@ -6,6 +6,7 @@ export interface Target {
   baseId: string;
   recordId: string;
   webhookId: string;
+  triggerId: string;
   keyId: number;
 }
 
@@ -18,8 +19,8 @@ export interface Guard {
   args?: (target: Target) => string;
   /** The field is there for everybody with the role, but shows this only to those who reach it. */
   shows?: (target: Target) => string;
-  /** Ends what it is about, which therefore is a connection or webhook made for one call. */
-  ends?: 'connection' | 'webhook';
+  /** Ends what it is about, which therefore is made for one call. */
+  ends?: 'connection' | 'webhook' | 'trigger';
   /** Not asked for below it, since it has no meaning for all that is shown. */
   without?: string[];
 }
@@ -39,6 +40,7 @@ const inBase = ({ connection, baseId }: Target) => `connection: ${connection}, b
 const inTable = (target: Target) => `${inBase(target)}, tableId: "tblDEF456"`;
 const contacts = ', tableId: "tblDEF456"';
 const choice = ({ connection }: Target) => `input: { connection: ${connection} }`;
+const trigger = ({ triggerId }: Target) => `input: { id: "${triggerId}" }`;
 const webhook = ({ webhookId }: Target) => `input: { id: "${webhookId}" }`;
 
 let made = 0;
@@ -82,6 +84,9 @@ export const guards: Record<string, Guard[]> = {
     { ...viewer, reach: 'base', args: (target) => `${inTable(target)}, recordId: "${target.recordId}"` },
   ],
 
+  'Query.trigger': [{ ...admin, reach: 'base', args: ({ triggerId }) => `id: "${triggerId}"` }],
+  'Query.triggers': [{ ...admin, reach: 'base', shows: ({ triggerId }) => `"id":"${triggerId}"` }],
+
   'CalendlyConnection.base': [{ ...viewer, reach: 'base', args: ({ baseId }) => `id: "${baseId}"` }],
   'CalendlyConnection.bases': [
     {
@@ -119,6 +124,14 @@ export const guards: Record<string, Guard[]> = {
       args: (target) => `input: { ${inTable(target)}, records: [{ fields: { Name: "Made" } }] }`,
     },
   ],
+  'Mutation.createTrigger': [
+    {
+      ...admin,
+      reach: 'base',
+      args: (target) =>
+        `input: { ${inTable(target)}, name: "Made", kinds: [DELETED], endpoint: "http://127.0.0.1:1/" }`,
+    },
+  ],
   'Mutation.createWebhook': [{ ...admin, reach: 'base', args: (target) => `input: { ${inBase(target)} }` }],
   'Mutation.deleteConnection': [{ ...admin, reach: 'connection', args: choice, ends: 'connection' }],
   'Mutation.deleteRecords': [
@@ -128,11 +141,15 @@ export const guards: Record<string, Guard[]> = {
       args: (target) => `input: { ${inTable(target)}, ids: ["${target.recordId}"], validateOnly: true }`,
     },
   ],
+  'Mutation.deleteTrigger': [{ ...admin, reach: 'base', args: trigger, ends: 'trigger' }],
   'Mutation.deleteWebhook': [{ ...admin, reach: 'base', args: webhook, ends: 'webhook' }],
   'Mutation.disconnectConnection': [{ ...admin, reach: 'connection', args: choice, ends: 'connection' }],
+  'Mutation.pauseTrigger': [{ ...admin, reach: 'base', args: trigger }],
   'Mutation.refreshWebhook': [{ ...admin, reach: 'base', args: webhook }],
+  'Mutation.resumeTrigger': [{ ...admin, reach: 'base', args: trigger }],
   'Mutation.revokeApiKey': [{ ...admin, reach: 'base', args: ({ keyId }) => `input: { id: ${keyId} }` }],
   'Mutation.rotateTokens': [{ ...admin, reach: 'connection', args: choice }],
+  'Mutation.rotateTriggerSecret': [{ ...admin, reach: 'base', args: trigger }],
   'Mutation.runAction': [
     {
       ...editor,
@@ -158,6 +175,7 @@ export const guards: Record<string, Guard[]> = {
     })),
   ],
   'Mutation.testConnection': [{ ...editor, reach: 'connection', args: choice }],
+  'Mutation.testTrigger': [{ ...admin, reach: 'base', args: trigger }],
   'Mutation.updateConnection': [
     {
       ...admin,
@@ -172,6 +190,13 @@ export const guards: Record<string, Guard[]> = {
       reach: 'base',
       args: (target) =>
         `input: { ${inTable(target)}, records: [{ id: "${target.recordId}", fields: { Phone: "1" } }] }`,
+    },
+  ],
+  'Mutation.updateTrigger': [
+    {
+      ...admin,
+      reach: 'base',
+      args: ({ triggerId }) => `input: { id: "${triggerId}", name: "Renamed" }`,
     },
   ],
   'Mutation.upsertRecords': [
@@ -237,9 +262,11 @@ export const following: Record<string, string> = {
   CreateApiKeySuccess: 'apiKey key',
   CreateConnectionSuccess: 'connection',
   CreateRecordsSuccess: writeFields,
+  CreateTriggerSuccess: 'secret trigger',
   CreateWebhookSuccess: 'webhook',
   DeleteConnectionSuccess: `connectionId name ${grantEnding}`,
   DeleteRecordsSuccess: writeFields,
+  DeleteTriggerSuccess: 'id',
   DeleteWebhookSuccess: 'id',
   DisconnectConnectionSuccess: `connection ${grantEnding}`,
   FeedPosition: 'at cursor',
@@ -251,6 +278,7 @@ export const following: Record<string, string> = {
   InvalidInputError: 'code faults message',
   NameTakenError: 'code message',
   PageInfo: 'endCursor hasNextPage hasPreviousPage startCursor',
+  PauseTriggerSuccess: 'trigger',
   Record:
     'attachments changes checked createdTime date fields id linked linkedCount nodeId number problems table text value',
   RecordChange: 'actor cursor fields kind leftFilter liveRecord occurredAt record recordId source tableId',
@@ -260,14 +288,27 @@ export const following: Record<string, string> = {
   RecordWriteFault: 'code message path',
   RecordWriteResult: 'effect error index record recordId status',
   RefreshWebhookSuccess: 'webhook',
+  ResumeTriggerSuccess: 'trigger',
   RevokeApiKeySuccess: 'apiKey',
+  RotateTriggerSecretSuccess: 'secret trigger',
   RotateTokensSuccess: 'connection',
   RunActionSuccess: 'action connection result',
   SchemaChange: 'actor cursor edits occurredAt source',
   SchemaEdit: 'current fieldId kind previous tableId',
   Table: 'base description field fields id name nodeId record records recordsById views',
+  TestTriggerSuccess: 'answer delivered durationMs error httpStatus trigger',
+  Trigger:
+    'baseId connection createdAt createdBy deliveries endpoint fields filter health id kinds name pausedBecause problem state tableId updatedAt',
+  TriggerDelivery:
+    'answer attempts createdAt durationMs error event finishedAt httpStatus id lastAttemptAt nextAttemptAt recordId status type',
+  TriggerDeliveryEdge: 'cursor node',
+  TriggerDeliveryError: 'code message',
+  TriggerDeliveryPage: 'edges nodes pageInfo',
+  TriggerHealth: 'failingSince failuresInRow parked waiting',
+  TriggerNotFoundError: 'code message',
   TestConnectionSuccess: 'account connection latencyMs problem works',
   UpdateConnectionSuccess: `connection ${grantEnding}`,
+  UpdateTriggerSuccess: 'trigger',
   UpdateRecordsSuccess: writeFields,
   UpsertRecordsSuccess: writeFields,
   View: 'id name type',

@@ -9,6 +9,7 @@ import {
 import { control, startTestApp, type GraphQLAnswer, type TestApp } from '../support/app.ts';
 import { TEST_CLIENT } from '../support/sandbox-grant.ts';
 import { addContacts, crm } from '../changes/upstream-edits.ts';
+import { createTrigger } from '../automation/triggers/operations.ts';
 import { createWebhook, otherBase } from '../webhooks/operations.ts';
 import {
   alertCount,
@@ -37,7 +38,8 @@ const callers = roles.flatMap((role) =>
 type Caller = (typeof callers)[number];
 
 /** Ids of nothing. */
-const nothing = { webhookId: '00000000-0000-4000-8000-000000000000', keyId: 2_147_483_646 };
+const noId = '00000000-0000-4000-8000-000000000000';
+const nothing = { webhookId: noId, triggerId: noId, keyId: 2_147_483_646 };
 const noConnection = 2_147_483_647;
 const noBase = 'appNOWHERE';
 
@@ -83,7 +85,8 @@ beforeAll(async () => {
     baseId: crm.baseId,
     addField: { tableId: crm.tableId, name: 'Added', type: 'singleLineText' },
   });
-  own = { connection, baseId: crm.baseId, recordId, webhookId, keyId: 0 };
+  own = { connection, baseId: crm.baseId, recordId, webhookId, triggerId: '', keyId: 0 };
+  own.triggerId = await guardedTrigger();
 
   const mine = [connection, ...throwaways];
   const reach = {
@@ -123,6 +126,18 @@ async function guardedKey(name: string): Promise<number> {
     expiresAt: null,
   });
   return apiKey.id;
+}
+
+/** A trigger with a delivery that waits for another attempt. */
+async function guardedTrigger(): Promise<string> {
+  const endpoint = 'http://127.0.0.1:1/';
+  const { id } = await createTrigger(app, { connection: own.connection, endpoint, kinds: ['DELETED'] });
+  await app.database.query(
+    `INSERT INTO trigger_deliveries (trigger_id, event_id, record_id, type, body, status, next_attempt_at, created_at, error_code)
+     VALUES ($1, 'evt_1', 'rec1', 'record.deleted', '{}', 'WAITING', now() + interval '1 day', now(), 'ENDPOINT_REFUSED')`,
+    [id],
+  );
+  return id;
 }
 
 interface Answer {
@@ -195,6 +210,7 @@ async function ask(name: string, guard: Guard, target: Target, key: string): Pro
 async function targetOf(name: string, guard: Guard, isLet: boolean): Promise<Target> {
   if (guard.ends === 'connection') return { ...own, connection: isLet ? throwaways.pop()! : throwaways[0]! };
   if (name === 'Mutation.revokeApiKey') return { ...own, keyId: await guardedKey('To be revoked') };
+  if (guard.ends === 'trigger') return { ...own, triggerId: await guardedTrigger() };
   if (guard.ends === 'webhook' || name === 'Mutation.refreshWebhook')
     return { ...own, webhookId: await createWebhook(app, own.connection) };
   return own;
@@ -207,8 +223,14 @@ const reachesIt = ({ reach }: Caller, guard: Guard): boolean => {
 };
 
 /** An answer without what differs in any case, and with the ids that were asked for left open. */
-function openly({ data, errors }: Answer, { connection, baseId, webhookId, keyId }: Target): string {
-  const ids = new RegExp([connection, baseId, webhookId, keyId].map((id) => `\\b${id}\\b`).join('|'), 'g');
+function openly(
+  { data, errors }: Answer,
+  { connection, baseId, webhookId, triggerId, keyId }: Target,
+): string {
+  const ids = new RegExp(
+    [connection, baseId, webhookId, triggerId, keyId].map((id) => `\\b${id}\\b`).join('|'),
+    'g',
+  );
   return JSON.stringify({ data, errors })
     .replace(/"requestId":"[^"]*"|"locations":\[[^\]]*\]/g, '')
     .replace(ids, 'ASKED');

@@ -26,6 +26,13 @@ const mutations: Record<string, [Role, object]> = {
   updateRecords: ['editor', { ...place, records: [{ id: 'recNONE', fields: {} }] }],
   upsertRecords: ['editor', { ...place, fieldsToMergeOn: ['Name'], records: [{ fields: {} }] }],
   deleteRecords: ['editor', { ...place, ids: ['recNONE'] }],
+  createTrigger: ['admin', { ...place, name: 'A', endpoint: 'https://example.com' }],
+  updateTrigger: ['admin', { id: 'none' }],
+  deleteTrigger: ['admin', { id: 'none' }],
+  pauseTrigger: ['admin', { id: 'none' }],
+  resumeTrigger: ['admin', { id: 'none' }],
+  rotateTriggerSecret: ['admin', { id: 'none' }],
+  testTrigger: ['admin', { id: 'none' }],
   runAction: ['editor', { action: { action: 'calendly.listBases', connection: missing, config: {} } }],
 };
 

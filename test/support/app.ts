@@ -128,6 +128,7 @@ async function startInstance(shared: {
       : { calls: 1_000, windowMs: 100, penaltyMs: 200 },
     changesRetentionDays: 30,
     webhookIdleDays: 30,
+    endpoints: { allowedHosts: ['127.0.0.1'], requireHttps: false, lookup: null },
     auditRetentionDays: 365,
     ...options.config,
   };

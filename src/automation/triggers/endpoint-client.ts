@@ -2,10 +2,11 @@ import { setMaxListeners } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { Agent, type Dispatcher } from 'undici';
 import { isObject } from '../../calendly/cell-values.ts';
+import type { EndpointRules } from '../../config.ts';
 import { AppError } from '../../errors.ts';
 import { excerptOf } from './answer-excerpt.ts';
 import { endpointConnector } from './endpoint-connector.ts';
-import { readEndpointUrl, type EndpointRules } from './endpoint-rules.ts';
+import { readEndpointUrl } from './endpoint-rules.ts';
 
 /** One delivery, from connecting to the headers of the answer, in milliseconds. */
 const answerTimeoutMs = 15_000;

@@ -1,8 +1,9 @@
 import { lookup as systemLookup, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction, type Socket } from 'node:net';
 import { buildConnector } from 'undici';
+import type { EndpointRules } from '../../config.ts';
 import { isPublicAddress } from './endpoint-address.ts';
-import { forbidden, isAllowedHost, type EndpointRules } from './endpoint-rules.ts';
+import { forbidden, isAllowedHost } from './endpoint-rules.ts';
 
 /** Time to connect, TLS included, in milliseconds. */
 const connectTimeoutMs = 5_000;

@@ -1,18 +1,6 @@
-import { isIP, type LookupFunction } from 'node:net';
+import { isIP } from 'node:net';
+import type { EndpointRules } from '../../config.ts';
 import { AppError } from '../../errors.ts';
-
-/** Where triggers may deliver to. */
-export interface EndpointRules {
-  /**
-   * Hosts that are let in whatever their address is, and by plain http: `host` or `host:port`, as URLs spell them. In
-   * everything else the server is kept to the open internet.
-   */
-  allowedHosts: readonly string[];
-  /** Whether all other endpoints have to be https. */
-  requireHttps: boolean;
-  /** Looks host names up; null for the system's own way. */
-  lookup: LookupFunction | null;
-}
 
 /** Longest URL of an endpoint, in characters. */
 export const maxUrlCharacters = 2_000;

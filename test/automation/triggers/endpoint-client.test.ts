@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import { isPublicAddress } from '../../../src/automation/triggers/endpoint-address.ts';
 import { EndpointClient, type EndpointAttempt } from '../../../src/automation/triggers/endpoint-client.ts';
-import type { EndpointRules } from '../../../src/automation/triggers/endpoint-rules.ts';
+import type { EndpointRules } from '../../../src/config.ts';
 import { newSecret, signedHeaders } from '../../../src/automation/triggers/signature.ts';
 import { EndpointServer, status } from './endpoint-server.ts';
 import { hostileNames, hostileUrls } from './hostile-urls.ts';

@@ -1,0 +1,108 @@
+import type { DataSource } from 'typeorm';
+import { deliveryColumns, type Delivery, type DeliveryStatus } from './delivery.ts';
+import { failuresUntilResting } from './retry-schedule.ts';
+
+/** A delivery whose process is gone is taken over after this. Renewed while it is under way. */
+export const leaseSeconds = 15;
+/** Deliveries of one trigger that are under way at once, over all instances; one while its endpoint fails. */
+const maxUnderWayPerTrigger = 10;
+
+/** A delivery that is ours to make, and where to. */
+export type ClaimedDelivery = Delivery & { endpointUrl: string | null; connectionId: number };
+
+export interface Outcome {
+  status: DeliveryStatus;
+  at: Date;
+  /** Of one that waits on. */
+  nextAttemptAt: Date | null;
+  httpStatus: number | null;
+  answer: string | null;
+  durationMs: number;
+  error: { code: string; message: string } | null;
+}
+
+/**
+ * The right to make a delivery, held on its row by PostgreSQL's clock. Of each record only the oldest unfinished delivery
+ * may be taken, so what comes of it is stored before the next leaves; records do not wait for each other. What came of it
+ * is written only where the lease is still the one that it was made under.
+ */
+export class DeliveryLeases {
+  readonly #database: DataSource;
+
+  constructor(database: DataSource) {
+    this.#database = database;
+  }
+
+  /** At most `limit` deliveries that are due. */
+  async claim(holder: string, limit: number, now: Date): Promise<ClaimedDelivery[]> {
+    const [rows] = await this.#database.query<[ClaimedDelivery[], number]>(
+      `WITH due AS (
+         SELECT chosen.id, t.endpoint_url, t.connection_id FROM triggers AS t
+         JOIN trigger_health AS h ON h.trigger_id = t.id
+         CROSS JOIN LATERAL (
+           SELECT one.id FROM trigger_deliveries AS one
+           WHERE one.trigger_id = t.id AND one.status = 'WAITING' AND one.next_attempt_at <= $3
+             AND (one.lease_until IS NULL OR one.lease_until < clock_timestamp())
+             AND NOT EXISTS (
+               SELECT 1 FROM trigger_deliveries AS other
+               WHERE other.trigger_id = t.id AND other.record_id = one.record_id AND other.status = 'WAITING'
+                 AND other.id <> one.id AND (other.id < one.id OR other.lease_until > clock_timestamp()))
+           ORDER BY one.next_attempt_at, one.id
+           LIMIT greatest(0, CASE WHEN h.failures_in_row >= $5 THEN 1 ELSE $6 END - (
+             SELECT count(*) FROM trigger_deliveries AS under_way
+             WHERE under_way.trigger_id = t.id AND under_way.status = 'WAITING' AND under_way.lease_until > clock_timestamp()))
+           FOR UPDATE OF one SKIP LOCKED
+         ) AS chosen
+         WHERE t.state = 'active' AND (h.rest_until IS NULL OR h.rest_until <= $3)
+         LIMIT $2
+       )
+       UPDATE trigger_deliveries AS d
+       SET lease_holder = $1, lease_until = clock_timestamp() + make_interval(secs => $4)
+       FROM due WHERE d.id = due.id
+       RETURNING ${deliveryColumns}, due.endpoint_url AS "endpointUrl", due.connection_id AS "connectionId"`,
+      [holder, limit, now, leaseSeconds, failuresUntilResting, maxUnderWayPerTrigger],
+    );
+    return rows;
+  }
+
+  async renew(holder: string): Promise<void> {
+    await this.#database.query(
+      `UPDATE trigger_deliveries SET lease_until = clock_timestamp() + make_interval(secs => $2)
+       WHERE lease_holder = $1 AND status = 'WAITING' AND lease_until > clock_timestamp()`,
+      [holder, leaseSeconds],
+    );
+  }
+
+  /** @returns whether the lease was still ours; otherwise somebody else makes the delivery, and nothing was written */
+  async finish(deliveryId: string, holder: string, outcome: Outcome): Promise<boolean> {
+    const { status, at, nextAttemptAt, httpStatus, answer, durationMs, error } = outcome;
+    const [, count] = await this.#database.query<[unknown[], number]>(
+      `UPDATE trigger_deliveries SET status = $3, attempts = attempts + 1, first_attempt_at = coalesce(first_attempt_at, $4),
+              last_attempt_at = $4, next_attempt_at = coalesce($5, next_attempt_at), http_status = $6, answer = $7, duration_ms = $8,
+              error_code = $9, error_message = $10, finished_at = CASE WHEN $3 = 'WAITING' THEN NULL ELSE $4::timestamptz END,
+              lease_holder = NULL, lease_until = NULL
+       WHERE id = $1 AND lease_holder = $2 AND status = 'WAITING'`,
+      [
+        deliveryId,
+        holder,
+        status,
+        at,
+        nextAttemptAt,
+        httpStatus,
+        answer,
+        durationMs,
+        error?.code ?? null,
+        error?.message ?? null,
+      ],
+    );
+    return count > 0;
+  }
+
+  /** For one that was not made after all. */
+  async giveBack(deliveryId: string, holder: string): Promise<void> {
+    await this.#database.query(
+      `UPDATE trigger_deliveries SET lease_holder = NULL, lease_until = NULL WHERE id = $1 AND lease_holder = $2`,
+      [deliveryId, holder],
+    );
+  }
+}

@@ -1,0 +1,53 @@
+import type { DataSource } from 'typeorm';
+import { deliveryColumns, type Delivery, type DeliveryStatus } from './delivery.ts';
+
+/** How long deliveries are kept once they are finished, in days. */
+export const keptDays = { DELIVERED: 7, PARKED: 30 } as const;
+const pruneBatchSize = 1_000;
+
+/** How many of a trigger's deliveries are in which state. */
+export type DeliveryCounts = Record<'waiting' | 'parked', number>;
+
+/** The deliveries of triggers, for people. */
+export class DeliveryList {
+  readonly #database: DataSource;
+
+  constructor(database: DataSource) {
+    this.#database = database;
+  }
+
+  /** Newest first. @param before only those that came before this one */
+  page(
+    triggerId: string,
+    { status, before, limit }: { status: DeliveryStatus | null; before: string | null; limit: number },
+  ): Promise<Delivery[]> {
+    return this.#database.query(
+      `SELECT ${deliveryColumns} FROM trigger_deliveries AS d
+       WHERE d.trigger_id = $1 AND ($2::text IS NULL OR d.status = $2) AND ($3::bigint IS NULL OR d.id < $3)
+       ORDER BY d.id DESC LIMIT $4`,
+      [triggerId, status, before, limit],
+    );
+  }
+
+  async counts(triggerId: string): Promise<DeliveryCounts> {
+    const [row] = await this.#database.query<DeliveryCounts[]>(
+      `SELECT count(*) FILTER (WHERE status = 'WAITING')::int AS waiting, count(*) FILTER (WHERE status = 'PARKED')::int AS parked
+       FROM trigger_deliveries WHERE trigger_id = $1 AND status IN ('WAITING', 'PARKED')`,
+      [triggerId],
+    );
+    return row ?? { waiting: 0, parked: 0 };
+  }
+
+  /** Forgets what has been finished for long, a batch at a time. Any number of instances may do so at once. */
+  async prune(now: number): Promise<void> {
+    for (const [status, days] of Object.entries(keptDays)) {
+      for (let deleted = pruneBatchSize; deleted === pruneBatchSize;) {
+        [, deleted] = await this.#database.query<[unknown[], number]>(
+          `DELETE FROM trigger_deliveries WHERE id IN (
+             SELECT id FROM trigger_deliveries WHERE status = $1 AND finished_at < $2 LIMIT $3 FOR UPDATE SKIP LOCKED)`,
+          [status, new Date(now - days * 24 * 60 * 60_000), pruneBatchSize],
+        );
+      }
+    }
+  }
+}

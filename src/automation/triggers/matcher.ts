@@ -1,0 +1,186 @@
+import type { DataSource, EntityManager } from 'typeorm';
+import { outdatedBy, toldAs } from '../../changes/change-filter.ts';
+import { isPruned, maxEntriesPerRead } from '../../changes/change-log.ts';
+import type { FeedReader } from '../../changes/feed-reader.ts';
+import type { LogEntry } from '../../changes/log-entry.ts';
+import type { Position } from '../../changes/position.ts';
+import type { Clock } from '../../clock.ts';
+import type { Logger } from '../../logger.ts';
+import { changeEvent, lossEvent, type TriggerEvent } from './event.ts';
+import { changeFilterOf, triggerColumns, triggerFromRow, type Trigger, type TriggerRow } from './trigger.ts';
+
+/** Deliveries of one trigger that wait. Beyond it the trigger reads no further: the log holds the rest. */
+export const maxWaiting = 10_000;
+
+export interface MatcherDeps {
+  database: DataSource;
+  clock: Clock;
+  logger: Logger;
+  /** Told when there is something new to deliver. */
+  onQueued: (count: number) => void;
+}
+
+/**
+ * Makes deliveries of changes. A trigger remembers how far it has read the log of its feed; reading on, judging what is
+ * there, storing deliveries and moving that position is one transaction under the lock of the trigger's row. So each
+ * change becomes exactly one delivery, whoever dies and however many instances are at it. The lock is waited for, not
+ * passed over: who comes second finds what the first has left, which may be what it was woken for.
+ */
+export class Matcher {
+  readonly #deps: MatcherDeps;
+  readonly #running = new Map<string, { promise: Promise<void>; again: boolean }>();
+  #isClosed = false;
+
+  constructor(deps: MatcherDeps) {
+    this.#deps = deps;
+  }
+
+  /** Reads on in the background. Calls while that is under way have it look once more. */
+  kick(triggerId: string, reader: FeedReader): void {
+    if (this.#isClosed) return;
+    const running = this.#running.get(triggerId);
+    if (running) {
+      running.again = true;
+      return;
+    }
+    const state = { promise: Promise.resolve(), again: false };
+    this.#running.set(triggerId, state);
+    state.promise = this.#run(triggerId, reader, state)
+      .catch((error: unknown) =>
+        this.#deps.logger.warn(
+          { err: error, trigger: triggerId },
+          'a trigger could not read the log; it will be tried again',
+        ),
+      )
+      .finally(() => this.#running.delete(triggerId));
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#running.values()].map(({ promise }) => promise));
+  }
+
+  async #run(triggerId: string, reader: FeedReader, state: { again: boolean }): Promise<void> {
+    do {
+      state.again = false;
+      if (await this.#matchPage(triggerId, reader)) state.again = true;
+    } while (state.again && !this.#isClosed);
+  }
+
+  /** @returns whether there may be more to read now */
+  async #matchPage(triggerId: string, reader: FeedReader): Promise<boolean> {
+    const { database, clock, onQueued } = this.#deps;
+    const outcome = await database.transaction(async (sql) => {
+      const [row] = await sql.query<TriggerRow[]>(
+        `SELECT ${triggerColumns} FROM triggers AS t WHERE t.id = $1 AND t.state = 'active' FOR UPDATE`,
+        [triggerId],
+      );
+      const trigger = row && triggerFromRow(row);
+      if (!trigger || trigger.feedId !== reader.feed.id) return null;
+      const room = maxWaiting - (await waitingOf(sql, triggerId));
+      if (room <= 0) return null;
+      const page = await reader.read(trigger.position);
+      const events: TriggerEvent[] = [];
+      let { position } = trigger;
+      if (isPruned(position, page.pruned)) {
+        position = page.pruned;
+        events.push(this.#prunedEvent(trigger, position, page.prunedUntil, reader));
+      }
+      const read = eventsOf(trigger, page.entries, room - events.length, reader.feed.key);
+      events.push(...read.events);
+      position = read.upTo ?? position;
+      if (position === trigger.position) return null;
+      await insertDeliveries(sql, triggerId, events, new Date(clock.now()));
+      await moveOn(sql, triggerId, position, read.outdated);
+      return { queued: events.length, isFull: page.entries.length === maxEntriesPerRead };
+    });
+    if (outcome === null) return false;
+    if (outcome.queued > 0) onQueued(outcome.queued);
+    return outcome.isFull;
+  }
+
+  #prunedEvent(
+    trigger: Trigger,
+    position: Position,
+    prunedUntil: Date | null,
+    { feed }: FeedReader,
+  ): TriggerEvent {
+    const until = prunedUntil ?? new Date(this.#deps.clock.now());
+    const loss = { reason: 'cursor_pruned' as const, since: null, until: until.toISOString() };
+    return lossEvent(loss, position, until, { trigger, feedKey: feed.key });
+  }
+}
+
+/** What of a page concerns a trigger, up to as many as there is room for, and how far that goes. */
+function eventsOf(
+  trigger: Trigger,
+  entries: readonly LogEntry[],
+  room: number,
+  feedKey: string,
+): { events: TriggerEvent[]; upTo: Position | null; outdated: string | null } {
+  const filter = changeFilterOf(trigger);
+  const origin = { trigger, feedKey };
+  const events: TriggerEvent[] = [];
+  let upTo: Position | null = null;
+  for (const entry of entries) {
+    if (events.length >= room) break;
+    upTo = entry.position;
+    if (entry.kind === 'lost') events.push(lossEvent(entry.loss, entry.position, entry.occurredAt, origin));
+    else if (entry.kind !== 'schema') {
+      const told = toldAs(entry, filter);
+      if (told !== null) events.push(changeEvent(entry, told === 'left', origin));
+    }
+    const error = outdatedBy(entry, filter);
+    if (error) return { events, upTo, outdated: error.message };
+  }
+  return { events, upTo, outdated: null };
+}
+
+async function waitingOf(sql: EntityManager, triggerId: string): Promise<number> {
+  const [row] = await sql.query<{ count: string }[]>(
+    `SELECT count(*) AS count FROM (
+       SELECT 1 FROM trigger_deliveries WHERE trigger_id = $1 AND status = 'WAITING' LIMIT $2) AS waiting`,
+    [triggerId, maxWaiting],
+  );
+  return Number(row?.count ?? 0);
+}
+
+/** In the caller's transaction, oldest first. An event that is there already is the same one. */
+export async function insertDeliveries(
+  sql: EntityManager,
+  triggerId: string,
+  events: readonly TriggerEvent[],
+  now: Date,
+): Promise<void> {
+  if (events.length === 0) return;
+  await sql.query(
+    `INSERT INTO trigger_deliveries (trigger_id, event_id, record_id, type, body, status, next_attempt_at, created_at)
+     SELECT $1, event.id, event.record_id, event.type, event.body, 'WAITING', $6, $6
+     FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS event(id, record_id, type, body, place)
+     ORDER BY event.place ON CONFLICT (trigger_id, event_id) DO NOTHING`,
+    [
+      triggerId,
+      events.map(({ id }) => id),
+      events.map(({ recordId }) => recordId),
+      events.map(({ type }) => type),
+      events.map(({ body }) => body),
+      now,
+    ],
+  );
+}
+
+async function moveOn(
+  sql: EntityManager,
+  triggerId: string,
+  { generation, payload, ordinal }: Position,
+  outdated: string | null,
+): Promise<void> {
+  await sql.query(
+    `UPDATE triggers SET generation = $2, payload = $3, ordinal = $4,
+            state = CASE WHEN $5::text IS NULL THEN state ELSE 'paused' END,
+            paused_because = CASE WHEN $5::text IS NULL THEN paused_because ELSE 'FILTER_OUTDATED' END,
+            problem = coalesce($5, problem)
+     WHERE id = $1`,
+    [triggerId, generation, payload, ordinal, outdated],
+  );
+}

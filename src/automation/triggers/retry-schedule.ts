@@ -1,0 +1,38 @@
+/*
+ * When a delivery that failed is tried again: after a random time up to a bound that doubles with each failure, so that
+ * what failed together does not come back together. After three days it is parked.
+ */
+
+const firstBoundMs = 5_000;
+const maxBoundMs = 3 * 60 * 60_000;
+const leastMs = 1_000;
+/** How long a delivery is tried for, from its first attempt on, in milliseconds. */
+export const triedForMs = 3 * 24 * 60 * 60_000;
+/** Longest `Retry-After` of an endpoint that is heeded, in milliseconds. */
+const maxRetryAfterMs = 60 * 60_000;
+
+/** From this many failures in a row on, an endpoint is taken for down: one delivery at a time, with rests in between. */
+export const failuresUntilResting = 5;
+const maxRestMs = 60_000;
+
+/**
+ * @param attempts that were made, the failed one included
+ * @returns milliseconds from now; null when it has been tried for long enough
+ */
+export function retryAfterMs(
+  { attempts, triedMs, askedMs }: { attempts: number; triedMs: number; askedMs: number | null },
+  random = Math.random(),
+): number | null {
+  if (triedMs >= triedForMs) return null;
+  const bound = Math.min(maxBoundMs, firstBoundMs * 2 ** Math.min(attempts - 1, 30));
+  const waitMs = Math.max(leastMs + random * bound, Math.min(askedMs ?? 0, maxRetryAfterMs));
+  // The last attempt is made at the end, not before.
+  return Math.min(waitMs, Math.max(leastMs, triedForMs - triedMs));
+}
+
+/** How long an endpoint is left alone after failures in a row, in milliseconds. */
+export function restMs(failuresInRow: number, random = Math.random()): number {
+  if (failuresInRow < failuresUntilResting) return 0;
+  const bound = Math.min(maxRestMs, 1_000 * 2 ** Math.min(failuresInRow - failuresUntilResting, 10));
+  return bound * (0.5 + random / 2);
+}

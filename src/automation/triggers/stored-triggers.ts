@@ -1,0 +1,182 @@
+import { randomUUID } from 'node:crypto';
+import type { DataSource, EntityManager } from 'typeorm';
+import type { Position } from '../../changes/position.ts';
+import type { Clock } from '../../clock.ts';
+import { AppError } from '../../errors.ts';
+import {
+  isTriggerId,
+  triggerColumns,
+  triggerFromRow,
+  triggerNotFound,
+  type PauseReason,
+  type Trigger,
+  type TriggerRow,
+} from './trigger.ts';
+import type { TriggerSecrets } from './trigger-secrets.ts';
+
+/** More triggers than this are refused; it also bounds the list, which has no pages. */
+export const maxTriggers = 1_000;
+export const maxTriggersPerBase = 100;
+
+/** What somebody says of a trigger, once it was found right. */
+export type TriggerSettings = Pick<
+  Trigger,
+  'name' | 'kinds' | 'fieldIds' | 'filter' | 'cellFilter' | 'endpointUrl'
+>;
+export type TriggerPlace = Pick<Trigger, 'connectionId' | 'baseId' | 'tableId'>;
+
+/** Any number that only we use: triggers are counted and added one after the other. */
+const creationLock = 1_764_014;
+
+/** Triggers as rows: created, found, listed, edited, paused. What they do lives in matcher and sender. */
+export class StoredTriggers {
+  readonly #database: DataSource;
+  readonly #secrets: TriggerSecrets;
+  readonly #clock: Clock;
+
+  constructor(deps: { database: DataSource; secrets: TriggerSecrets; clock: Clock }) {
+    this.#database = deps.database;
+    this.#secrets = deps.secrets;
+    this.#clock = deps.clock;
+  }
+
+  /**
+   * @param start where in the log of the feed it begins
+   * @returns with the secret that it signs with
+   * @throws AppError TOO_MANY
+   */
+  async create(
+    trigger: TriggerPlace & TriggerSettings & { createdBy: string },
+    start: { feedId: number; position: Position },
+  ): Promise<{ trigger: Trigger; secret: string }> {
+    const id = randomUUID();
+    const { connectionId } = trigger;
+    const secret = await this.#database.transaction(async (sql) => {
+      await sql.query('SELECT pg_advisory_xact_lock($1)', [creationLock]);
+      await requireRoom(sql, trigger.baseId);
+      await sql.query(
+        `INSERT INTO triggers (id, name, connection_id, base_id, table_id, kinds, field_ids, filter, cell_filter, endpoint_url,
+                created_by, state, feed_id, generation, payload, ordinal, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'active', $12, $13, $14, $15, $16, $16)`,
+        [
+          id,
+          trigger.name,
+          connectionId,
+          trigger.baseId,
+          trigger.tableId,
+          trigger.kinds,
+          trigger.fieldIds,
+          json(trigger.filter),
+          json(trigger.cellFilter),
+          trigger.endpointUrl,
+          trigger.createdBy,
+          start.feedId,
+          start.position.generation,
+          start.position.payload,
+          start.position.ordinal,
+          this.#now(),
+        ],
+      );
+      await sql.query('INSERT INTO trigger_health (trigger_id) VALUES ($1)', [id]);
+      return this.#secrets.create(sql, { id, connectionId });
+    });
+    return { trigger: await this.get(id), secret };
+  }
+
+  /** @throws AppError TRIGGER_NOT_FOUND */
+  async get(id: string): Promise<Trigger> {
+    const rows = isTriggerId(id)
+      ? await this.#database.query<TriggerRow[]>(
+          `SELECT ${triggerColumns} FROM triggers AS t WHERE id = $1`,
+          [id],
+        )
+      : [];
+    const [row] = rows;
+    if (!row) throw triggerNotFound(id);
+    return triggerFromRow(row);
+  }
+
+  /** Oldest first. */
+  async list(): Promise<Trigger[]> {
+    const rows = await this.#database.query<TriggerRow[]>(
+      `SELECT ${triggerColumns} FROM triggers AS t ORDER BY t.created_at, t.id LIMIT $1`,
+      [maxTriggers],
+    );
+    return rows.map(triggerFromRow);
+  }
+
+  /** A filter that did not fit any more does so now. */
+  async edit(id: string, settings: TriggerSettings): Promise<Trigger> {
+    await this.#database.query(
+      `UPDATE triggers SET name = $2, kinds = $3, field_ids = $4, filter = $5, cell_filter = $6, endpoint_url = $7, updated_at = $8,
+              state = CASE WHEN paused_because = 'FILTER_OUTDATED' THEN 'active' ELSE state END,
+              problem = CASE WHEN paused_because = 'FILTER_OUTDATED' THEN NULL ELSE problem END,
+              paused_because = CASE WHEN paused_because = 'FILTER_OUTDATED' THEN NULL ELSE paused_because END
+       WHERE id = $1`,
+      [
+        id,
+        settings.name,
+        settings.kinds,
+        settings.fieldIds,
+        json(settings.filter),
+        json(settings.cellFilter),
+        settings.endpointUrl,
+        this.#now(),
+      ],
+    );
+    return this.get(id);
+  }
+
+  async delete(id: string): Promise<void> {
+    await this.#database.query('DELETE FROM triggers WHERE id = $1', [id]);
+  }
+
+  /** @returns whether it ran until now */
+  async pause(id: string, because: PauseReason, problem: string | null): Promise<boolean> {
+    const [, count] = await this.#database.query<[unknown[], number]>(
+      `UPDATE triggers SET state = 'paused', paused_because = $2, problem = $3, updated_at = $4 WHERE id = $1 AND state = 'active'`,
+      [id, because, problem, this.#now()],
+    );
+    return count > 0;
+  }
+
+  /** One that is paused for another reason stays so for this one as well. */
+  async pauseByHand(id: string): Promise<Trigger> {
+    await this.#database.query(
+      `UPDATE triggers SET state = 'paused', paused_because = 'BY_HAND', problem = NULL, updated_at = $2 WHERE id = $1`,
+      [id, this.#now()],
+    );
+    return this.get(id);
+  }
+
+  /** A new secret; the present one stays valid until a moment. */
+  rotateSecret(id: string, previousUntil: Date): Promise<string> {
+    return this.#database.transaction((sql) => this.#secrets.rotate(sql, id, previousUntil));
+  }
+
+  #now(): Date {
+    return new Date(this.#clock.now());
+  }
+}
+
+async function requireRoom(sql: EntityManager, baseId: string): Promise<void> {
+  const [counts] = await sql.query<{ all: number; ofBase: number }[]>(
+    `SELECT count(*)::int AS all, count(*) FILTER (WHERE base_id = $1)::int AS "ofBase" FROM triggers`,
+    [baseId],
+  );
+  const { all = 0, ofBase = 0 } = counts ?? {};
+  if (all >= maxTriggers) throw tooMany('This server holds', maxTriggers);
+  if (ofBase >= maxTriggersPerBase) throw tooMany(`The base ${baseId} has`, maxTriggersPerBase);
+}
+
+function tooMany(who: string, max: number): AppError {
+  return new AppError(
+    'TOO_MANY',
+    `${who} ${max} triggers already, which is the limit. Delete one that is no longer used.`,
+    { details: { max } },
+  );
+}
+
+function json(value: object | null): string | null {
+  return value && JSON.stringify(value);
+}

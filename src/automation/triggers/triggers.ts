@@ -1,0 +1,194 @@
+import type { DataSource } from 'typeorm';
+import type { RecordAudit } from '../../audit/audit-event.ts';
+import { theServer } from '../../audit/audit-event.ts';
+import { CallMeter, type Operation } from '../../calendly/operation.ts';
+import type { ChangeFeeds } from '../../changes/change-feeds.ts';
+import type { ChangeLog } from '../../changes/change-log.ts';
+import type { Feed } from '../../changes/feed.ts';
+import type { Clock } from '../../clock.ts';
+import type { EndpointRules } from '../../config.ts';
+import type { SecretCipher } from '../../encryption/secret-cipher.ts';
+import { AppError } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
+import { DeliveryList, type DeliveryCounts } from './delivery-list.ts';
+import { EndpointClient, type EndpointAttempt } from './endpoint-client.ts';
+import { lossEvent, testBody } from './event.ts';
+import { insertDeliveries, Matcher } from './matcher.ts';
+import { Sender } from './sender.ts';
+import { signedHeaders } from './signature.ts';
+import { StoredTriggers, type TriggerPlace, type TriggerSettings } from './stored-triggers.ts';
+import { TriggerHealth } from './trigger-health.ts';
+import { TriggerSecrets } from './trigger-secrets.ts';
+import type { Trigger } from './trigger.ts';
+import { TriggerUpkeep } from './trigger-upkeep.ts';
+
+/** How long setting a trigger going by itself may take, in milliseconds. */
+const resumeDeadlineMs = 60_000;
+
+export interface TriggersDeps {
+  database: DataSource;
+  cipher: SecretCipher;
+  log: ChangeLog;
+  feeds: ChangeFeeds;
+  /** The log of a base, with a living webhook. */
+  ensureFeed: (connectionId: number, baseId: string, operation: Operation) => Promise<Feed>;
+  refusal: (connectionId: number, baseId: string) => Promise<AppError | null>;
+  rules: EndpointRules;
+  /** Whether this process matches and delivers, or only lets triggers be managed. */
+  delivers: boolean;
+  audit: RecordAudit;
+  clock: Clock;
+  logger: Logger;
+  onQueued: (count: number) => void;
+  onAttempt: (outcome: 'delivered' | 'failed' | 'parked', durationMs: number) => void;
+}
+
+/** What reacts to changes: triggers, and the deliveries that they make of the log. */
+export class Triggers {
+  readonly stored: StoredTriggers;
+  readonly deliveries: DeliveryList;
+  readonly endpoints: EndpointClient;
+  readonly #deps: TriggersDeps;
+  readonly #secrets: TriggerSecrets;
+  readonly #health: TriggerHealth;
+  readonly #matcher: Matcher;
+  readonly #sender: Sender;
+  readonly #upkeep: TriggerUpkeep;
+  readonly #closing = new AbortController();
+
+  constructor(deps: TriggersDeps) {
+    this.#deps = deps;
+    this.#secrets = new TriggerSecrets(deps.cipher);
+    this.stored = new StoredTriggers({ ...deps, secrets: this.#secrets });
+    this.deliveries = new DeliveryList(deps.database);
+    this.endpoints = new EndpointClient(deps.rules);
+    this.#health = new TriggerHealth(deps.database);
+    this.#sender = new Sender({
+      ...deps,
+      client: this.endpoints,
+      secrets: this.#secrets,
+      health: this.#health,
+      onGone: (id) => this.#pauseGone(id),
+    });
+    this.#matcher = new Matcher({
+      ...deps,
+      onQueued: (count) => {
+        deps.onQueued(count);
+        this.#sender.look();
+      },
+    });
+    this.#upkeep = new TriggerUpkeep({
+      ...deps,
+      stored: this.stored,
+      matcher: this.#matcher,
+      sender: this.#sender,
+      deliveries: this.deliveries,
+      resume: (id) => this.#resumeByItself(id),
+      onMoved: (id, connectionId, action, outcome) => this.#audit(id, connectionId, action, outcome),
+      now: () => deps.clock.now(),
+    });
+  }
+
+  start(): void {
+    if (!this.#deps.delivers) return;
+    this.#sender.start();
+    this.#upkeep.start();
+  }
+
+  /**
+   * Begins with what happens from now on.
+   * @throws AppError TOO_MANY, and what making the base's webhook throws
+   */
+  async create(
+    wanted: TriggerPlace & TriggerSettings & { createdBy: string },
+    operation: Operation,
+  ): Promise<{ trigger: Trigger; secret: string }> {
+    const feed = await this.#deps.ensureFeed(wanted.connectionId, wanted.baseId, operation);
+    const position = await this.#deps.log.head(feed.id);
+    const created = await this.stored.create(wanted, { feedId: feed.id, position });
+    this.#lookSoon();
+    return created;
+  }
+
+  /**
+   * Goes on where it stood: what the log has kept is delivered first, and what waits is tried now.
+   * @throws AppError what making the base's webhook throws
+   */
+  async resume(trigger: Trigger, operation: Operation): Promise<Trigger> {
+    const { database, log, clock } = this.#deps;
+    const feed = await this.#deps.ensureFeed(trigger.connectionId, trigger.baseId, operation);
+    const head = feed.id === trigger.feedId ? null : await log.head(feed.id);
+    const now = new Date(clock.now());
+    await database.transaction(async (sql) => {
+      await sql.query(
+        `UPDATE triggers SET state = 'active', paused_because = NULL, problem = NULL, updated_at = $2 WHERE id = $1`,
+        [trigger.id, now],
+      );
+      if (head === null) return;
+      // Another OAuth client has another log: of what happened before its head it knows nothing.
+      await sql.query(
+        'UPDATE triggers SET feed_id = $2, generation = $3, payload = $4, ordinal = $5 WHERE id = $1',
+        [trigger.id, feed.id, head.generation, head.payload, head.ordinal],
+      );
+      const loss = { reason: 'webhook_gone' as const, since: null, until: now.toISOString() };
+      await insertDeliveries(
+        sql,
+        trigger.id,
+        [lossEvent(loss, head, now, { trigger, feedKey: feed.key })],
+        now,
+      );
+    });
+    await this.#health.reset(trigger.id, now);
+    this.#lookSoon();
+    return this.stored.get(trigger.id);
+  }
+
+  async healthOf(id: string): Promise<DeliveryCounts & { failuresInRow: number; failingSince: Date | null }> {
+    return { ...(await this.deliveries.counts(id)), ...(await this.#health.of(id)) };
+  }
+
+  /** Sends a `test` event now, whatever the state of the trigger. It is no delivery: nothing is stored, nothing retried. */
+  async test(trigger: Trigger): Promise<EndpointAttempt> {
+    const at = new Date(this.#deps.clock.now());
+    const body = testBody(trigger, at);
+    const secrets = await this.#secrets.valid(this.#deps.database, trigger.id, at);
+    const headers = signedHeaders({ id: `evt_test_${at.getTime()}`, at, body }, secrets);
+    return this.endpoints.post(trigger.endpointUrl ?? '', { headers, body }, this.#closing.signal);
+  }
+
+  /** Lets deliveries under way end; what is not stored by then is made again by whoever comes next. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#upkeep.close();
+    await this.#matcher.close();
+    await this.#sender.close();
+    await this.endpoints.close();
+  }
+
+  #lookSoon(): void {
+    if (this.#deps.delivers) this.#upkeep.lookSoon();
+  }
+
+  async #resumeByItself(id: string): Promise<void> {
+    const { clock } = this.#deps;
+    await this.resume(await this.stored.get(id), {
+      callerId: 'triggers',
+      priority: 'background',
+      deadline: clock.now() + resumeDeadlineMs,
+      signal: this.#closing.signal,
+      meter: new CallMeter(),
+    });
+  }
+
+  async #pauseGone(id: string): Promise<void> {
+    const problem = 'The endpoint answered 410: it wants no more deliveries.';
+    if (!(await this.stored.pause(id, 'ENDPOINT_GONE', problem))) return;
+    const { connectionId } = await this.stored.get(id);
+    this.#audit(id, connectionId, 'pauseTrigger', 'ENDPOINT_GONE');
+  }
+
+  #audit(id: string, connectionId: number, action: 'pauseTrigger' | 'resumeTrigger', outcome: string): void {
+    this.#deps.logger.info({ trigger: id, connectionId, action, outcome }, 'a trigger moved by itself');
+    void this.#deps.audit({ actor: theServer, action, connectionId, target: `trigger:${id}`, outcome });
+  }
+}

@@ -1,0 +1,428 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { Webhook } from 'standardwebhooks';
+import { hour, minute, MovableClock } from '../../activity/activity-of.ts';
+import { addContacts, edit } from '../../changes/upstream-edits.ts';
+import { control, startTestApp, type TestApp } from '../../support/app.ts';
+import { until } from '../../support/ping-receiver.ts';
+import { EndpointServer, status } from './endpoint-server.ts';
+import { hostileUrls } from './hostile-urls.ts';
+import { contacts, createTrigger, mutate, triggerOf } from './operations.ts';
+
+const clock = new MovableClock();
+const endpoint = new EndpointServer();
+let app: TestApp;
+let connection: number;
+
+beforeAll(async () => {
+  [app] = await Promise.all([startTestApp({ clock }), endpoint.start()]);
+  connection = await app.connect();
+});
+afterAll(() => Promise.all([app.close(), endpoint.close()]));
+beforeEach(() => endpoint.reset());
+afterEach(async () => {
+  await app.database.query('DELETE FROM triggers');
+});
+
+const deliveries = (count: number): Promise<void> =>
+  until(`${count} deliveries`, () => endpoint.deliveries.length >= count);
+const settled = (id: string): Promise<void> =>
+  until('nothing waits', async () => (await triggerOf(app, id)).health.waiting === 0);
+/** What is counted as a failure is stored: what it waits for does not move with the clock any more. */
+const failed = (id: string, count: number): Promise<void> =>
+  until(`${count} failures`, async () => (await triggerOf(app, id)).health.failuresInRow === count);
+const told = (): string[] => endpoint.events.map(({ type, data }) => `${type} ${data.recordId}`);
+
+/** Time for the triggers alone: tokens do not grow old by it. */
+const wait = (ms: number): void => clock.advance(ms);
+
+describe('what is told', () => {
+  test('creations, updates and deletions, signed, each once and in order', async () => {
+    const { id, secret } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    const [recordId] = (await addContacts(app, 1)) as [string];
+    await edit(app, { update: [{ id: recordId, fields: { Phone: '12' } }] });
+    await edit(app, { destroy: [recordId] });
+    await deliveries(3);
+    expect(told()).toEqual([
+      `record.created ${recordId}`,
+      `record.updated ${recordId}`,
+      `record.deleted ${recordId}`,
+    ]);
+    for (const { body, headers } of endpoint.deliveries) {
+      expect(Math.abs(Number(headers['webhook-timestamp']) - clock.now() / 1_000)).toBeLessThan(2);
+      const at = new Date(Number(headers['webhook-timestamp']) * 1_000);
+      expect(headers['webhook-signature']).toBe(new Webhook(secret).sign(headers['webhook-id']!, at, body));
+    }
+    expect(new Set(endpoint.deliveries.map(({ headers }) => headers['webhook-id'])).size).toBe(3);
+    const [created, updated, deleted] = endpoint.events as unknown as { data: Record<string, unknown> }[];
+    expect(created?.data).toMatchObject({
+      trigger: id,
+      connection,
+      ...contacts,
+      isComplete: true,
+      leftFilter: false,
+      record: { id: recordId, cells: expect.objectContaining({}) },
+    });
+    expect(updated?.data['changes']).toContainEqual({
+      id: expect.any(String),
+      name: 'Phone',
+      previous: null,
+      current: '12',
+    });
+    expect(deleted?.data).toMatchObject({ record: null, changes: [] });
+    await settled(id);
+    const { deliveries: page } = await triggerOf(app, id);
+    expect(page.nodes.map(({ status }: { status: string }) => status)).toEqual(Array(3).fill('DELIVERED'));
+    expect(page.nodes[2]).toMatchObject({
+      id: endpoint.deliveries[0]?.headers['webhook-id'],
+      attempts: 1,
+      httpStatus: 204,
+      error: null,
+      event: JSON.parse(endpoint.deliveries[0]!.body),
+    });
+  });
+
+  test('only the kinds, fields and records that were asked for', async () => {
+    const [a, b] = (await addContacts(app, 2)) as [string, string];
+    await createTrigger(app, {
+      connection,
+      endpoint: endpoint.url,
+      kinds: ['UPDATED'],
+      fields: ['Phone'],
+      filter: { field: 'Phone', startsWith: '+' },
+    });
+    await edit(app, { update: [{ id: a, fields: { Phone: '1' } }] });
+    await edit(app, { update: [{ id: b, fields: { Phone: '+1' } }] });
+    await edit(app, { update: [{ id: b, fields: { Email: 'b@example.com' } }] });
+    await addContacts(app, 1);
+    await edit(app, { update: [{ id: b, fields: { Phone: '2' } }] });
+    await edit(app, { update: [{ id: a, fields: { Phone: '+3' } }] });
+    await deliveries(3);
+    const lines = endpoint.events.map(({ type, data }) => `${type} ${data.recordId} ${data['leftFilter']}`);
+    expect(lines.filter((line) => line.includes(a))).toEqual([`record.updated ${a} false`]);
+    expect(lines.filter((line) => line.includes(b))).toEqual(
+      [false, true].map((left) => `record.updated ${b} ${left}`),
+    );
+  });
+
+  test('losses, as an event of their own', async () => {
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    const [webhook] = (await app.database.query(`SELECT id FROM webhooks WHERE state = 'active'`)) as {
+      id: string;
+    }[];
+    await app.graphql('mutation ($id: String!) { deleteWebhook(input: { id: $id }) { __typename } }', {
+      id: webhook?.id,
+    });
+    await app.graphql(
+      'mutation ($input: CreateWebhookInput!) { createWebhook(input: $input) { __typename } }',
+      { input: { connection, baseId: contacts.baseId } },
+    );
+    await deliveries(1);
+    expect(endpoint.events[0]).toMatchObject({
+      type: 'changes.lost',
+      data: { trigger: id, reason: 'WEBHOOK_GONE', until: expect.any(String) },
+    });
+  });
+
+  test('a trigger begins with what happens after it was made', async () => {
+    const { id: first } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    await addContacts(app, 1);
+    await deliveries(1);
+    await createTrigger(app, { connection, endpoint: endpoint.url });
+    const [late] = await addContacts(app, 1);
+    await deliveries(3);
+    await settled(first);
+    expect(told().slice(1)).toEqual(Array(2).fill(`record.created ${late}`));
+  });
+});
+
+describe('what fails is tried again', () => {
+  test('with the same event id, later ones of the record behind it and other records past it', async () => {
+    const [a, b] = (await addContacts(app, 2)) as [string, string];
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url, kinds: ['UPDATED'] });
+    endpoint.queued = [status(500, 'no'), status(500, 'no')];
+    await edit(app, { update: [{ id: a, fields: { Phone: '1' } }] });
+    await deliveries(1);
+    await edit(app, { update: [{ id: a, fields: { Phone: '2' } }] });
+    await until('the second waits', async () => (await triggerOf(app, id)).health.waiting === 2);
+    await edit(app, { update: [{ id: b, fields: { Phone: '3' } }] });
+    await failed(id, 2);
+    expect(told()).toEqual([a, b].map((one) => `record.updated ${one}`));
+    wait(minute);
+    await settled(id);
+    const phones = endpoint.events.map(
+      ({ data }) => (data['changes'] as unknown as { current: string }[])[0]!.current,
+    );
+    expect(phones.filter((phone) => phone !== '3')).toEqual(['1', '1', '2']);
+    expect(phones.filter((phone) => phone === '3')).toEqual(['3', '3']);
+    const ids = endpoint.deliveries.map(({ headers }) => headers['webhook-id']);
+    expect(new Set(ids).size).toBe(3);
+    expect(ids[2 + phones.slice(2).indexOf('1')]).toBe(ids[0]);
+  });
+
+  test('as late as the endpoint asks for', async () => {
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    endpoint.queued = [status(503, 'later', { 'retry-after': '1200' })];
+    await addContacts(app, 1);
+    await until('it failed', async () => (await triggerOf(app, id)).deliveries.nodes[0]?.attempts === 1);
+    const [delivery] = (await triggerOf(app, id)).deliveries.nodes;
+    expect(delivery).toMatchObject({
+      status: 'WAITING',
+      httpStatus: 503,
+      answer: 'later',
+      error: { code: 'ENDPOINT_REFUSED' },
+    });
+    expect(Date.parse(delivery.nextAttemptAt) - clock.now()).toBeGreaterThanOrEqual(1_200_000 - 1_000);
+    wait(21 * minute);
+    await settled(id);
+  });
+
+  test('for three days, then it is parked and the next of its record goes', async () => {
+    const [record] = (await addContacts(app, 1)) as [string];
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url, kinds: ['UPDATED'] });
+    endpoint.answer = (response, { body }) =>
+      response.writeHead(body.includes('"poison"') && !body.includes('"cure"') ? 500 : 204).end();
+    await edit(app, { update: [{ id: record, fields: { Phone: 'poison' } }] });
+    await deliveries(1);
+    await edit(app, { update: [{ id: record, fields: { Phone: 'cure' } }] });
+    for (const failures of [1, 2, 3]) {
+      await failed(id, failures);
+      wait(25 * hour);
+    }
+    await settled(id);
+    const { nodes } = (await triggerOf(app, id)).deliveries;
+    expect(nodes.map(({ status }: { status: string }) => status)).toEqual(['DELIVERED', 'PARKED']);
+    expect(nodes[1]).toMatchObject({
+      error: { code: 'ENDPOINT_REFUSED' },
+      httpStatus: 500,
+      nextAttemptAt: null,
+    });
+  });
+
+  test('an endpoint that was away for an hour gets everything at once when it is back', async () => {
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    await endpoint.close();
+    const made = await addContacts(app, 8);
+    await until('it fails', async () => (await triggerOf(app, id)).health.failuresInRow >= 5);
+    await until('nothing is under way', async () => {
+      const leased = await app.database.query(
+        'SELECT 1 FROM trigger_deliveries WHERE lease_until IS NOT NULL',
+      );
+      return leased.length === 0;
+    });
+    await endpoint.start();
+    endpoint.reset();
+    wait(hour);
+    await settled(id);
+    expect(told().sort()).toEqual(made.map((one) => `record.created ${one}`).sort());
+    expect((await triggerOf(app, id)).health).toMatchObject({ failuresInRow: 0, failingSince: null });
+  });
+
+  test('an endpoint that is gone pauses its trigger, which goes on when it is resumed', async () => {
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    endpoint.queued = [status(410)];
+    const [a] = await addContacts(app, 1);
+    await until('it is paused', async () => (await triggerOf(app, id)).state === 'PAUSED');
+    expect(await triggerOf(app, id)).toMatchObject({ pausedBecause: 'ENDPOINT_GONE' });
+    const [b] = await addContacts(app, 1);
+    await mutate(app, 'resumeTrigger', { id }, 'trigger { id }');
+    await settled(id);
+    await deliveries(3);
+    expect(told()).toEqual([a, a, b].map((one) => `record.created ${one}`));
+    const entries = await app.database.query<{ action: string; outcome: string }[]>(
+      `SELECT action, outcome FROM audit_entries WHERE actor_id = 'server' AND target = $1`,
+      [`trigger:${id}`],
+    );
+    expect(entries).toEqual([{ action: 'pauseTrigger', outcome: 'ENDPOINT_GONE' }]);
+  });
+});
+
+describe('instances', () => {
+  test('three of them make one delivery of each change, also when one is closed in the middle', async () => {
+    const others = await Promise.all([app.another(), app.another()]);
+    try {
+      const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+      const made = await addContacts(app, 10);
+      await others[0]!.close();
+      made.push(...(await addContacts(app, 10)));
+      await deliveries(20);
+      await settled(id);
+      expect(told().sort()).toEqual(made.map((one) => `record.created ${one}`).sort());
+    } finally {
+      await others[1]!.close();
+    }
+  });
+
+  test('one that died after the endpoint took it has it told again, with the same event id', async () => {
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    await addContacts(app, 1);
+    await deliveries(1);
+    await settled(id);
+    // As it is left by a process that was killed between the answer and its storing.
+    await app.database.query(
+      `UPDATE trigger_deliveries SET status = 'WAITING', finished_at = NULL, lease_holder = gen_random_uuid(),
+              lease_until = clock_timestamp() - interval '1 s'`,
+    );
+    await deliveries(2);
+    await settled(id);
+    const [first, again] = endpoint.deliveries;
+    expect(again?.headers['webhook-id']).toBe(first?.headers['webhook-id']);
+    expect(again?.body).toBe(first?.body);
+  });
+
+  test('one that serves requests alone delivers nothing', async () => {
+    const web = await app.another({ role: 'web' });
+    try {
+      await createTrigger(web, { connection, endpoint: endpoint.url });
+      await addContacts(app, 1);
+      await deliveries(1);
+      expect(web.logs.text).not.toContain('trigger_deliveries');
+    } finally {
+      await web.close();
+    }
+  });
+});
+
+describe('managing triggers', () => {
+  test('hostile endpoints are refused at once, or when they are connected to', async () => {
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    const strict = await app.another({ endpoints: { allowedHosts: [], requireHttps: false, lookup: null } });
+    try {
+      for (const template of hostileUrls.slice(0, 40)) {
+        const url = template.replaceAll('PORT', String(endpoint.port));
+        const refused = await mutate(strict, 'updateTrigger', { id, endpoint: url }, 'trigger { id }').then(
+          () => null,
+          (error: Error) => error.message,
+        );
+        if (refused !== null) {
+          expect(refused).toContain('INVALID_INPUT');
+          continue;
+        }
+        const tested = await mutate(strict, 'testTrigger', { id }, 'delivered error { code }');
+        expect({ url, ...tested }).toMatchObject({ delivered: false, error: { code: 'ENDPOINT_FORBIDDEN' } });
+      }
+      expect(endpoint.sockets).toBe(0);
+    } finally {
+      await strict.close();
+    }
+  });
+
+  test('faults of a form are told together', async () => {
+    const wrong = { name: ' ', endpoint: 'ftp://example.com', kinds: [] };
+    await expect(createTrigger(app, { connection, ...wrong })).rejects.toThrow(/InvalidInputError/);
+    const { data } = await app.graphql(
+      'mutation ($input: CreateTriggerInput!) { createTrigger(input: $input) { ... on InvalidInputError { faults { path } } } }',
+      { input: { connection, ...contacts, ...wrong } },
+    );
+    expect(data.createTrigger.faults.map(({ path }: { path: string[] }) => path.join())).toEqual([
+      'name',
+      'endpoint',
+      'kinds',
+    ]);
+    for (const [place, code] of [
+      [{ tableId: 'Contcats' }, 'TABLE_NOT_FOUND'],
+      [{ fields: ['Phon'] }, 'FIELD_NOT_FOUND'],
+      [{ filter: { field: 'Phone', gt: 3 } }, 'FIELD_TYPE_MISMATCH'],
+    ] as const)
+      await expect(createTrigger(app, { connection, endpoint: endpoint.url, ...place })).rejects.toThrow(
+        code,
+      );
+  });
+
+  test('one that is paused tells nothing, and afterwards everything', async () => {
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    await mutate(app, 'pauseTrigger', { id }, 'trigger { state pausedBecause }');
+    const made = await addContacts(app, 2);
+    expect(await triggerOf(app, id)).toMatchObject({ state: 'PAUSED', pausedBecause: 'BY_HAND' });
+    expect(endpoint.deliveries).toEqual([]);
+    await mutate(app, 'resumeTrigger', { id }, 'trigger { id }');
+    await deliveries(2);
+    expect(told().sort()).toEqual(made.map((one) => `record.created ${one}`).sort());
+  });
+
+  test('an edit holds for what was not read yet, and a deletion ends all', async () => {
+    const elsewhere = await new EndpointServer().start();
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url, kinds: ['DELETED'] });
+    const { trigger } = await mutate(
+      app,
+      'updateTrigger',
+      { id, endpoint: elsewhere.url, kinds: null, name: 'Another' },
+      'trigger { name kinds endpoint }',
+    );
+    expect(trigger).toEqual({ name: 'Another', kinds: null, endpoint: elsewhere.url });
+    await addContacts(app, 1);
+    await until('it came elsewhere', () => elsewhere.deliveries.length === 1);
+    await mutate(app, 'deleteTrigger', { id }, 'id');
+    await expect(triggerOf(app, id)).rejects.toThrow('TRIGGER_NOT_FOUND');
+    expect(await app.database.query('SELECT 1 FROM trigger_deliveries')).toEqual([]);
+    await elsewhere.close();
+  });
+
+  test('a new secret and the former one are both signed with, for as long as was asked', async () => {
+    const { id, secret: older } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    const rotate = (overlapHours: number) =>
+      mutate(app, 'rotateTriggerSecret', { id, overlapHours }, 'secret').then(
+        ({ secret }) => secret as string,
+      );
+    const newer = await rotate(2);
+    const signedWith = (secrets: string[]): boolean[] => {
+      const { headers, body } = endpoint.deliveries.at(-1)!;
+      const at = new Date(Number(headers['webhook-timestamp']) * 1_000);
+      const signatures = headers['webhook-signature']!.split(' ');
+      return secrets.map((one) =>
+        signatures.includes(new Webhook(one).sign(headers['webhook-id']!, at, body)),
+      );
+    };
+    const test = () => mutate(app, 'testTrigger', { id }, 'delivered httpStatus durationMs error { code }');
+    expect(await test()).toMatchObject({ delivered: true, httpStatus: 204, error: null });
+    expect(endpoint.events[0]).toMatchObject({ type: 'test', data: { trigger: id } });
+    expect(signedWith([newer, older])).toEqual([true, true]);
+    wait(2 * hour + minute);
+    await test();
+    expect(signedWith([newer, older])).toEqual([true, false]);
+    const newest = await rotate(0);
+    await test();
+    expect(signedWith([newest, newer, older])).toEqual([true, false, false]);
+    const stored = JSON.stringify(await app.database.query('SELECT * FROM trigger_secrets'));
+    for (const secret of [older, newer, newest]) {
+      expect(stored).not.toContain(secret.slice(6));
+      expect(app.logs.text).not.toContain(secret.slice(6));
+    }
+  });
+
+  test('a connection that goes away pauses its triggers, and they go on with it', async () => {
+    const leaving = await app.connect({ name: 'Leaving' });
+    const { id } = await createTrigger(app, { connection: leaving, endpoint: endpoint.url });
+    await app.database.query(`UPDATE connections SET state = 'disconnected' WHERE id = $1`, [leaving]);
+    await until('it is paused', async () => (await triggerOf(app, id)).pausedBecause === 'CONNECTION_AWAY');
+    const [record] = await addContacts(app, 1);
+    await app.database.query(`UPDATE connections SET state = 'connected' WHERE id = $1`, [leaving]);
+    await until('it goes on', async () => (await triggerOf(app, id)).state === 'ACTIVE');
+    await deliveries(1);
+    expect(told()).toEqual([`record.created ${record}`]);
+    await app.graphql(
+      'mutation ($id: Int!) { deleteConnection(input: { connection: $id }) { __typename } }',
+      { id: leaving },
+    );
+    await expect(triggerOf(app, id)).rejects.toThrow('TRIGGER_NOT_FOUND');
+  });
+
+  test('a field of the filter that is deleted pauses the trigger until it gets another filter', async () => {
+    await control(app.sandbox.url, 'schema', {
+      baseId: contacts.baseId,
+      addField: { tableId: contacts.tableId, name: 'Passing', type: 'singleLineText' },
+    });
+    // The schema that is known is old enough to be doubted.
+    wait(minute);
+    const filter = { field: 'Passing', isEmpty: true };
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url, filter });
+    await control(app.sandbox.url, 'schema', {
+      baseId: contacts.baseId,
+      removeField: { tableId: contacts.tableId, fieldId: 'Passing' },
+    });
+    await until('it is paused', async () => (await triggerOf(app, id)).pausedBecause === 'FILTER_OUTDATED');
+    const [record] = await addContacts(app, 1);
+    await mutate(app, 'updateTrigger', { id, filter: null }, 'trigger { id state }');
+    await deliveries(1);
+    expect(told()).toEqual([`record.created ${record}`]);
+  });
+});
