@@ -228,7 +228,7 @@ describe('what fails is tried again', () => {
     await settled(id);
     await deliveries(3);
     expect(told()).toEqual([a, a, b].map((one) => `record.created ${one}`));
-    const entries = await app.database.query<{ action: string; outcome: string }[]>(
+    const entries = await app.database.query(
       `SELECT action, outcome FROM audit_entries WHERE actor_id = 'server' AND target = $1`,
       [`trigger:${id}`],
     );
