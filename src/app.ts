@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { ActivityLog } from './activity/activity-log.ts';
+import { endpointFailing } from './activity/alert-rules.ts';
 import { Alerts } from './activity/alerts.ts';
 import { attemptKinds, refreshKinds } from './activity/counted-as.ts';
 import { ApiKeys } from './access/api-keys.ts';
@@ -250,6 +251,13 @@ export async function createApp(
     audit: audit.record,
     clock,
     logger,
+    onFailing: (connectionId, failing) =>
+      activity.raise({
+        ...failing,
+        connectionId,
+        kind: 'ENDPOINT_FAILING',
+        threshold: endpointFailing.count,
+      }),
     onQueued: (count) => metrics.deliveriesQueued(count),
     onAttempt: (outcome, durationMs) => metrics.deliveryAttempt(outcome, durationMs),
   });

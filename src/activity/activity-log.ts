@@ -78,6 +78,12 @@ export class ActivityLog {
     );
   }
 
+  /** Raises an alert that somebody else has judged, unless the same was told within the last hour. */
+  async raise(alert: Omit<Alert, 'id' | 'raisedAt'>): Promise<void> {
+    const raised = await this.#deps.alerts.tell(alert, new Date(this.#deps.clock.now()));
+    if (raised) this.#told(raised);
+  }
+
   /** Stores all that was counted until now. Never rejects: what can't be stored now stays for the next time. */
   flush(): Promise<void> {
     this.#flushing = this.#flushing.then(() => this.#flush());
@@ -89,6 +95,12 @@ export class ActivityLog {
     this.#closed = true;
     clearTimeout(this.#timer);
     await this.flush();
+  }
+
+  #told(alert: Alert): void {
+    const { kind, connectionId, count, threshold } = alert;
+    this.#deps.logger.warn({ alert: kind, connectionId, count, threshold }, alertMessage(alert));
+    this.#deps.onAlert(alert);
   }
 
   #schedule(): void {
@@ -104,7 +116,7 @@ export class ActivityLog {
   async #flush(): Promise<void> {
     const counted = this.#pending;
     if (counted.isEmpty) return;
-    const { database, alerts, clock, logger, onAlert } = this.#deps;
+    const { database, alerts, clock, logger } = this.#deps;
     this.#pending = new ActivityCounts();
     const now = clock.now();
     try {
@@ -114,11 +126,7 @@ export class ActivityLog {
         if (stored.minutes.length > 0) await storeMinutes(sql, stored.minutes);
         return alerts.raise(sql, stored, new Date(now));
       });
-      for (const alert of raised) {
-        const { kind, connectionId, count, threshold } = alert;
-        logger.warn({ alert: kind, connectionId, count, threshold }, alertMessage(alert));
-        onAlert(alert);
-      }
+      for (const alert of raised) this.#told(alert);
       if (counted.dropped > 0)
         logger.warn({ dropped: counted.dropped }, 'activity was not counted for want of room');
       if (this.#failing) logger.info('activity of connections is stored again');

@@ -24,7 +24,10 @@ export const callsAboveUsual = { factor: 3, minCalls: 1_000, usualDays: 14, hist
 export const quietMinutes = 60;
 
 export type BurstKind = 'REFUSED_BURST' | 'MAC_FAILURES' | 'REFRESH_RACES_LOST';
-export type AlertKind = BurstKind | 'CALLS_ABOVE_USUAL';
+/** A restart of an endpoint takes a minute or two; this is one that stays away. Judged by whoever delivers to it. */
+export const endpointFailing = { count: 20, windowMinutes: 10 };
+
+export type AlertKind = BurstKind | 'CALLS_ABOVE_USUAL' | 'ENDPOINT_FAILING';
 
 export const burstRules: { kind: BurstKind; incident: IncidentKind; count: number; windowMinutes: number }[] =
   [
@@ -49,6 +52,11 @@ export const alertTexts: Record<AlertKind, { what: string; advice: string }> = {
     what: 'renewals of its tokens were overtaken by another process',
     advice:
       'A process stands still for seconds, or something outside of this server uses the same grant. Look for paused machines and starved processes; if there are none, rotate the tokens and check who else knows the client secret.',
+  },
+  ENDPOINT_FAILING: {
+    what: 'deliveries of a trigger failed in a row',
+    advice:
+      'Its endpoint is down or refuses what it is told. See which trigger has failures in its health, read the error of its deliveries and mend the endpoint; what waits is delivered then. After a day without a success the trigger is paused.',
   },
   CALLS_ABOVE_USUAL: {
     what: 'far more calls were sent than usual',

@@ -60,6 +60,20 @@ export class Alerts {
     );
   }
 
+  /** One that somebody else has judged. @returns null when the same was told within the last hour */
+  async tell(alert: Omit<Alert, 'id' | 'raisedAt'>, now: Date): Promise<Alert | null> {
+    const { connectionId, kind, since, until, count, threshold } = alert;
+    const [raised] = await this.#database.query<Alert[]>(
+      `INSERT INTO connection_alerts (connection_id, kind, hour, since, until, raised_at, count, threshold)
+       SELECT $1, $2, to_timestamp(floor(extract(epoch FROM $4::timestamptz) / 3600) * 3600), $3, $4, $5, $6, $7
+       WHERE NOT EXISTS (SELECT 1 FROM connection_alerts WHERE connection_id = $1 AND kind = $2
+         AND raised_at > $5::timestamptz - make_interval(mins => $8))
+       ON CONFLICT (connection_id, kind, hour) DO NOTHING RETURNING ${columns}`,
+      [connectionId, kind, since, until, now, count, threshold, quietMinutes],
+    );
+    return raised ?? null;
+  }
+
   /**
    * Two instances may each hold a part of a burst in transactions that do not see each other. So each waits here for
    * the ones before it, and whoever comes last sees all of it.

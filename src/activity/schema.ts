@@ -6,7 +6,14 @@ import { builder } from '../graphql/builder.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
 import { maxListLength, pageLength } from '../graphql/list-slice.ts';
 import { beforeLookups } from '../graphql/pending-work.ts';
-import { callsAboveUsual, forgedBurst, racesLostBurst, refusedBurst, type AlertKind } from './alert-rules.ts';
+import {
+  callsAboveUsual,
+  endpointFailing,
+  forgedBurst,
+  racesLostBurst,
+  refusedBurst,
+  type AlertKind,
+} from './alert-rules.ts';
 import { alertMessage, type Alert } from './alerts.ts';
 
 export interface AlertNode {
@@ -24,6 +31,9 @@ const AlertKindEnum = builder.enumType('AlertKind', {
     MAC_FAILURES: { description: burst(forgedBurst, 'notifications with a wrong signature') },
     REFRESH_RACES_LOST: {
       description: burst(racesLostBurst, 'renewals of the tokens that another process overtook'),
+    },
+    ENDPOINT_FAILING: {
+      description: `${endpointFailing.count} deliveries of a trigger in a row failed, over ${endpointFailing.windowMinutes} minutes at least.`,
     },
     CALLS_ABOVE_USUAL: {
       description: `In one hour ${callsAboveUsual.factor} times the calls of the busiest hour in the ${callsAboveUsual.usualDays} days before, and ${callsAboveUsual.minCalls} at least. Only once the connection is known for ${callsAboveUsual.historyDays} days.`,

@@ -22,6 +22,7 @@ const kindsOfId: Record<string, string> = {
   resumeTrigger: 'trigger',
   rotateTriggerSecret: 'trigger',
   testTrigger: 'trigger',
+  replayDeliveries: 'trigger',
 };
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

@@ -43,7 +43,7 @@ export const values = {
   ping: ['accepted', 'forged', 'unknown', 'early', 'oversized', 'failed'],
   change: ['created', 'updated', 'deleted', 'schema', 'lost'],
   delivery: ['delivered', 'failed', 'parked'],
-  alert: ['REFUSED_BURST', 'MAC_FAILURES', 'REFRESH_RACES_LOST', 'CALLS_ABOVE_USUAL'],
+  alert: ['REFUSED_BURST', 'MAC_FAILURES', 'REFRESH_RACES_LOST', 'CALLS_ABOVE_USUAL', 'ENDPOINT_FAILING'],
 } as const;
 export type Value<Label extends keyof typeof values> = (typeof values)[Label][number];
 

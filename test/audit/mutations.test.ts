@@ -121,6 +121,7 @@ const mutations: Record<string, { input: object; outcome: string; tells: object 
       'resumeTrigger',
       'rotateTriggerSecret',
       'testTrigger',
+      'replayDeliveries',
     ].map((name) => [
       name,
       { input: { id: webhook }, outcome: 'TRIGGER_NOT_FOUND', tells: { target: `trigger:${webhook}` } },

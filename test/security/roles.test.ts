@@ -32,6 +32,7 @@ const mutations: Record<string, [Role, object]> = {
   pauseTrigger: ['admin', { id: 'none' }],
   resumeTrigger: ['admin', { id: 'none' }],
   rotateTriggerSecret: ['admin', { id: 'none' }],
+  replayDeliveries: ['admin', { id: 'none' }],
   testTrigger: ['admin', { id: 'none' }],
   runAction: ['editor', { action: { action: 'calendly.listBases', connection: missing, config: {} } }],
 };

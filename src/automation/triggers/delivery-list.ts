@@ -3,6 +3,8 @@ import { deliveryColumns, type Delivery, type DeliveryStatus } from './delivery.
 
 /** How long deliveries are kept once they are finished, in days. */
 export const keptDays = { DELIVERED: 7, PARKED: 30 } as const;
+/** Deliveries that one call has made again. */
+export const maxReplayed = 1_000;
 const pruneBatchSize = 1_000;
 
 /** How many of a trigger's deliveries are in which state. */
@@ -36,6 +38,23 @@ export class DeliveryList {
       [triggerId],
     );
     return row ?? { waiting: 0, parked: 0 };
+  }
+
+  /**
+   * Has finished deliveries made once more, with their event ids and bodies and three days of their own.
+   * @param eventIds which; null for the oldest that are parked
+   * @returns how many, at most `maxReplayed`
+   */
+  async replay(triggerId: string, eventIds: readonly string[] | null, now: Date): Promise<number> {
+    const [, count] = await this.#database.query<[unknown[], number]>(
+      `UPDATE trigger_deliveries SET status = 'WAITING', first_attempt_at = NULL, next_attempt_at = $3, finished_at = NULL
+       WHERE id IN (
+         SELECT id FROM trigger_deliveries
+         WHERE trigger_id = $1 AND CASE WHEN $2::text[] IS NULL THEN status = 'PARKED' ELSE status <> 'WAITING' AND event_id = ANY($2) END
+         ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)`,
+      [triggerId, eventIds, now, maxReplayed],
+    );
+    return count;
   }
 
   /** Forgets what has been finished for long, a batch at a time. Any number of instances may do so at once. */

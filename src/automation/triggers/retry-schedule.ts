@@ -15,6 +15,11 @@ const maxRetryAfterMs = 60 * 60_000;
 export const failuresUntilResting = 5;
 const maxRestMs = 60_000;
 
+/** An alert is raised after so many failures in a row, over so long at least. docs/activity.md gives the reasons. */
+export const failingAlert = { failures: 20, ms: 10 * 60_000 };
+/** … and the trigger is paused once it has gone on for this long. */
+export const pausedAfterMs = 24 * 60 * 60_000;
+
 /**
  * @param attempts that were made, the failed one included
  * @returns milliseconds from now; null when it has been tried for long enough

@@ -9,7 +9,7 @@ import { DeliveryLeases, type ClaimedDelivery, type Outcome } from './delivery-l
 import type { EndpointClient } from './endpoint-client.ts';
 import { retryAfterMs } from './retry-schedule.ts';
 import { signedHeaders } from './signature.ts';
-import type { TriggerHealth } from './trigger-health.ts';
+import type { Failing, TriggerHealth } from './trigger-health.ts';
 import type { TriggerSecrets } from './trigger-secrets.ts';
 
 /** Deliveries under way in one process. */
@@ -27,6 +27,8 @@ export interface SenderDeps {
   logger: Logger;
   /** Told of an endpoint that wants no more. */
   onGone: (triggerId: string) => Promise<void>;
+  /** Told of each failure of an endpoint with how long it has gone on. */
+  onFailure: (delivery: ClaimedDelivery, failing: Failing) => Promise<void>;
   onAttempt: (outcome: 'delivered' | 'failed' | 'parked', durationMs: number) => void;
 }
 
@@ -108,7 +110,7 @@ export class Sender {
   }
 
   async #make(delivery: ClaimedDelivery): Promise<void> {
-    const { clock, health, onGone, onAttempt } = this.#deps;
+    const { clock, health, onGone, onFailure, onAttempt } = this.#deps;
     const made = await this.#send(delivery);
     if (made.error?.code === 'SHUTTING_DOWN') return this.#leases.giveBack(delivery.id, this.#holder);
     const outcome = this.#judge(delivery, made);
@@ -116,8 +118,9 @@ export class Sender {
     onAttempt(metricOf(outcome), made.durationMs);
     const now = new Date(clock.now());
     if (made.error === null) return health.succeeded(delivery.triggerId, now);
-    await health.failed(delivery.triggerId, now);
+    const failing = await health.failed(delivery.triggerId, now);
     if (made.httpStatus === 410) await onGone(delivery.triggerId);
+    else await onFailure(delivery, failing);
   }
 
   async #send({ triggerId, eventId, body, endpointUrl }: ClaimedDelivery): Promise<Made> {

@@ -2,6 +2,8 @@ import { connectionArgument } from '../../connections/connection-argument.ts';
 import { ChangeKindEnum } from '../../changes/schema.ts';
 import { builder } from '../../graphql/builder.ts';
 import { connectionErrors, TriggerNotFound, withTypedErrors } from '../../graphql/error-types.ts';
+import { requireListLength } from '../../graphql/list-slice.ts';
+import { maxReplayed } from './delivery-list.ts';
 import { InvalidInput } from '../../graphql/invalid-input.ts';
 import { RecordFilterInput } from '../../records/filters/filter-fields.ts';
 import type { RecordFilter } from '../../records/filters/filter.ts';
@@ -275,6 +277,46 @@ builder.mutationField('testTrigger', (t) =>
       withTypedErrors(async () => {
         const trigger = await visibleTrigger(input.id, context);
         return { trigger, ...(await context.app.triggers.test(trigger)) };
+      }),
+  }),
+);
+
+const ReplayDeliveriesInput = builder.inputType('ReplayDeliveriesInput', {
+  description: 'Which deliveries to make again.',
+  fields: (t) => ({
+    id: t.string({ required: true, description: 'Our id of the trigger.' }),
+    deliveries: t.stringList({
+      description: `Ids of finished deliveries, at most ${maxReplayed}. When left out, the oldest ${maxReplayed} that are PARKED.`,
+    }),
+  }),
+});
+
+const ReplayDeliveriesSuccess = builder
+  .objectRef<{ trigger: Trigger; replayed: number }>('ReplayDeliveriesSuccess')
+  .implement({
+    description: 'The deliveries wait to be made again.',
+    fields: (t) => ({
+      trigger: t.field({ type: TriggerRef, description: 'The trigger.', resolve: ({ trigger }) => trigger }),
+      replayed: t.exposeInt('replayed', {
+        description: 'How many. Ids that the trigger does not know, or that still wait, are not among them.',
+      }),
+    }),
+  });
+
+builder.mutationField('replayDeliveries', (t) =>
+  t.field({
+    type: ReplayDeliveriesSuccess,
+    nullable: true,
+    authScopes: { role: 'admin' },
+    args: { input: t.arg({ type: ReplayDeliveriesInput, required: true, description: 'Which.' }) },
+    description:
+      'Has deliveries of a trigger made again that were given up, or taken: with the same event id and body, and for three days if need be. What came after them may have been delivered before. For admins.',
+    errors: triggerErrors,
+    resolve: (_root, { input: { id, deliveries } }, context) =>
+      withTypedErrors(async () => {
+        requireListLength('deliveries', deliveries?.length ?? 0);
+        const trigger = await visibleTrigger(id, context);
+        return { trigger, replayed: await context.app.triggers.replay(trigger.id, deliveries ?? null) };
       }),
   }),
 );

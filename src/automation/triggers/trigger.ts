@@ -13,6 +13,8 @@ export const pauseReasons = {
     'Its connection may not follow the base any more. It goes on by itself once the base is granted again.',
   FILTER_OUTDATED:
     'A field that its filter looks at, or its table, was deleted or made into another. `updateTrigger` gives it a filter that fits.',
+  ENDPOINT_FAILING:
+    'Its endpoint took nothing for a day. Mend it, then use `resumeTrigger`: what waits is delivered then.',
   ENDPOINT_GONE: 'Its endpoint answered 410. Mend it, then use `resumeTrigger`.',
 } as const;
 export type PauseReason = keyof typeof pauseReasons;

@@ -17,9 +17,10 @@ import { insertDeliveries, Matcher } from './matcher.ts';
 import { Sender } from './sender.ts';
 import { signedHeaders } from './signature.ts';
 import { StoredTriggers, type TriggerPlace, type TriggerSettings } from './stored-triggers.ts';
-import { TriggerHealth } from './trigger-health.ts';
+import { failingAlert, pausedAfterMs } from './retry-schedule.ts';
+import { TriggerHealth, type Failing } from './trigger-health.ts';
 import { TriggerSecrets } from './trigger-secrets.ts';
-import type { Trigger } from './trigger.ts';
+import type { PauseReason, Trigger } from './trigger.ts';
 import { TriggerUpkeep } from './trigger-upkeep.ts';
 
 /** How long setting a trigger going by itself may take, in milliseconds. */
@@ -40,6 +41,8 @@ export interface TriggersDeps {
   clock: Clock;
   logger: Logger;
   onQueued: (count: number) => void;
+  /** Told of an endpoint that keeps failing, as long as it does. */
+  onFailing: (connectionId: number, failing: { count: number; since: Date; until: Date }) => Promise<void>;
   onAttempt: (outcome: 'delivered' | 'failed' | 'parked', durationMs: number) => void;
 }
 
@@ -68,7 +71,9 @@ export class Triggers {
       client: this.endpoints,
       secrets: this.#secrets,
       health: this.#health,
-      onGone: (id) => this.#pauseGone(id),
+      onGone: (id) =>
+        this.#pauseByItself(id, 'ENDPOINT_GONE', 'The endpoint answered 410: it wants no more deliveries.'),
+      onFailure: (delivery, failing) => this.#judge(delivery, failing),
     });
     this.#matcher = new Matcher({
       ...deps,
@@ -147,6 +152,13 @@ export class Triggers {
     return { ...(await this.deliveries.counts(id)), ...(await this.#health.of(id)) };
   }
 
+  /** Has parked deliveries, or certain finished ones, made again. @returns how many */
+  async replay(id: string, eventIds: readonly string[] | null): Promise<number> {
+    const replayed = await this.deliveries.replay(id, eventIds, new Date(this.#deps.clock.now()));
+    this.#lookSoon();
+    return replayed;
+  }
+
   /** Sends a `test` event now, whatever the state of the trigger. It is no delivery: nothing is stored, nothing retried. */
   async test(trigger: Trigger): Promise<EndpointAttempt> {
     const at = new Date(this.#deps.clock.now());
@@ -180,11 +192,25 @@ export class Triggers {
     });
   }
 
-  async #pauseGone(id: string): Promise<void> {
-    const problem = 'The endpoint answered 410: it wants no more deliveries.';
-    if (!(await this.stored.pause(id, 'ENDPOINT_GONE', problem))) return;
+  /** Tells of an endpoint that keeps failing, and gives it up after a day. */
+  async #judge(
+    { triggerId, connectionId }: { triggerId: string; connectionId: number },
+    { failuresInRow, failingSince }: Failing,
+  ): Promise<void> {
+    const until = new Date(this.#deps.clock.now());
+    const since = failingSince ?? until;
+    const ms = until.getTime() - since.getTime();
+    if (failuresInRow < failingAlert.failures || ms < failingAlert.ms) return;
+    await this.#deps.onFailing(connectionId, { count: failuresInRow, since, until });
+    if (ms < pausedAfterMs) return;
+    const problem = `The endpoint has taken nothing since ${since.toISOString()}. Mend it, then use "resumeTrigger".`;
+    await this.#pauseByItself(triggerId, 'ENDPOINT_FAILING', problem);
+  }
+
+  async #pauseByItself(id: string, because: PauseReason, problem: string): Promise<void> {
+    if (!(await this.stored.pause(id, because, problem))) return;
     const { connectionId } = await this.stored.get(id);
-    this.#audit(id, connectionId, 'pauseTrigger', 'ENDPOINT_GONE');
+    this.#audit(id, connectionId, 'pauseTrigger', because);
   }
 
   #audit(id: string, connectionId: number, action: 'pauseTrigger' | 'resumeTrigger', outcome: string): void {

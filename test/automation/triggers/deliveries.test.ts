@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
-import { hour, minute, MovableClock } from '../../activity/activity-of.ts';
+import { alertsOf, hour, minute, MovableClock } from '../../activity/activity-of.ts';
 import { addContacts, edit } from '../../changes/upstream-edits.ts';
 import { control, startTestApp, type TestApp } from '../../support/app.ts';
 import { until } from '../../support/ping-receiver.ts';
@@ -233,6 +233,56 @@ describe('what fails is tried again', () => {
       [`trigger:${id}`],
     );
     expect(entries).toEqual([{ action: 'pauseTrigger', outcome: 'ENDPOINT_GONE' }]);
+  });
+});
+
+describe('an endpoint that keeps failing', () => {
+  test('raises an alert, is paused after a day, and gets what waits when it is resumed', async () => {
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    endpoint.answer = status(500, 'no');
+    const [record] = await addContacts(app, 1);
+    await failed(id, 1);
+    // As after many more: each takes a minute.
+    const goOn = async (failures: number, ms: number): Promise<void> => {
+      await app.database.query('UPDATE trigger_health SET failures_in_row = $1', [failures - 1]);
+      wait(ms);
+      await failed(id, failures);
+    };
+    await goOn(19, 11 * minute);
+    expect(await alertsOf(app, connection)).toEqual([]);
+    await goOn(20, 10 * minute);
+    await until('the alert', async () => (await alertsOf(app, connection)).join() === 'ENDPOINT_FAILING');
+    expect((await triggerOf(app, id)).state).toBe('ACTIVE');
+    await goOn(50, 24 * hour);
+    await until('the pause', async () => (await triggerOf(app, id)).pausedBecause === 'ENDPOINT_FAILING');
+    endpoint.reset();
+    await mutate(app, 'resumeTrigger', { id }, 'trigger { state problem }');
+    await settled(id);
+    expect(told()).toEqual([`record.created ${record}`]);
+  });
+
+  test('what it has not taken within three days can be made again, and so can anything else', async () => {
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    endpoint.queued = [status(500), status(500)];
+    const [record] = await addContacts(app, 1);
+    await failed(id, 1);
+    wait(73 * hour);
+    await until('it is parked', async () => (await triggerOf(app, id)).health.parked === 1);
+    const replay = (deliveries?: string[]) =>
+      mutate(app, 'replayDeliveries', { id, deliveries }, 'replayed').then(
+        ({ replayed }) => replayed as number,
+      );
+    expect(await replay()).toBe(1);
+    await settled(id);
+    expect(await replay()).toBe(0);
+    const [{ id: eventId }] = (await triggerOf(app, id)).deliveries.nodes;
+    expect(await replay([eventId, 'evt_unknown'])).toBe(1);
+    await deliveries(4);
+    await settled(id);
+    expect(told()).toEqual(Array(4).fill(`record.created ${record}`));
+    expect(new Set(endpoint.deliveries.map(({ headers }) => headers['webhook-id']))).toEqual(
+      new Set([eventId]),
+    );
   });
 });
 
