@@ -122,7 +122,7 @@ builder.mutationField('updateTrigger', (t) =>
             name: input.name ?? trigger.name,
             kinds: input.kinds === undefined ? trigger.kinds : input.kinds,
             fields: input.fields === undefined ? trigger.fieldIds : input.fields,
-            filter: input.filter === undefined ? (trigger.filter as RecordFilter | null) : input.filter,
+            filter: input.filter === undefined ? (trigger.filter) : input.filter,
             endpoint: input.endpoint ?? trigger.endpointUrl ?? '',
           },
           trigger,

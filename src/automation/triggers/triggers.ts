@@ -8,7 +8,7 @@ import type { Feed } from '../../changes/feed.ts';
 import type { Clock } from '../../clock.ts';
 import type { EndpointRules } from '../../config.ts';
 import type { SecretCipher } from '../../encryption/secret-cipher.ts';
-import { AppError } from '../../errors.ts';
+import { type AppError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { DeliveryList, type DeliveryCounts } from './delivery-list.ts';
 import { EndpointClient, type EndpointAttempt } from './endpoint-client.ts';

@@ -292,13 +292,13 @@ describe('instances', () => {
     try {
       const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
       const made = await addContacts(app, 10);
-      await others[0]!.close();
+      await others[0].close();
       made.push(...(await addContacts(app, 10)));
       await deliveries(20);
       await settled(id);
       expect(told().sort()).toEqual(made.map((one) => `record.created ${one}`).sort());
     } finally {
-      await others[1]!.close();
+      await others[1].close();
     }
   });
 
