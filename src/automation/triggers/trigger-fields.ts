@@ -6,7 +6,6 @@ import { requireListLength } from '../../graphql/list-slice.ts';
 import { maxReplayed } from './delivery-list.ts';
 import { InvalidInput } from '../../graphql/invalid-input.ts';
 import { RecordFilterInput } from '../../records/filters/filter-fields.ts';
-import type { RecordFilter } from '../../records/filters/filter.ts';
 import { DeliveryErrorRef } from './delivery-fields.ts';
 import type { EndpointAttempt } from './endpoint-client.ts';
 import { maxUrlCharacters } from './endpoint-rules.ts';
@@ -122,7 +121,7 @@ builder.mutationField('updateTrigger', (t) =>
             name: input.name ?? trigger.name,
             kinds: input.kinds === undefined ? trigger.kinds : input.kinds,
             fields: input.fields === undefined ? trigger.fieldIds : input.fields,
-            filter: input.filter === undefined ? (trigger.filter) : input.filter,
+            filter: input.filter === undefined ? trigger.filter : input.filter,
             endpoint: input.endpoint ?? trigger.endpointUrl ?? '',
           },
           trigger,
