@@ -177,6 +177,9 @@ export class Drains {
   ): Promise<void> {
     const { database, log, feeds, logger, onAppended } = this.#deps;
     await database.transaction(async (sql) => {
+      // The webhook's row comes last: a ping, which writes to it too, waits for no more than this.
+      await log.append(sql, webhook.feedId, entries);
+      await keepUnread(sql, webhook, unread);
       const [, fenced] = await sql.query<[unknown[], number]>(
         `UPDATE webhooks SET next_payload = $4, last_payload_at = clock_timestamp(),
                 last_transaction = greatest(last_transaction, $6::bigint),
@@ -185,8 +188,6 @@ export class Drains {
         [webhook.id, holder, payloads.from, payloads.to, leaseSeconds, lastTransaction],
       );
       if (fenced === 0) throw new LeaseLost();
-      await keepUnread(sql, webhook, unread);
-      await log.append(sql, webhook.feedId, entries);
     });
     if (unread.length > 0)
       logger.warn(

@@ -8,7 +8,8 @@ export async function noteUse(sql: Sql, feedIds: readonly number[]): Promise<voi
   if (feedIds.length === 0) return;
   await sql.query(
     `UPDATE change_feeds SET used_at = clock_timestamp()
-     WHERE id = ANY($1) AND used_at < clock_timestamp() - make_interval(secs => $2)`,
+     WHERE id IN (SELECT id FROM change_feeds WHERE id = ANY($1) AND used_at < clock_timestamp() - make_interval(secs => $2)
+                  ORDER BY id FOR NO KEY UPDATE)`,
     [feedIds, notedEverySeconds],
   );
 }
@@ -23,9 +24,10 @@ export async function endIdleWebhooks(sql: Sql, idleDays: number): Promise<strin
     `UPDATE webhooks AS w
      SET state = CASE WHEN w.state = 'lost' THEN 'deleted' ELSE 'ending' END, ended_at = clock_timestamp(), check_lease_until = NULL,
          drain_holder = NULL, drain_lease_until = NULL, problem = 'Nobody used it for ' || $1::integer || ' days.'
-     FROM change_feeds AS f
-     WHERE f.id = w.feed_id AND w.state IN ('active', 'ready', 'lost')
-       AND f.used_at < clock_timestamp() - make_interval(days => $1::integer)
+     WHERE w.id IN (
+       SELECT unused.id FROM webhooks AS unused JOIN change_feeds AS f ON f.id = unused.feed_id
+       WHERE unused.state IN ('active', 'ready', 'lost') AND f.used_at < clock_timestamp() - make_interval(days => $1::integer)
+       ORDER BY unused.id FOR UPDATE OF unused)
      RETURNING w.id`,
     [idleDays],
   );

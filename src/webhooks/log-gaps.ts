@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import type { ChangeLog } from '../changes/change-log.ts';
-import type { FeedRow } from '../changes/feed.ts';
+import type { FeedRow, Sql } from '../changes/feed.ts';
 import type { Position } from '../changes/position.ts';
 
 /** The first webhook of a feed: before it there is nothing to be had, which a cursor from another life must learn. */
@@ -27,7 +27,18 @@ export async function logGap(
     'SELECT coalesce(least(last_drained_at, checked_at), created_at) AS until FROM webhooks WHERE feed_id = $1 AND generation = $2',
     [feed.id, feed.generation],
   );
-  await log.append(sql, feed.id, [
+  await logLoss(sql, log, feed.id, position, { since: covered?.until ?? null, until });
+}
+
+/** For a while no webhook recorded. */
+export async function logLoss(
+  sql: Sql,
+  log: ChangeLog,
+  feedId: number,
+  position: Position,
+  { since, until }: { since: Date | null; until: Date },
+): Promise<void> {
+  await log.append(sql, feedId, [
     {
       kind: 'lost',
       position,
@@ -37,7 +48,7 @@ export async function logGap(
       transaction: null,
       loss: {
         reason: 'webhook_gone',
-        since: covered?.until.toISOString() ?? null,
+        since: since?.toISOString() ?? null,
         until: until.toISOString(),
       },
     },

@@ -6,10 +6,10 @@ import type { NumberedPayload } from './payload-entries.ts';
  * For a while a webhook and its successor both recorded. What the first one has told must not be told again by the
  * second, and what it has not told must be.
  *
- * Both number their payloads for themselves, but the transactions in them are those of the base. The first one was
- * drained for the last time when the second one recorded already, so what it did not tell by then is in the second: in
- * later transactions, or in later parts of its last one, since a transaction can be spread over several payloads. And
- * whatever the second one recorded after that last drain, `until` on, was told by nobody else, whatever its number.
+ * Both number their payloads for themselves, but the transactions in them are those of the base. What is later than the
+ * last one that the webhook before has told is new. Of the others, parts may have been recorded after it was drained for
+ * the last time, since a transaction can be spread over several payloads, with others in between: the log says which
+ * parts it told. And what the successor recorded after that drain, from `until` on, was told by nobody else, whatever it is.
  */
 export interface Overlap {
   /** Of the webhook before. */
@@ -30,6 +30,7 @@ export function mayRepeat({ number, decoded }: NumberedPayload, overlap: Overlap
 
 /** What the log has of a transaction, as far as it takes to know it again. */
 interface Told {
+  transaction: number | null;
   kind: LogEntry['kind'];
   tableId: string | null;
   recordId: string | null;
@@ -37,35 +38,38 @@ interface Told {
   detail: { changes?: LoggedSchemaChange[] } | null;
 }
 
-/** What the webhook before told of its last transaction. */
-export function toldBefore(
+/** What the webhook before told of the transactions in these payloads. */
+export async function toldBefore(
   sql: Sql,
   feedId: number,
-  { generation, from, transaction }: Overlap,
+  { generation, from }: Overlap,
+  payloads: readonly NumberedPayload[],
 ): Promise<Told[]> {
-  return sql.query<Told[]>(
-    `SELECT kind, table_id AS "tableId", record_id AS "recordId", fields, detail FROM changes
-     WHERE feed_id = $1 AND generation = $2 AND payload >= $3 AND upstream_transaction = $4`,
-    [feedId, generation, from, transaction],
+  const transactions = new Set(payloads.flatMap(({ decoded }) => decoded.transaction ?? []));
+  if (transactions.size === 0) return [];
+  const rows = await sql.query<(Omit<Told, 'transaction'> & { transaction: string })[]>(
+    `SELECT kind, table_id AS "tableId", record_id AS "recordId", fields, detail, upstream_transaction AS transaction FROM changes
+     WHERE feed_id = $1 AND generation = $2 AND payload >= $3 AND upstream_transaction = ANY($4)`,
+    [feedId, generation, from, [...transactions]],
   );
+  return rows.map((row) => ({ ...row, transaction: Number(row.transaction) }));
 }
 
 /** Leaves out what the webhook before has told. Positions stay as they are, so that reading again gives the same ones. */
-export function withoutRepeats(
-  entries: readonly LogEntry[],
-  { transaction }: Overlap,
-  told: readonly Told[],
-): LogEntry[] {
-  return entries.filter(
-    (entry) => entry.transaction === transaction && !told.some((earlier) => includesWhat(earlier, entry)),
-  );
+export function withoutRepeats(entries: readonly LogEntry[], told: readonly Told[]): LogEntry[] {
+  return entries.filter((entry) => {
+    const same = told.filter(
+      ({ kind, transaction }) => kind === entry.kind && transaction === entry.transaction,
+    );
+    return !includeWhat(same, entry);
+  });
 }
 
-function includesWhat(earlier: Told, entry: LogEntry): boolean {
-  if (earlier.kind !== entry.kind) return false;
-  if (entry.kind === 'lost') return true;
+/** The same may have come in other parts. */
+function includeWhat(told: readonly Told[], entry: LogEntry): boolean {
+  if (entry.kind === 'lost') return told.length > 0;
   if (entry.kind === 'schema') {
-    const known = earlier.detail?.changes ?? [];
+    const known = told.flatMap(({ detail }) => detail?.changes ?? []);
     return entry.changes.every((change) =>
       known.some(
         ({ kind, tableId, fieldId }) =>
@@ -73,32 +77,9 @@ function includesWhat(earlier: Told, entry: LogEntry): boolean {
       ),
     );
   }
-  return (
-    earlier.tableId === entry.tableId &&
-    earlier.recordId === entry.recordId &&
-    entry.fields.every(({ id }) => earlier.fields.some((field) => field.id === id))
+  const parts = told.filter(
+    ({ tableId, recordId }) => tableId === entry.tableId && recordId === entry.recordId,
   );
-}
-
-/**
- * The successor takes over from a webhook that will not be drained any more; its own number `until` is the first that
- * the webhook before can't have told.
- * @returns false when it is no longer ready to
- */
-export async function takeOver(
-  sql: Sql,
-  successorId: string,
-  until: number,
-  beforeId: string,
-): Promise<boolean> {
-  const [, taken] = await sql.query<[unknown[], number]>(
-    `UPDATE webhooks AS successor
-     SET state = 'active', drain_wanted_at = clock_timestamp(), behind_since = coalesce(successor.behind_since, clock_timestamp()),
-         last_drained_at = before.last_drained_at,
-         overlap = successor.overlap || jsonb_build_object('until', $3::integer, 'transaction', before.last_transaction)
-     FROM webhooks AS before
-     WHERE successor.id = $1 AND before.id = $2 AND successor.state = 'ready'`,
-    [successorId, beforeId, until],
-  );
-  return taken === 1;
+  const known = new Set(parts.flatMap(({ fields }) => fields.map(({ id }) => id)));
+  return parts.length > 0 && entry.fields.every(({ id }) => known.has(id));
 }

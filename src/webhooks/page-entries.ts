@@ -48,11 +48,11 @@ export class PageEntries {
     const hasCells = payloads.some(({ decoded }) => decoded.changes.some(({ kind }) => kind !== 'deleted'));
     const fieldName = hasCells ? await this.#fieldNames(webhook, operation) : () => null;
     const { feedId, generation, overlap } = webhook;
-    const repeats = payloads.some((payload) => mayRepeat(payload, overlap));
-    const told = overlap && repeats ? await toldBefore(this.#deps.database, feedId, overlap) : [];
+    const doubtful = payloads.filter((payload) => mayRepeat(payload, overlap));
+    const told = overlap ? await toldBefore(this.#deps.database, feedId, overlap, doubtful) : [];
     const entries = payloads.flatMap((payload) => {
       const all = entriesOf(payload, generation, fieldName, now);
-      return overlap && mayRepeat(payload, overlap) ? withoutRepeats(all, overlap, told) : all;
+      return doubtful.includes(payload) ? withoutRepeats(all, told) : all;
     });
     const first = page.cursor - page.payloads.length;
     if (first > wanted)

@@ -196,12 +196,12 @@ export class Upkeep {
   /** A feed that somebody listens to must have a webhook, even if it was deleted by hand, as long as a connection can make one. */
   async #resurrect(listened: number[]): Promise<void> {
     await this.#deps.database.query(
-      `UPDATE webhooks SET state = 'lost' WHERE state = 'deleted' AND ended_at < clock_timestamp() - make_interval(secs => $2)
-         AND (feed_id, generation) IN (
-           SELECT f.id, f.generation FROM change_feeds AS f
-           WHERE f.id = ANY($1)
-             AND NOT EXISTS (SELECT 1 FROM webhooks WHERE feed_id = f.id AND state IN ('creating', 'active', 'lost'))
-             AND EXISTS (SELECT 1 FROM connections AS c WHERE c.client_id = f.client_id AND c.state = 'connected' AND c.granted_scopes @> $3))`,
+      `UPDATE webhooks SET state = 'lost' WHERE id IN (
+         SELECT w.id FROM webhooks AS w JOIN change_feeds AS f ON f.id = w.feed_id AND f.generation = w.generation
+         WHERE f.id = ANY($1) AND w.state = 'deleted' AND w.ended_at < clock_timestamp() - make_interval(secs => $2)
+           AND NOT EXISTS (SELECT 1 FROM webhooks WHERE feed_id = f.id AND state IN ('creating', 'active', 'lost'))
+           AND EXISTS (SELECT 1 FROM connections AS c WHERE c.client_id = f.client_id AND c.state = 'connected' AND c.granted_scopes @> $3)
+         ORDER BY w.id FOR UPDATE OF w)`,
       [listened, resurrectAfterSeconds, [...requiredScopes]],
     );
   }

@@ -51,13 +51,17 @@ export class WebhookChecks {
       return this.#lose(webhook, 'No connection may read its base any more.', signal);
     const { api, webhooks } = reached;
     const found = webhooks.find(({ id }) => id === webhook.upstreamId);
-    if (!found) return this.#lose(webhook, 'It is gone upstream.', signal);
+    if (!found) {
+      if (await replacement.rescue(webhook.id, api)) return;
+      return this.#lose(webhook, 'It is gone upstream.', signal);
+    }
     if (!found.isHookEnabled) {
       // It writes no more: what it does not hand out now is gone.
       await drains.drain(webhook.id, found.cursorForNextPayload);
       // A drain may fail, or be under way elsewhere. What it leaves would go with the webhook: a later check goes on.
       const drained = await findWebhook(database, webhook.id);
       if (!drained || drained.nextPayload < found.cursorForNextPayload) return;
+      if (await replacement.rescue(webhook.id, api)) return;
       await api.deleteWebhook(webhook.baseId, webhook.upstreamId).catch(() => undefined);
       return this.#lose(webhook, 'It expired or was switched off upstream.', signal);
     }

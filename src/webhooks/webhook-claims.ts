@@ -9,6 +9,9 @@ import type { Webhook } from './webhook.ts';
 /** A create that has not ended by then never will: its process is gone. */
 const staleAfterSeconds = 120;
 
+/** A webhook that is replaced at a younger age was replaced quickly. */
+const quickWithinSeconds = 2 * 86_400;
+
 /** The right to create a webhook upstream, and where it will ping us. */
 export interface Claim {
   /** Our own random route id. */
@@ -69,9 +72,11 @@ export class WebhookClaims {
       const claim = await this.#store(sql, row, connection, 'preparing');
       // What the living one has not been drained of may be recorded by both.
       await sql.query(
-        `UPDATE webhooks AS successor SET overlap = jsonb_build_object('generation', living.generation, 'from', living.next_payload)
+        `UPDATE webhooks AS successor
+         SET overlap = jsonb_build_object('generation', living.generation, 'from', living.next_payload),
+             quick_replacements = CASE WHEN living.created_at > clock_timestamp() - make_interval(secs => $3) THEN living.quick_replacements + 1 ELSE 0 END
          FROM webhooks AS living WHERE successor.id = $1 AND living.id = $2`,
-        [claim.id, webhook.id],
+        [claim.id, webhook.id, quickWithinSeconds],
       );
       return claim;
     });

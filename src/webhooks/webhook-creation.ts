@@ -83,6 +83,10 @@ export class WebhookCreation {
       const [feed] = await sql.query<FeedRow[]>('SELECT * FROM change_feeds WHERE id = $1 FOR UPDATE', [
         claim.feed.id,
       ]);
+      await sql.query(
+        `SELECT 1 FROM webhooks WHERE feed_id = $1 AND state IN ('creating', 'lost') ORDER BY id FOR UPDATE`,
+        [claim.feed.id],
+      );
       const [rows] = await sql.query<[{ now: Date }[], number]>(
         `UPDATE webhooks SET state = 'active', upstream_id = $2, mac_secret_envelope = $3, expires_at = $4, problem = NULL,
                 refreshed_at = clock_timestamp(), checked_at = clock_timestamp(), drain_wanted_at = clock_timestamp()

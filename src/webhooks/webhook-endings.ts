@@ -63,12 +63,14 @@ export class WebhookEndings {
       }
     }
     await database.query(
-      `UPDATE webhooks SET state = 'failed', ended_at = clock_timestamp() WHERE connection_id = $1 AND state IN ('creating', 'preparing')`,
+      `UPDATE webhooks SET state = 'failed', ended_at = clock_timestamp()
+       WHERE id IN (SELECT id FROM webhooks WHERE connection_id = $1 AND state IN ('creating', 'preparing') ORDER BY id FOR UPDATE)`,
       [connectionId],
     );
     await database.query(
       `UPDATE webhooks SET mac_secret_envelope = NULL
-       WHERE connection_id = $1 AND mac_secret_envelope IS NOT NULL AND state IN ('deleted', 'failed')`,
+       WHERE id IN (SELECT id FROM webhooks WHERE connection_id = $1 AND mac_secret_envelope IS NOT NULL AND state IN ('deleted', 'failed')
+                    ORDER BY id FOR UPDATE)`,
       [connectionId],
     );
     return released;

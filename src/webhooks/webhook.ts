@@ -8,6 +8,9 @@ import type { DataType } from './specification.ts';
  * active webhook: preparing → ready | failed; ready → active | ending.
  *
  * Only an active webhook appends to its feed, and a feed has one at most, and one successor.
+ *
+ * Locks are taken in one order, so that no two transactions wait for each other: the feed's row, then rows of webhooks by
+ * id, and nothing else after them. A statement that changes several of them locks them by id first.
  */
 export type WebhookState =
   'creating' | 'active' | 'lost' | 'failed' | 'deleted' | 'preparing' | 'ready' | 'ending';
@@ -59,6 +62,8 @@ export interface Webhook {
   /** Why it is to be replaced while it lives, and why that could not be done so far. */
   replacementReason: ReplacementReason | null;
   replacementProblem: string | null;
+  /** How many replacements in a row, up to the one that made it, were of a webhook that was not old. */
+  quickReplacements: number;
   createdAt: Date;
 }
 
@@ -72,7 +77,8 @@ export const selectWebhooks = `
          w.expires_at AS "expiresAt", w.checked_at AS "checkedAt", w.notification_result AS "notificationResult",
          w.last_drained_at AS "lastDrainedAt", w.last_ping_at AS "lastPingAt", w.last_payload_at AS "lastPayloadAt",
          w.behind_since AS "behindSince", w.drain_failures AS "drainFailures", w.ready_at AS "readyAt", w.overlap,
-         w.replacement_reason AS "replacementReason", w.replacement_problem AS "replacementProblem", w.created_at AS "createdAt"
+         w.replacement_reason AS "replacementReason", w.replacement_problem AS "replacementProblem",
+         w.quick_replacements AS "quickReplacements", w.created_at AS "createdAt"
   FROM webhooks AS w JOIN change_feeds AS f ON f.id = w.feed_id LEFT JOIN connections AS c ON c.id = w.connection_id`;
 
 export async function findWebhook(sql: Sql, id: string): Promise<Webhook | null> {

@@ -187,7 +187,8 @@ export class Webhooks {
   async connectionReady(connectionId: number): Promise<void> {
     await this.#deps.database.query(
       `UPDATE webhooks SET drain_wanted_at = clock_timestamp(), drain_not_before = NULL, check_lease_until = NULL
-       WHERE connection_id = $1 AND state IN ('active', 'lost', 'ending')`,
+       WHERE id IN (SELECT id FROM webhooks WHERE connection_id = $1 AND state IN ('active', 'lost', 'ending')
+                    ORDER BY id FOR UPDATE)`,
       [connectionId],
     );
   }

@@ -1,4 +1,6 @@
 import { authorizationUrl, control, walkFlow, type TestApp } from '../support/app.ts';
+import { call } from '../support/sandbox-call.ts';
+import { grantToken } from '../support/sandbox-grant.ts';
 import { crm } from '../changes/upstream-edits.ts';
 
 /** The data of one operation that must not fail. */
@@ -73,9 +75,22 @@ export async function grantAgain(app: TestApp, connection: number, bases: string
   if (!page.text.includes('Connected')) throw new Error(`The flow ended with: ${page.text}`);
 }
 
+/** Changes rows of webhooks, in the order of locks that the server keeps to. */
+export async function changeWebhooks(app: TestApp, what: string, which = 'true'): Promise<void> {
+  await app.database.query(
+    `UPDATE webhooks SET ${what} WHERE id IN (SELECT id FROM webhooks WHERE ${which} ORDER BY id FOR UPDATE)`,
+  );
+}
+
 /** Has all webhooks compared with what the upstream says of them within the next second. */
 export async function checkSoon(app: TestApp): Promise<void> {
-  await app.database.query('UPDATE webhooks SET checked_at = NULL, check_lease_until = NULL');
+  await changeWebhooks(app, 'checked_at = NULL, check_lease_until = NULL');
+}
+
+/** A tool of the same OAuth integration deletes a webhook behind our back. */
+export async function deleteUpstream(app: TestApp, id: string): Promise<void> {
+  const { accessToken: token } = await grantToken(app.sandbox.url);
+  await call(app.sandbox.url, 'DELETE', `/v0/bases/${crm.baseId}/webhooks/${id}`, { token });
 }
 
 export interface HeldWebhook {

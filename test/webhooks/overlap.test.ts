@@ -12,12 +12,19 @@ interface Part {
 }
 
 const parts = fc
-  .array(fc.record({ step: fc.nat(1), kind: fc.constantFrom('record' as const, 'field' as const) }), {
-    minLength: 1,
-    maxLength: 30,
-  })
+  .array(
+    fc.record({
+      step: fc.integer({ min: -2, max: 2 }),
+      kind: fc.constantFrom('record' as const, 'field' as const),
+    }),
+    {
+      minLength: 1,
+      maxLength: 30,
+    },
+  )
   .map((steps) => {
-    let transaction = 1;
+    // Parts of a transaction may come after those of later ones.
+    let transaction = 100;
     return steps.map(({ step, kind }): Part => ({ transaction: (transaction += step), kind }));
   });
 
@@ -59,19 +66,18 @@ test('whatever two webhooks record in turn is told once and in order, wherever t
         generation: 1,
         from: 1,
         until: Math.min(end + late, all.length) - begin + 1,
-        transaction: all[end - 1]?.transaction ?? null,
+        transaction: end === 0 ? null : Math.max(...all.slice(0, end).map(({ transaction }) => transaction)),
       };
-      const told = first
-        .filter(({ transaction }) => transaction === overlap.transaction)
-        .map((entry) => ({
-          kind: entry.kind,
-          tableId: 'tableId' in entry ? entry.tableId : null,
-          recordId: 'recordId' in entry ? entry.recordId : null,
-          fields: 'fields' in entry ? entry.fields : [],
-          detail: entry.kind === 'schema' ? { changes: entry.changes } : null,
-        }));
+      const told = first.map((entry) => ({
+        transaction: entry.transaction,
+        kind: entry.kind,
+        tableId: 'tableId' in entry ? entry.tableId : null,
+        recordId: 'recordId' in entry ? entry.recordId : null,
+        fields: 'fields' in entry ? entry.fields : [],
+        detail: entry.kind === 'schema' ? { changes: entry.changes } : null,
+      }));
       const second = entries(all, begin, 2, (payload, entry) =>
-        mayRepeat(payload, overlap) ? withoutRepeats(entry, overlap, told) : entry,
+        mayRepeat(payload, overlap) ? withoutRepeats(entry, told) : entry,
       );
       expect([...named(first), ...named(second)]).toEqual(
         all.map(({ kind }, id) => (kind === 'record' ? `rec${id}` : `fld${id}`)),

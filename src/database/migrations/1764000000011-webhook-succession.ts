@@ -22,6 +22,8 @@ export class WebhookSuccession1764000000011 implements MigrationInterface {
         ADD COLUMN replacement_reason text,
         ADD COLUMN replacement_problem text,
         ADD COLUMN replacement_not_before timestamptz,
+        -- How many replacements in a row, up to the one that made it, were of a webhook that was not old.
+        ADD COLUMN quick_replacements integer NOT NULL DEFAULT 0,
         -- Since when something is known to wait upstream; null when nothing is.
         ADD COLUMN behind_since timestamptz;
       CREATE UNIQUE INDEX webhooks_successor ON webhooks (feed_id) WHERE state IN ('preparing', 'ready');
@@ -50,7 +52,8 @@ export class WebhookSuccession1764000000011 implements MigrationInterface {
         DROP CONSTRAINT webhooks_state_check,
         ADD CONSTRAINT webhooks_state_check CHECK (state IN ('creating', 'active', 'lost', 'failed', 'deleted')),
         DROP COLUMN data_types, DROP COLUMN ready_at, DROP COLUMN last_transaction, DROP COLUMN overlap, DROP COLUMN replacement_reason,
-        DROP COLUMN replacement_problem, DROP COLUMN replacement_not_before, DROP COLUMN behind_since;
+        DROP COLUMN replacement_problem, DROP COLUMN replacement_not_before, DROP COLUMN quick_replacements,
+        DROP COLUMN behind_since;
       ALTER TABLE change_feeds DROP COLUMN used_at;
     `);
   }
