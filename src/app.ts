@@ -247,6 +247,8 @@ export async function createApp(
       (await webhooks.ensure(connectionId, baseId, operation)).feed,
     refusal: (connectionId, baseId) => webhooks.refusal(connectionId, baseId),
     rules: config.endpoints,
+    services: { connections, upstream, recordReads, recordWrites, clock },
+    schemas: baseSchemas,
     delivers: config.role !== 'web',
     audit: audit.record,
     clock,

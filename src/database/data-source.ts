@@ -14,6 +14,7 @@ import { FlowStarters1764000000006 } from './migrations/1764000000006-flow-start
 import { WriteOperations1764000000009 } from './migrations/1764000000009-write-operations.ts';
 import { Activity1764000000008 } from './migrations/1764000000008-activity.ts';
 import { Triggers1764000000014 } from './migrations/1764000000014-triggers.ts';
+import { TriggerActions1764000000015 } from './migrations/1764000000015-trigger-actions.ts';
 import { UnreadableGrants1764000000010 } from './migrations/1764000000010-unreadable-grants.ts';
 import { WebhookSuccession1764000000011 } from './migrations/1764000000011-webhook-succession.ts';
 
@@ -34,6 +35,7 @@ const migrations = [
   UnreadableGrants1764000000010,
   WebhookSuccession1764000000011,
   Triggers1764000000014,
+  TriggerActions1764000000015,
 ];
 
 /** How long a caller waits for a free connection before it gets an error instead of hanging, in milliseconds. */

@@ -300,9 +300,9 @@ export const following: Record<string, string> = {
   Table: 'base description field fields id name nodeId record records recordsById views',
   TestTriggerSuccess: 'answer delivered durationMs error httpStatus trigger',
   Trigger:
-    'baseId connection createdAt createdBy deliveries endpoint fields filter health id kinds name pausedBecause problem state tableId updatedAt',
+    'action baseId connection createdAt createdBy deliveries endpoint fields filter health id kinds name pausedBecause problem state tableId updatedAt',
   TriggerDelivery:
-    'answer attempts createdAt durationMs error event finishedAt httpStatus id lastAttemptAt nextAttemptAt recordId status type',
+    'answer attempts chain createdAt durationMs error event finishedAt httpStatus id lastAttemptAt nextAttemptAt recordId status type',
   TriggerDeliveryEdge: 'cursor node',
   TriggerDeliveryError: 'code message',
   TriggerDeliveryPage: 'edges nodes pageInfo',

@@ -47,6 +47,11 @@ const TriggerDeliveryRef = builder.objectRef<Delivery>('TriggerDelivery').implem
       description: 'What became of it.',
       resolve: ({ status }) => status,
     }),
+    chain: t.field({
+      type: ['String'],
+      description: 'Ids of the triggers whose actions led to the change, the first one first; mostly empty.',
+      resolve: ({ chain }) => chain,
+    }),
     event: t.field({
       type: 'JSON',
       description: 'The body that is sent, the same in every attempt.',

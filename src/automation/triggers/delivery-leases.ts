@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import type { ActionTemplate } from './action-template.ts';
 import { deliveryColumns, type Delivery, type DeliveryStatus } from './delivery.ts';
 import { failuresUntilResting } from './retry-schedule.ts';
 
@@ -8,7 +9,14 @@ export const leaseSeconds = 15;
 const maxUnderWayPerTrigger = 10;
 
 /** A delivery that is ours to make, and where to. */
-export type ClaimedDelivery = Delivery & { endpointUrl: string | null; connectionId: number };
+export type ClaimedDelivery = Delivery & {
+  connectionId: number;
+  endpointUrl: string | null;
+  action: ActionTemplate | null;
+  /** Writes that had no effect, of one with an action. */
+  actionRound: number;
+  openSince: Date | null;
+};
 
 export interface Outcome {
   status: DeliveryStatus;
@@ -19,6 +27,10 @@ export interface Outcome {
   answer: string | null;
   durationMs: number;
   error: { code: string; message: string } | null;
+  /** Of an action: whether it is not known yet what came of its write. */
+  isOpen: boolean;
+  /** … and whether its next attempt is a write of its own. */
+  isKeyUsedUp: boolean;
 }
 
 /**
@@ -37,7 +49,7 @@ export class DeliveryLeases {
   async claim(holder: string, limit: number, now: Date): Promise<ClaimedDelivery[]> {
     const [rows] = await this.#database.query<[ClaimedDelivery[], number]>(
       `WITH due AS (
-         SELECT chosen.id, t.endpoint_url, t.connection_id FROM triggers AS t
+         SELECT chosen.id, t.endpoint_url, t.action, t.connection_id FROM triggers AS t
          JOIN trigger_health AS h ON h.trigger_id = t.id
          CROSS JOIN LATERAL (
            SELECT one.id FROM trigger_deliveries AS one
@@ -59,7 +71,8 @@ export class DeliveryLeases {
        UPDATE trigger_deliveries AS d
        SET lease_holder = $1, lease_until = clock_timestamp() + make_interval(secs => $4)
        FROM due WHERE d.id = due.id
-       RETURNING ${deliveryColumns}, due.endpoint_url AS "endpointUrl", due.connection_id AS "connectionId"`,
+       RETURNING ${deliveryColumns}, due.endpoint_url AS "endpointUrl", due.action, due.connection_id AS "connectionId",
+         d.action_round AS "actionRound", d.open_since AS "openSince"`,
       [holder, limit, now, leaseSeconds, failuresUntilResting, maxUnderWayPerTrigger],
     );
     return rows;
@@ -80,6 +93,8 @@ export class DeliveryLeases {
       `UPDATE trigger_deliveries SET status = $3, attempts = attempts + 1, first_attempt_at = coalesce(first_attempt_at, $4),
               last_attempt_at = $4, next_attempt_at = coalesce($5, next_attempt_at), http_status = $6, answer = $7, duration_ms = $8,
               error_code = $9, error_message = $10, finished_at = CASE WHEN $3 = 'WAITING' THEN NULL ELSE $4::timestamptz END,
+              open_since = CASE WHEN $11 THEN open_since END,
+              action_round = action_round + CASE WHEN $12 THEN 1 ELSE 0 END,
               lease_holder = NULL, lease_until = NULL
        WHERE id = $1 AND lease_holder = $2 AND status = 'WAITING'`,
       [
@@ -93,6 +108,8 @@ export class DeliveryLeases {
         durationMs,
         error?.code ?? null,
         error?.message ?? null,
+        outcome.isOpen,
+        outcome.isKeyUsedUp,
       ],
     );
     return count > 0;

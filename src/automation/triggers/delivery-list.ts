@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import { deliveryColumns, type Delivery, type DeliveryStatus } from './delivery.ts';
 
 /** How long deliveries are kept once they are finished, in days. */
-export const keptDays = { DELIVERED: 7, PARKED: 30 } as const;
+export const keptDays = { DELIVERED: 7, STOPPED: 7, PARKED: 30 } as const;
 /** Deliveries that one call has made again. */
 export const maxReplayed = 1_000;
 const pruneBatchSize = 1_000;
@@ -47,10 +47,12 @@ export class DeliveryList {
    */
   async replay(triggerId: string, eventIds: readonly string[] | null, now: Date): Promise<number> {
     const [, count] = await this.#database.query<[unknown[], number]>(
-      `UPDATE trigger_deliveries SET status = 'WAITING', first_attempt_at = NULL, next_attempt_at = $3, finished_at = NULL
+      `UPDATE trigger_deliveries SET status = 'WAITING', first_attempt_at = NULL, next_attempt_at = $3, finished_at = NULL,
+              -- An action is carried out anew.
+              open_since = NULL, action_round = action_round + 1
        WHERE id IN (
          SELECT id FROM trigger_deliveries
-         WHERE trigger_id = $1 AND CASE WHEN $2::text[] IS NULL THEN status = 'PARKED' ELSE status <> 'WAITING' AND event_id = ANY($2) END
+         WHERE trigger_id = $1 AND CASE WHEN $2::text[] IS NULL THEN status = 'PARKED' ELSE status IN ('DELIVERED', 'PARKED') AND event_id = ANY($2) END
          ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)`,
       [triggerId, eventIds, now, maxReplayed],
     );

@@ -4,6 +4,8 @@ export const deliveryStatuses = {
   WAITING:
     'It has not been taken yet: it is tried now, tried again later, or waits for an earlier one of its record.',
   DELIVERED: 'It was taken.',
+  STOPPED:
+    'It was not carried out and will not be: `error` says why, such as AUTOMATION_LOOP. Without an error it is `changes.lost`, of which an action can make nothing.',
   PARKED: 'It was given up; `error` says why. `replayDeliveries` tries it again.',
 } as const;
 export type DeliveryStatus = keyof typeof deliveryStatuses;
@@ -28,6 +30,8 @@ export interface Delivery {
   durationMs: number | null;
   errorCode: string | null;
   errorMessage: string | null;
+  /** Triggers whose actions led to the change, the first one first. */
+  chain: string[];
   createdAt: Date;
   finishedAt: Date | null;
 }
@@ -35,4 +39,4 @@ export interface Delivery {
 export const deliveryColumns = `d.id, d.trigger_id AS "triggerId", d.event_id AS "eventId", d.record_id AS "recordId", d.type, d.body, d.status,
   d.attempts, d.first_attempt_at AS "firstAttemptAt", d.next_attempt_at AS "nextAttemptAt", d.last_attempt_at AS "lastAttemptAt",
   d.http_status AS "httpStatus", d.answer, d.duration_ms AS "durationMs", d.error_code AS "errorCode", d.error_message AS "errorMessage",
-  d.created_at AS "createdAt", d.finished_at AS "finishedAt"`;
+  d.chain, d.created_at AS "createdAt", d.finished_at AS "finishedAt"`;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ChangeEntry, Loss } from '../../changes/log-entry.ts';
 import { encodeCursor, type Position } from '../../changes/position.ts';
 import { jsonText } from '../../changes/json-text.ts';
+import type { ErrorCode } from '../../errors.ts';
 import type { Trigger } from './trigger.ts';
 
 /** What a receiver is told. */
@@ -24,6 +25,10 @@ export interface TriggerEvent {
   recordId: string;
   /** JSON. */
   body: string;
+  /** Triggers whose actions led to the change, the first one first. */
+  chain: string[];
+  /** Why it is not to be carried out; null if it is, and without words where it can't be. */
+  stopped: { code: ErrorCode; message: string } | Record<string, never> | null;
 }
 
 /** Where a change came from. */
@@ -57,7 +62,14 @@ export function changeEvent(entry: ChangeEntry, leftFilter: boolean, origin: Ori
     Buffer.byteLength(whole) <= maxBodyBytes
       ? whole
       : bodyOf(type, entry.occurredAt, { ...common, isComplete: false, changes: [], record: null });
-  return { id: eventId(origin.trigger.id, entry.position), type, recordId: entry.recordId, body };
+  return {
+    id: eventId(origin.trigger.id, entry.position),
+    type,
+    recordId: entry.recordId,
+    body,
+    chain: [],
+    stopped: null,
+  };
 }
 
 export function lossEvent(loss: Loss, position: Position, at: Date, origin: Origin): TriggerEvent {
@@ -72,6 +84,8 @@ export function lossEvent(loss: Loss, position: Position, at: Date, origin: Orig
       since,
       until,
     }),
+    chain: [],
+    stopped: null,
   };
 }
 

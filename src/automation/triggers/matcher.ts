@@ -7,13 +7,18 @@ import type { Position } from '../../changes/position.ts';
 import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
 import { changeEvent, lossEvent, type TriggerEvent } from './event.ts';
+import { maxChainLength, type TriggerWrites } from './trigger-writes.ts';
 import { changeFilterOf, triggerColumns, triggerFromRow, type Trigger, type TriggerRow } from './trigger.ts';
 
 /** Deliveries of one trigger that wait. Beyond it the trigger reads no further: the log holds the rest. */
 export const maxWaiting = 10_000;
 
+/** Triggers that read the log at once, per process. */
+const maxAtATime = 3;
+
 export interface MatcherDeps {
   database: DataSource;
+  writes: TriggerWrites;
   clock: Clock;
   logger: Logger;
   /** Told when there is something new to deliver. */
@@ -29,6 +34,8 @@ export interface MatcherDeps {
 export class Matcher {
   readonly #deps: MatcherDeps;
   readonly #running = new Map<string, { promise: Promise<void>; again: boolean }>();
+  readonly #queue: (() => void)[] = [];
+  #busy = 0;
   #isClosed = false;
 
   constructor(deps: MatcherDeps) {
@@ -63,8 +70,21 @@ export class Matcher {
   async #run(triggerId: string, reader: FeedReader, state: { again: boolean }): Promise<void> {
     do {
       state.again = false;
-      if (await this.#matchPage(triggerId, reader)) state.again = true;
+      if (await this.#inTurn(() => this.#matchPage(triggerId, reader))) state.again = true;
     } while (state.again && !this.#isClosed);
+  }
+
+  /** Each holds a connection to the database: all triggers of a base at once would leave none to anybody else. */
+  async #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    if (this.#busy < maxAtATime) this.#busy += 1;
+    else await new Promise<void>((resolve) => this.#queue.push(resolve));
+    try {
+      return await run();
+    } finally {
+      const next = this.#queue.shift();
+      if (next) next();
+      else this.#busy -= 1;
+    }
   }
 
   /** @returns whether there may be more to read now */
@@ -86,8 +106,10 @@ export class Matcher {
         position = page.pruned;
         events.push(this.#prunedEvent(trigger, position, page.prunedUntil, reader));
       }
-      const read = eventsOf(trigger, page.entries, room - events.length, reader.feed.key);
+      const read = await this.#eventsOf(sql, trigger, page.entries, room - events.length, reader.feed.key);
       events.push(...read.events);
+      // An action can make nothing of a loss; that there was one is seen among the deliveries.
+      if (trigger.action) for (const event of events) if (event.type === 'changes.lost') event.stopped = {};
       position = read.upTo ?? position;
       if (position === trigger.position) return null;
       await insertDeliveries(sql, triggerId, events, new Date(clock.now()));
@@ -109,31 +131,54 @@ export class Matcher {
     const loss = { reason: 'cursor_pruned' as const, since: null, until: until.toISOString() };
     return lossEvent(loss, position, until, { trigger, feedKey: feed.key });
   }
+
+  /** What of a page concerns a trigger, up to as many as there is room for, and how far that goes. */
+  async #eventsOf(
+    sql: EntityManager,
+    trigger: Trigger,
+    entries: readonly LogEntry[],
+    room: number,
+    feedKey: string,
+  ): Promise<{ events: TriggerEvent[]; upTo: Position | null; outdated: string | null }> {
+    const filter = changeFilterOf(trigger);
+    const origin = { trigger, feedKey };
+    const events: TriggerEvent[] = [];
+    let upTo: Position | null = null;
+    for (const entry of entries) {
+      if (events.length >= room) break;
+      const told = toldAs(entry, filter);
+      if (entry.kind === 'lost') events.push(lossEvent(entry.loss, entry.position, entry.occurredAt, origin));
+      else if (entry.kind !== 'schema' && told !== null) {
+        const event = changeEvent(entry, told === 'left', origin);
+        if (trigger.action) {
+          const chain = await this.#deps.writes.chainBehind(sql, entry, trigger);
+          if (chain === 'wait') break;
+          Object.assign(event, { chain, stopped: loopIn(chain, trigger) });
+        }
+        events.push(event);
+      }
+      upTo = entry.position;
+      const error = outdatedBy(entry, filter);
+      if (error) return { events, upTo, outdated: error.message };
+    }
+    return { events, upTo, outdated: null };
+  }
 }
 
-/** What of a page concerns a trigger, up to as many as there is room for, and how far that goes. */
-function eventsOf(
-  trigger: Trigger,
-  entries: readonly LogEntry[],
-  room: number,
-  feedKey: string,
-): { events: TriggerEvent[]; upTo: Position | null; outdated: string | null } {
-  const filter = changeFilterOf(trigger);
-  const origin = { trigger, feedKey };
-  const events: TriggerEvent[] = [];
-  let upTo: Position | null = null;
-  for (const entry of entries) {
-    if (events.length >= room) break;
-    upTo = entry.position;
-    if (entry.kind === 'lost') events.push(lossEvent(entry.loss, entry.position, entry.occurredAt, origin));
-    else if (entry.kind !== 'schema') {
-      const told = toldAs(entry, filter);
-      if (told !== null) events.push(changeEvent(entry, told === 'left', origin));
-    }
-    const error = outdatedBy(entry, filter);
-    if (error) return { events, upTo, outdated: error.message };
+function loopIn(chain: readonly string[], { id }: Trigger): TriggerEvent['stopped'] {
+  const code = 'AUTOMATION_LOOP';
+  if (chain.includes(id)) {
+    const others = chain.length > 1 ? `, through ${chain.length - 1} other triggers,` : '';
+    return {
+      code,
+      message: `The action of this trigger${others} made the very change that would have set it off again. Give it "fields" or a "filter" that its own change does not pass.`,
+    };
   }
-  return { events, upTo, outdated: null };
+  if (chain.length < maxChainLength) return null;
+  return {
+    code,
+    message: `${maxChainLength} triggers have set each other off to make this change, which is the limit.`,
+  };
 }
 
 async function waitingOf(sql: EntityManager, triggerId: string): Promise<number> {
@@ -154,9 +199,12 @@ export async function insertDeliveries(
 ): Promise<void> {
   if (events.length === 0) return;
   await sql.query(
-    `INSERT INTO trigger_deliveries (trigger_id, event_id, record_id, type, body, status, next_attempt_at, created_at)
-     SELECT $1, event.id, event.record_id, event.type, event.body, 'WAITING', $6, $6
-     FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS event(id, record_id, type, body, place)
+    `INSERT INTO trigger_deliveries (trigger_id, event_id, record_id, type, body, chain, status, error_code, error_message,
+            next_attempt_at, created_at, finished_at)
+     SELECT $1, event.id, event.record_id, event.type, event.body, string_to_array(event.chain, ',')::uuid[], event.status, event.code,
+            event.message, $6, $6, CASE WHEN event.status = 'STOPPED' THEN $6::timestamptz END
+     FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $7::text[], $8::text[], $9::text[], $10::text[])
+       WITH ORDINALITY AS event(id, record_id, type, body, chain, status, code, message, place)
      ORDER BY event.place ON CONFLICT (trigger_id, event_id) DO NOTHING`,
     [
       triggerId,
@@ -165,6 +213,10 @@ export async function insertDeliveries(
       events.map(({ type }) => type),
       events.map(({ body }) => body),
       now,
+      events.map(({ chain }) => chain.join()),
+      events.map(({ stopped }) => (stopped ? 'STOPPED' : 'WAITING')),
+      events.map(({ stopped }) => stopped?.code ?? null),
+      events.map(({ stopped }) => stopped?.message ?? null),
     ],
   );
 }

@@ -53,7 +53,8 @@ const TriggerHealthRef = builder
 export const TriggerRef = builder.objectRef<Trigger>('Trigger');
 
 TriggerRef.implement({
-  description: 'Tells an HTTP endpoint what changes in a table: at least once, and in order for each record.',
+  description:
+    'Reacts to what changes in a table, in order for each record: tells an HTTP endpoint, at least once, or carries out an action, with one effect.',
   fields: (t) => ({
     id: t.exposeString('id', { description: 'Our id of it.' }),
     name: t.exposeString('name', { description: 'A label for people.' }),
@@ -84,8 +85,15 @@ TriggerRef.implement({
     }),
     endpoint: t.string({
       nullable: true,
-      description: 'Where deliveries are posted to.',
+      description: 'Where deliveries are posted to; null for a trigger with an action.',
       resolve: ({ endpointUrl }) => endpointUrl,
+    }),
+    action: t.field({
+      type: 'JSON',
+      nullable: true,
+      description:
+        'What is carried out for each change, with ids in place of names; null for a trigger with an endpoint.',
+      resolve: ({ action }) => action,
     }),
     state: t.field({
       type: TriggerStateEnum,

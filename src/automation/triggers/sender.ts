@@ -6,6 +6,8 @@ import type { Clock } from '../../clock.ts';
 import { AppError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { DeliveryLeases, type ClaimedDelivery, type Outcome } from './delivery-leases.ts';
+import type { ActionRuns } from './action-runs.ts';
+import type { ActionTemplate } from './action-template.ts';
 import type { EndpointClient } from './endpoint-client.ts';
 import { retryAfterMs } from './retry-schedule.ts';
 import { signedHeaders } from './signature.ts';
@@ -21,6 +23,7 @@ const stopGraceMs = 3_000;
 export interface SenderDeps {
   database: DataSource;
   client: EndpointClient;
+  actions: ActionRuns;
   secrets: TriggerSecrets;
   health: TriggerHealth;
   clock: Clock;
@@ -111,16 +114,25 @@ export class Sender {
 
   async #make(delivery: ClaimedDelivery): Promise<void> {
     const { clock, health, onGone, onFailure, onAttempt } = this.#deps;
-    const made = await this.#send(delivery);
+    const made = await (delivery.action ? this.#act(delivery, delivery.action) : this.#send(delivery));
     if (made.error?.code === 'SHUTTING_DOWN') return this.#leases.giveBack(delivery.id, this.#holder);
     const outcome = this.#judge(delivery, made);
     if (!(await this.#leases.finish(delivery.id, this.#holder, outcome))) return;
     onAttempt(metricOf(outcome), made.durationMs);
+    // How an action does is for the limits of the upstream to heed.
+    if (delivery.action) return;
     const now = new Date(clock.now());
     if (made.error === null) return health.succeeded(delivery.triggerId, now);
     const failing = await health.failed(delivery.triggerId, now);
     if (made.httpStatus === 410) await onGone(delivery.triggerId);
     else await onFailure(delivery, failing);
+  }
+
+  async #act(delivery: ClaimedDelivery, action: ActionTemplate): Promise<Made> {
+    const startedAt = performance.now();
+    const { isRetriable, ...run } = await this.#deps.actions.run(action, delivery, this.#closing.signal);
+    const durationMs = Math.round(performance.now() - startedAt);
+    return { ...unanswered, durationMs, ...run, isFinal: !isRetriable };
   }
 
   async #send({ triggerId, eventId, body, endpointUrl }: ClaimedDelivery): Promise<Made> {
@@ -141,15 +153,16 @@ export class Sender {
         askedMs: answer?.retryAfterMs ?? null,
         durationMs,
         error,
+        ...ofEndpoint,
       };
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       const durationMs = Math.round(performance.now() - startedAt);
-      return { httpStatus: null, answer: null, askedMs: null, durationMs, error };
+      return { ...unanswered, durationMs, error, ...ofEndpoint };
     }
   }
 
-  #judge(delivery: ClaimedDelivery, { askedMs, error, ...made }: Made): Outcome {
+  #judge(delivery: ClaimedDelivery, { askedMs, isFinal, error, ...made }: Made): Outcome {
     const now = this.#deps.clock.now();
     const common = {
       ...made,
@@ -162,7 +175,7 @@ export class Sender {
       triedMs: now - (delivery.firstAttemptAt?.getTime() ?? now),
       askedMs: made.httpStatus === 429 || made.httpStatus === 503 ? askedMs : null,
     });
-    if (waitMs === null) return { ...common, status: 'PARKED', nextAttemptAt: null };
+    if (waitMs === null || isFinal) return { ...common, status: 'PARKED', nextAttemptAt: null };
     return { ...common, status: 'WAITING', nextAttemptAt: new Date(now + waitMs) };
   }
 }
@@ -175,7 +188,16 @@ interface Made {
   askedMs: number | null;
   durationMs: number;
   error: AppError | null;
+  /** Whether trying again would not help, or could do harm. */
+  isFinal: boolean;
+  /** Of an action: see ActionRun. */
+  isOpen: boolean;
+  isKeyUsedUp: boolean;
 }
+
+const ofEndpoint = { isFinal: false, isOpen: false, isKeyUsedUp: false };
+
+const unanswered = { httpStatus: null, answer: null, askedMs: null };
 
 function metricOf({ status }: Outcome): 'delivered' | 'failed' | 'parked' {
   if (status === 'DELIVERED') return 'delivered';

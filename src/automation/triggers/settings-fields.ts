@@ -8,6 +8,7 @@ import { InvalidInput, type InputFault } from '../../graphql/invalid-input.ts';
 import { requireListLength } from '../../graphql/list-slice.ts';
 import type { RecordFilter } from '../../records/filters/filter.ts';
 import { readConditions } from '../../records/filters/record-conditions.ts';
+import { readAction } from './action-fields.ts';
 import { storeCellFilter } from './stored-cell-filter.ts';
 import type { TriggerPlace, TriggerSettings } from './stored-triggers.ts';
 
@@ -20,7 +21,8 @@ export interface GivenSettings {
   kinds?: readonly ChangeKind[] | null;
   fields?: readonly string[] | null;
   filter?: RecordFilter | null;
-  endpoint: string;
+  endpoint?: string | null;
+  action?: unknown;
 }
 
 /**
@@ -48,7 +50,7 @@ export async function readSettings(
   place: TriggerPlace,
   context: GraphQLContext,
 ): Promise<TriggerSettings> {
-  const faults = [...nameFaults(given.name), ...endpointFaults(given.endpoint, context)];
+  const faults = [...nameFaults(given.name), ...targetFaults(given, context)];
   if (given.kinds?.length === 0)
     faults.push({ path: ['kinds'], message: 'Kinds must not be empty: leave them out for all' });
   if (given.fields?.length === 0)
@@ -60,7 +62,8 @@ export async function readSettings(
     kinds: given.kinds ? [...new Set(given.kinds)] : null,
     fieldIds: given.fields ? await fieldIds(given.fields, place, context) : null,
     ...(await readFilter(given.filter ?? null, place, context)),
-    endpointUrl: context.app.triggers.endpoints.readUrl(given.endpoint).href,
+    endpointUrl: given.endpoint == null ? null : context.app.triggers.endpoints.readUrl(given.endpoint).href,
+    action: given.action == null ? null : await readAction(given.action, place, context),
   };
 }
 
@@ -100,7 +103,13 @@ function nameFaults(name: string): InputFault[] {
   return [];
 }
 
-function endpointFaults(endpoint: string, { app }: GraphQLContext): InputFault[] {
+/** What there is to be done: exactly one of the two. */
+function targetFaults({ endpoint, action }: GivenSettings, { app }: GraphQLContext): InputFault[] {
+  if ((endpoint == null) === (action == null)) {
+    const message = 'Give either an endpoint or an action, and not both';
+    return [{ path: [endpoint == null ? 'endpoint' : 'action'], message }];
+  }
+  if (endpoint == null) return [];
   try {
     app.triggers.endpoints.readUrl(endpoint);
     return [];

@@ -21,7 +21,7 @@ export const maxTriggersPerBase = 100;
 /** What somebody says of a trigger, once it was found right. */
 export type TriggerSettings = Pick<
   Trigger,
-  'name' | 'kinds' | 'fieldIds' | 'filter' | 'cellFilter' | 'endpointUrl'
+  'name' | 'kinds' | 'fieldIds' | 'filter' | 'cellFilter' | 'endpointUrl' | 'action'
 >;
 export type TriggerPlace = Pick<Trigger, 'connectionId' | 'baseId' | 'tableId'>;
 
@@ -42,13 +42,13 @@ export class StoredTriggers {
 
   /**
    * @param start where in the log of the feed it begins
-   * @returns with the secret that it signs with
+   * @returns with the secret that it signs with; null for one with an action
    * @throws AppError TOO_MANY
    */
   async create(
     trigger: TriggerPlace & TriggerSettings & { createdBy: string },
     start: { feedId: number; position: Position },
-  ): Promise<{ trigger: Trigger; secret: string }> {
+  ): Promise<{ trigger: Trigger; secret: string | null }> {
     const id = randomUUID();
     const { connectionId } = trigger;
     const secret = await this.#database.transaction(async (sql) => {
@@ -56,8 +56,8 @@ export class StoredTriggers {
       await requireRoom(sql, trigger.baseId);
       await sql.query(
         `INSERT INTO triggers (id, name, connection_id, base_id, table_id, kinds, field_ids, filter, cell_filter, endpoint_url,
-                created_by, state, feed_id, generation, payload, ordinal, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'active', $12, $13, $14, $15, $16, $16)`,
+                created_by, state, feed_id, generation, payload, ordinal, created_at, updated_at, action)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'active', $12, $13, $14, $15, $16, $16, $17)`,
         [
           id,
           trigger.name,
@@ -75,10 +75,11 @@ export class StoredTriggers {
           start.position.payload,
           start.position.ordinal,
           this.#now(),
+          json(trigger.action),
         ],
       );
       await sql.query('INSERT INTO trigger_health (trigger_id) VALUES ($1)', [id]);
-      return this.#secrets.create(sql, { id, connectionId });
+      return trigger.endpointUrl === null ? null : this.#secrets.create(sql, { id, connectionId });
     });
     return { trigger: await this.get(id), secret };
   }
@@ -108,7 +109,7 @@ export class StoredTriggers {
   /** A filter that did not fit any more does so now. */
   async edit(id: string, settings: TriggerSettings): Promise<Trigger> {
     await this.#database.query(
-      `UPDATE triggers SET name = $2, kinds = $3, field_ids = $4, filter = $5, cell_filter = $6, endpoint_url = $7, updated_at = $8,
+      `UPDATE triggers SET name = $2, kinds = $3, field_ids = $4, filter = $5, cell_filter = $6, endpoint_url = $7, updated_at = $8, action = $9,
               state = CASE WHEN paused_because = 'FILTER_OUTDATED' THEN 'active' ELSE state END,
               problem = CASE WHEN paused_because = 'FILTER_OUTDATED' THEN NULL ELSE problem END,
               paused_because = CASE WHEN paused_because = 'FILTER_OUTDATED' THEN NULL ELSE paused_because END
@@ -122,6 +123,7 @@ export class StoredTriggers {
         json(settings.cellFilter),
         settings.endpointUrl,
         this.#now(),
+        json(settings.action),
       ],
     );
     return this.get(id);

@@ -6,6 +6,7 @@ import { requireListLength } from '../../graphql/list-slice.ts';
 import { maxReplayed } from './delivery-list.ts';
 import { InvalidInput } from '../../graphql/invalid-input.ts';
 import { RecordFilterInput } from '../../records/filters/filter-fields.ts';
+import { writingActions } from './action-template.ts';
 import { DeliveryErrorRef } from './delivery-fields.ts';
 import type { EndpointAttempt } from './endpoint-client.ts';
 import { maxUrlCharacters } from './endpoint-rules.ts';
@@ -19,6 +20,7 @@ const fieldsHelp =
   'Only updates that changed one of these fields, by id or exact name. Creations, deletions and records that leave the `filter` are told in any case.';
 const filterHelp =
   'Only changes of records that pass this afterwards, and deletions; a record that stops passing is told once, with `leftFilter`. Takes what `records` takes, except for computed fields.';
+const actionHelp = `What is carried out for each change, in place of an endpoint: an action as \`runAction\` takes it, one of ${writingActions.join(', ')}. In its \`config\` { "$field": "Email" } stands for a cell of the changed record and { "$record": "id" } for its id.`;
 const endpointHelp = `Where deliveries are posted to: an https URL on the open internet, at most ${maxUrlCharacters} characters, without a password.`;
 
 const CreateTriggerInput = builder.inputType('CreateTriggerInput', {
@@ -31,7 +33,8 @@ const CreateTriggerInput = builder.inputType('CreateTriggerInput', {
     kinds: t.field({ type: [ChangeKindEnum], description: kindsHelp }),
     fields: t.stringList({ description: fieldsHelp }),
     filter: t.field({ type: RecordFilterInput, description: filterHelp }),
-    endpoint: t.string({ required: true, description: endpointHelp }),
+    endpoint: t.string({ description: endpointHelp }),
+    action: t.field({ type: 'JSON', description: actionHelp }),
   }),
 });
 
@@ -48,7 +51,7 @@ const withTrigger = (name: string, description: string) =>
   });
 
 const withSecret = (name: string, description: string) =>
-  builder.objectRef<{ trigger: Trigger; secret: string }>(name).implement({
+  builder.objectRef<{ trigger: Trigger; secret: string | null }>(name).implement({
     description,
     fields: (t) => ({
       trigger: t.field({
@@ -57,8 +60,9 @@ const withSecret = (name: string, description: string) =>
         resolve: ({ trigger }) => trigger,
       }),
       secret: t.exposeString('secret', {
+        nullable: true,
         description:
-          'What deliveries are signed with, by the Standard Webhooks specification; begins with `whsec_`. Keep it now: no other answer will hold it.',
+          'Null for a trigger with an action. What deliveries are signed with, by the Standard Webhooks specification; begins with `whsec_`. Keep it now: no other answer will hold it.',
       }),
     }),
   });
@@ -75,7 +79,7 @@ builder.mutationField('createTrigger', (t) =>
     authScopes: { role: 'admin' },
     args: { input: t.arg({ type: CreateTriggerInput, required: true, description: 'The new trigger.' }) },
     description:
-      'Has an HTTP endpoint told what changes in a table, from now on. Needs a connection with the scopes `webhook:manage` and `data.records:read`. For admins.',
+      'Has an HTTP endpoint told what changes in a table, or an action carried out, from now on. Needs a connection with the scopes `webhook:manage` and `data.records:read`. For admins.',
     errors: { types: connectionErrors },
     resolve: (_root, { input }, context) =>
       withTypedErrors(async () => {
@@ -96,8 +100,24 @@ const UpdateTriggerInput = builder.inputType('UpdateTriggerInput', {
     fields: t.stringList({ description: fieldsHelp }),
     filter: t.field({ type: RecordFilterInput, description: filterHelp }),
     endpoint: t.string({ description: endpointHelp }),
+    action: t.field({ type: 'JSON', description: actionHelp }),
   }),
 });
+
+/** @throws InvalidInput: what waits was made for what the trigger is */
+function requireSameTarget(
+  { endpointUrl }: Trigger,
+  { endpoint, action }: { endpoint?: string | null; action?: unknown },
+): void {
+  const message = 'A trigger with an endpoint can not become one with an action, or the other way round';
+  if (endpointUrl === null && endpoint != null) throw new InvalidInput([{ path: ['endpoint'], message }]);
+  if (endpointUrl !== null && action != null) throw new InvalidInput([{ path: ['action'], message }]);
+}
+
+function requireEndpoint({ endpointUrl }: Trigger): void {
+  if (endpointUrl !== null) return;
+  throw new InvalidInput([{ path: ['id'], message: 'The trigger has an action, and no endpoint' }]);
+}
 
 const triggerErrors = { types: [InvalidInput, TriggerNotFound] };
 
@@ -116,13 +136,15 @@ builder.mutationField('updateTrigger', (t) =>
     resolve: (_root, { input }, context) =>
       withTypedErrors(async () => {
         const trigger = await visibleTrigger(input.id, context);
+        requireSameTarget(trigger, input);
         const settings = await readSettings(
           {
             name: input.name ?? trigger.name,
             kinds: input.kinds === undefined ? trigger.kinds : input.kinds,
             fields: input.fields === undefined ? trigger.fieldIds : input.fields,
             filter: input.filter === undefined ? trigger.filter : input.filter,
-            endpoint: input.endpoint ?? trigger.endpointUrl ?? '',
+            endpoint: input.endpoint ?? (input.action == null ? trigger.endpointUrl : null),
+            action: input.action ?? (input.endpoint == null ? trigger.action : null),
           },
           trigger,
           context,
@@ -226,6 +248,7 @@ builder.mutationField('rotateTriggerSecret', (t) =>
         }
         const { app } = context;
         const trigger = await visibleTrigger(id, context);
+        requireEndpoint(trigger);
         const until = new Date(app.clock.now() + hours * 60 * 60_000);
         return { trigger, secret: await app.triggers.stored.rotateSecret(trigger.id, until) };
       }),
@@ -275,6 +298,7 @@ builder.mutationField('testTrigger', (t) =>
     resolve: (_root, { input }, context) =>
       withTypedErrors(async () => {
         const trigger = await visibleTrigger(input.id, context);
+        requireEndpoint(trigger);
         return { trigger, ...(await context.app.triggers.test(trigger)) };
       }),
   }),

@@ -1,6 +1,7 @@
 import type { ChangeFilter } from '../../changes/change-filter.ts';
 import type { ChangeKind } from '../../changes/log-entry.ts';
 import type { Position } from '../../changes/position.ts';
+import type { ActionTemplate } from './action-template.ts';
 import { AppError } from '../../errors.ts';
 import { readCellFilter, type StoredCellFilter } from './stored-cell-filter.ts';
 
@@ -33,7 +34,9 @@ export interface Trigger {
   /** As it was given. */
   filter: object | null;
   cellFilter: StoredCellFilter | null;
+  /** Null for one with an action. */
   endpointUrl: string | null;
+  action: ActionTemplate | null;
   createdBy: string;
   state: 'active' | 'paused';
   pausedBecause: PauseReason | null;
@@ -48,7 +51,7 @@ export interface Trigger {
 export type TriggerRow = Omit<Trigger, 'position'> & Position;
 
 export const triggerColumns = `t.id, t.name, t.connection_id AS "connectionId", t.base_id AS "baseId", t.table_id AS "tableId", t.kinds,
-  t.field_ids AS "fieldIds", t.filter, t.cell_filter AS "cellFilter", t.endpoint_url AS "endpointUrl", t.created_by AS "createdBy",
+  t.field_ids AS "fieldIds", t.filter, t.cell_filter AS "cellFilter", t.endpoint_url AS "endpointUrl", t.action, t.created_by AS "createdBy",
   t.state, t.paused_because AS "pausedBecause", t.problem, t.feed_id AS "feedId", t.generation, t.payload, t.ordinal,
   t.created_at AS "createdAt", t.updated_at AS "updatedAt"`;
 

@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { RecordAudit } from '../../audit/audit-event.ts';
+import type { BaseSchemas } from '../../bases/base-schemas.ts';
 import { theServer } from '../../audit/audit-event.ts';
 import { CallMeter, type Operation } from '../../calendly/operation.ts';
 import type { ChangeFeeds } from '../../changes/change-feeds.ts';
@@ -8,8 +9,10 @@ import type { Feed } from '../../changes/feed.ts';
 import type { Clock } from '../../clock.ts';
 import type { EndpointRules } from '../../config.ts';
 import type { SecretCipher } from '../../encryption/secret-cipher.ts';
-import { type AppError } from '../../errors.ts';
+import type { AppError } from '../../errors.ts';
+import type { RecordServices } from '../../records/record-work.ts';
 import type { Logger } from '../../logger.ts';
+import { ActionRuns } from './action-runs.ts';
 import { DeliveryList, type DeliveryCounts } from './delivery-list.ts';
 import { EndpointClient, type EndpointAttempt } from './endpoint-client.ts';
 import { lossEvent, testBody } from './event.ts';
@@ -19,6 +22,7 @@ import { signedHeaders } from './signature.ts';
 import { StoredTriggers, type TriggerPlace, type TriggerSettings } from './stored-triggers.ts';
 import { failingAlert, pausedAfterMs } from './retry-schedule.ts';
 import { TriggerHealth, type Failing } from './trigger-health.ts';
+import { TriggerWrites } from './trigger-writes.ts';
 import { TriggerSecrets } from './trigger-secrets.ts';
 import type { PauseReason, Trigger } from './trigger.ts';
 import { TriggerUpkeep } from './trigger-upkeep.ts';
@@ -35,6 +39,9 @@ export interface TriggersDeps {
   ensureFeed: (connectionId: number, baseId: string, operation: Operation) => Promise<Feed>;
   refusal: (connectionId: number, baseId: string) => Promise<AppError | null>;
   rules: EndpointRules;
+  /** What actions work with. */
+  services: RecordServices;
+  schemas: BaseSchemas;
   /** Whether this process matches and delivers, or only lets triggers be managed. */
   delivers: boolean;
   audit: RecordAudit;
@@ -66,9 +73,11 @@ export class Triggers {
     this.deliveries = new DeliveryList(deps.database);
     this.endpoints = new EndpointClient(deps.rules);
     this.#health = new TriggerHealth(deps.database);
+    const writes = new TriggerWrites(deps);
     this.#sender = new Sender({
       ...deps,
       client: this.endpoints,
+      actions: new ActionRuns({ ...deps, changeLog: deps.log, writes }),
       secrets: this.#secrets,
       health: this.#health,
       onGone: (id) =>
@@ -77,6 +86,7 @@ export class Triggers {
     });
     this.#matcher = new Matcher({
       ...deps,
+      writes,
       onQueued: (count) => {
         deps.onQueued(count);
         this.#sender.look();
@@ -107,7 +117,7 @@ export class Triggers {
   async create(
     wanted: TriggerPlace & TriggerSettings & { createdBy: string },
     operation: Operation,
-  ): Promise<{ trigger: Trigger; secret: string }> {
+  ): Promise<{ trigger: Trigger; secret: string | null }> {
     const feed = await this.#deps.ensureFeed(wanted.connectionId, wanted.baseId, operation);
     const position = await this.#deps.log.head(feed.id);
     const created = await this.stored.create(wanted, { feedId: feed.id, position });
@@ -139,7 +149,7 @@ export class Triggers {
       await insertDeliveries(
         sql,
         trigger.id,
-        [lossEvent(loss, head, now, { trigger, feedKey: feed.key })],
+        [{ ...lossEvent(loss, head, now, { trigger, feedKey: feed.key }), stopped: trigger.action && {} }],
         now,
       );
     });
@@ -171,9 +181,7 @@ export class Triggers {
   /** Lets deliveries under way end; what is not stored by then is made again by whoever comes next. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#upkeep.close();
-    await this.#matcher.close();
-    await this.#sender.close();
+    await Promise.all([this.#sender.close(), this.#upkeep.close(), this.#matcher.close()]);
     await this.endpoints.close();
   }
 
