@@ -334,7 +334,22 @@ describe('on a database', () => {
        INSERT INTO webhooks (id, feed_id, generation, state, mac_secret_envelope) SELECT $1, id, 1, 'active', $2 FROM feed`,
       [hook, seal('webhooks', 'mac_secret_envelope', hook)],
     );
-    expect((await rotate()).result).toMatchObject({ resealed: 5, left: 0 });
+    const trigger = '00000000-0000-4000-8000-000000000003';
+    await database.query(
+      `INSERT INTO triggers (id, name, connection_id, base_id, table_id, endpoint_url, created_by, state, feed_id, generation, payload,
+              ordinal, created_at, updated_at)
+       SELECT $1, 'T', $2, base_id, 'tbl1', 'https://example.com', 'key:1', 'active', id, 1, 0, 0, now(), now() FROM change_feeds`,
+      [trigger, id],
+    );
+    await database.query(
+      'INSERT INTO trigger_secrets (trigger_id, connection_id, secret, previous_secret) VALUES ($1, $2, $3, $4)',
+      [
+        trigger,
+        id,
+        ...['secret', 'previous_secret'].map((column) => seal('trigger_secrets', column, trigger)),
+      ],
+    );
+    expect((await rotate()).result).toMatchObject({ resealed: 7, left: 0 });
     const envelopes = await allEnvelopes(database);
     expect(envelopes).toHaveLength(envelopePlaces.length);
     for (const { envelope, ...place } of envelopes)
