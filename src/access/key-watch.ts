@@ -12,7 +12,7 @@ const checkIntervalMs = 2_000;
 export class KeyWatch {
   readonly #database: DataSource;
   readonly #logger: Logger;
-  readonly #watched = new Map<number, Set<() => void>>();
+  readonly #watched = new Map<number, Set<{ onEnded: () => void }>>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -30,8 +30,8 @@ export class KeyWatch {
     if (id === null || this.#closed) return () => undefined;
     const watchers = this.#watched.get(id) ?? new Set();
     this.#watched.set(id, watchers);
-    // A function of its own for each, so that one that is given twice is called twice.
-    const watcher = () => onEnded();
+    // An object of its own for each, so that one that is given twice is called twice.
+    const watcher = { onEnded };
     watchers.add(watcher);
     this.#schedule();
     return () => {
@@ -68,7 +68,7 @@ export class KeyWatch {
     for (const id of ids.filter((one) => !livingIds.has(one))) {
       const watchers = this.#watched.get(id);
       this.#watched.delete(id);
-      for (const ended of watchers ?? []) ended();
+      for (const { onEnded } of watchers ?? []) onEnded();
     }
   }
 }

@@ -54,16 +54,12 @@ export class ChangeFeeds {
   async follow(feed: Feed): Promise<{ reader: FeedReader; stop: () => void }> {
     const followed = this.#followed.get(feed.id) ?? this.#open(feed);
     followed.followers += 1;
-    const stop = (): void => {
-      followed.followers -= 1;
-      if (followed.followers === 0 && this.#followed.get(feed.id) === followed)
-        this.#followed.delete(feed.id);
-    };
+    const stop = this.#leaving(feed.id, followed);
     try {
       const reader = await followed.reader;
       // Whoever comes later starts from what is there now, not from what the last ring told.
       await reader.catchUp();
-      return { reader, stop: once(stop) };
+      return { reader, stop };
     } catch (error) {
       stop();
       throw error;
@@ -76,6 +72,17 @@ export class ChangeFeeds {
     await Promise.all(
       [...this.#followed.values()].map(async ({ reader }) => (await reader.catch(() => null))?.catchUp()),
     );
+  }
+
+  /** @returns to be called by a follower who leaves; more than once does no harm */
+  #leaving(feedId: number, followed: Followed): () => void {
+    let isFollowing = true;
+    return () => {
+      if (!isFollowing) return;
+      isFollowing = false;
+      followed.followers -= 1;
+      if (followed.followers === 0 && this.#followed.get(feedId) === followed) this.#followed.delete(feedId);
+    };
   }
 
   #open(feed: Feed): Followed {
@@ -98,12 +105,4 @@ export class ChangeFeeds {
   #wakeAll(): void {
     for (const feedId of this.#followed.keys()) this.#wake(feedId);
   }
-}
-
-function once(run: () => void): () => void {
-  let done = false;
-  return () => {
-    if (!done) run();
-    done = true;
-  };
 }

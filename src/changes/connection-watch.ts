@@ -16,7 +16,7 @@ interface Grant {
 interface Watched {
   connectionId: number;
   baseId: string;
-  watchers: Set<(why: AppError) => void>;
+  watchers: Set<{ onEnded: (why: AppError) => void }>;
   /** The grant under which the upstream was last known to let the connection read the base; null before the first look. */
   grant: Grant | null;
   isAsking: boolean;
@@ -64,8 +64,8 @@ export class ConnectionWatch {
     const key = `${connectionId}/${baseId}`;
     const known = this.#watched.get(key);
     const watched = known ?? { connectionId, baseId, watchers: new Set(), grant: null, isAsking: false };
-    // A function of its own for each, so that one that is given twice is called twice.
-    const watcher = (why: AppError): void => onEnded(why);
+    // An object of its own for each, so that one that is given twice is called twice.
+    const watcher = { onEnded };
     watched.watchers.add(watcher);
     if (!known && !this.#isClosed) {
       this.#watched.set(key, watched);
@@ -144,7 +144,7 @@ export class ConnectionWatch {
 
   #end(watched: Watched, why: AppError): void {
     this.#forget(watched);
-    for (const ended of [...watched.watchers]) ended(why);
+    for (const { onEnded } of [...watched.watchers]) onEnded(why);
   }
 
   #forget(watched: Watched): void {

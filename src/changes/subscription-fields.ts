@@ -7,7 +7,6 @@ import { RecordFilterInput } from '../records/filters/filter-fields.ts';
 import { readConditions } from '../records/filters/record-conditions.ts';
 import { RecordChangeEventUnion } from './event-fields.ts';
 import { cellFilterOf } from './filter-fields.ts';
-import type { FeedEvent, SubscriptionEnded } from './record-changes.ts';
 import { ChangeKindEnum } from './schema.ts';
 import { subscribeToFeed } from './subscription.ts';
 import { fieldIdsOf, tableIdOf } from './table-fields.ts';
@@ -57,9 +56,9 @@ builder.subscriptionField('recordChanges', (t) =>
         fieldIds: await fieldIdsOf(args.fields, args.tableId, { connectionId, baseId }, context),
       };
       const { changeFeeds: feeds, connectionWatch: watch, logger } = context.app;
-      const show = (event: FeedEvent | SubscriptionEnded) => ({ ...event, connectionId, feed });
+      const more = { connectionId, feed };
       const after = context.lastEventId ?? args.after ?? null;
-      return shared(await subscribeToFeed(feed, { connectionId, after, filter, feeds, watch, logger, show }));
+      return shared(await subscribeToFeed(feed, { connectionId, after, filter, feeds, watch, logger, more }));
     },
     resolve: (event) => {
       if (event.type === 'ended') throw event.error;

@@ -1,4 +1,5 @@
 import type { AppError } from '../errors.ts';
+import type { Source, SourceEvent, SourceStep } from '../graphql/shared-source.ts';
 import type { Logger } from '../logger.ts';
 import type { ChangeFeeds } from './change-feeds.ts';
 import type { ChangeFilter } from './change-filter.ts';
@@ -8,64 +9,107 @@ import type { FeedReader } from './feed-reader.ts';
 import { decodeCursor, encodeCursor, placeOf, positionAt } from './position.ts';
 import { streamRecordChanges, type FeedEvent, type SubscriptionEnded } from './record-changes.ts';
 
+interface Options<More> {
+  /** What the subscriber gets with each event. */
+  more: More;
+  connectionId: number;
+  after: string | null;
+  filter: ChangeFilter;
+  feeds: ChangeFeeds;
+  watch: ConnectionWatch;
+  logger: Logger;
+}
+
 /**
- * One subscriber's way into a feed, from a cursor or from now on. All subscribers with the same connection and the same
- * filter are told the same after the same position; `key` says so. It follows the feed until it is closed.
+ * One subscriber's way into a feed, from a cursor or from now on. It follows the feed until it is closed.
  * @throws AppError CURSOR_INVALID
  */
-export async function subscribeToFeed<T>(
+export async function subscribeToFeed<More extends object>(
   feed: Feed,
-  options: {
-    /** What the subscriber gets of each event. */
-    show: (event: FeedEvent | SubscriptionEnded) => T;
-    connectionId: number;
-    after: string | null;
-    filter: ChangeFilter;
-    feeds: ChangeFeeds;
-    watch: ConnectionWatch;
-    logger: Logger;
-  },
-) {
-  const { connectionId, filter, logger, show } = options;
+  options: Options<More>,
+): Promise<FeedSource<More>> {
   const given = options.after === null ? null : decodeCursor(feed.key, options.after);
-  const { reader, stop: unfollow } = await options.feeds.follow(feed);
+  const { reader, stop } = await options.feeds.follow(feed);
   const head = placeOf(reader.head);
-  const start = given === null ? head : placeOf(given);
-  let end: AppError | null = null;
-  let onEnd: ((why: AppError) => void) | null = null;
-  const unwatch = options.watch.watch(connectionId, feed.baseId, (why) => {
-    end = why;
-    onEnd?.(why);
-  });
-  const placed = (event: FeedEvent) => ({
-    event: show(event),
-    place: placeOf(event.position),
-    id: encodeCursor(feed.key, event.position),
-    onlyPlace: event.type === 'position',
-  });
-  const ended = (error: AppError): T => show({ type: 'ended', error });
-  return {
-    key: JSON.stringify([feed.id, connectionId, keyOf(filter, reader)]),
-    placeArgument: 'after',
-    start,
-    head,
-    greeting: () => placed({ type: 'position', position: positionAt(start), at: new Date() }),
-    async *stream(after: string, signal: AbortSignal) {
-      const steps = streamRecordChanges(reader, { after: positionAt(after), filter, signal, logger });
-      for await (const { events, position, outdated } of steps) {
-        const last = outdated && { event: ended(outdated) };
-        yield { events: events.map(placed), place: placeOf(position), last };
-      }
-    },
-    onEnd(tell: (last: T) => void): void {
-      onEnd = (why) => tell(ended(why));
-      if (end) onEnd(end);
-    },
-    close(): void {
-      unwatch();
-      unfollow();
-    },
-  };
+  return new FeedSource({ feed, reader, stop, head, start: given === null ? head : placeOf(given) }, options);
+}
+
+type Told<More> = (FeedEvent | SubscriptionEnded) & More;
+
+/**
+ * All subscribers with the same connection and the same filter are told the same after the same position; `key` says so.
+ * Thousands of these wait at a time, hence a class whose methods they share.
+ */
+class FeedSource<More extends object> implements Source<Told<More>> {
+  readonly key: string;
+  readonly placeArgument = 'after';
+  readonly start: string;
+  readonly head: string;
+  readonly #feed: Feed;
+  readonly #reader: FeedReader;
+  readonly #filter: ChangeFilter;
+  readonly #logger: Logger;
+  readonly #more: More;
+  readonly #unfollow: () => void;
+  readonly #unwatch: () => void;
+  #ended: AppError | null = null;
+  #tellEnd: ((last: Told<More>) => void) | null = null;
+
+  constructor(
+    way: { feed: Feed; reader: FeedReader; stop: () => void; head: string; start: string },
+    { more, connectionId, filter, watch, logger }: Options<More>,
+  ) {
+    this.key = JSON.stringify([way.feed.id, connectionId, keyOf(filter, way.reader)]);
+    this.start = way.start;
+    this.head = way.head;
+    this.#feed = way.feed;
+    this.#reader = way.reader;
+    this.#filter = filter;
+    this.#logger = logger;
+    this.#more = more;
+    this.#unfollow = way.stop;
+    this.#unwatch = watch.watch(connectionId, way.feed.baseId, (why) => this.#end(why));
+  }
+
+  greeting(): SourceEvent<Told<More>> {
+    return this.#placed({ type: 'position', position: positionAt(this.start), at: new Date() });
+  }
+
+  async *stream(after: string, signal: AbortSignal): AsyncGenerator<SourceStep<Told<More>>> {
+    const options = { after: positionAt(after), filter: this.#filter, signal, logger: this.#logger };
+    for await (const { events, position, outdated } of streamRecordChanges(this.#reader, options)) {
+      const last = outdated && { event: this.#last(outdated) };
+      yield { events: events.map((event) => this.#placed(event)), place: placeOf(position), last };
+    }
+  }
+
+  onEnd(tell: (last: Told<More>) => void): void {
+    this.#tellEnd = tell;
+    if (this.#ended) this.#end(this.#ended);
+  }
+
+  close(): void {
+    this.#unwatch();
+    this.#unfollow();
+  }
+
+  #end(why: AppError): void {
+    this.#ended = why;
+    this.#tellEnd?.(this.#last(why));
+  }
+
+  #last(error: AppError): Told<More> {
+    return { ...this.#more, type: 'ended', error };
+  }
+
+  #placed(event: FeedEvent): SourceEvent<Told<More>> {
+    return {
+      event: { ...event, ...this.#more },
+      place: placeOf(event.position),
+      id: encodeCursor(this.#feed.key, event.position),
+      onlyPlace: event.type === 'position',
+    };
+  }
 }
 
 /**

@@ -3,6 +3,7 @@ import type { GraphQLContext } from './context.ts';
 import { shownError } from './error-masking.ts';
 import { executeTogether } from './event-execution.ts';
 import type { Outlet } from './outlet.ts';
+import type { RunningSubscription } from './running-subscription.ts';
 import type { Source, SourceEvent, SourceStep } from './shared-source.ts';
 import type { SubscriberGroup } from './subscriber-group.ts';
 import { ToldEvent } from './told-event.ts';
@@ -26,8 +27,8 @@ export class Subscriber {
   readonly #source: Source;
   readonly #group: SubscriberGroup;
   readonly #outlet: Outlet;
-  readonly #onEnded: () => void;
-  #resolveEnded: () => void = () => undefined;
+  readonly #running: RunningSubscription;
+  #resolveEnded: (() => void) | null = null;
   /** Given when catching up is to stop. */
   #stopping: AbortController | null = null;
   #hasStarted = false;
@@ -37,14 +38,14 @@ export class Subscriber {
 
   constructor(
     source: Source,
-    options: { args: ExecutionArgs; group: SubscriberGroup; outlet: Outlet; onEnded: () => void },
+    options: { args: ExecutionArgs; group: SubscriberGroup; outlet: Outlet; running: RunningSubscription },
   ) {
     this.#source = source;
     this.#place = source.start;
     this.args = options.args;
     this.#group = options.group;
     this.#outlet = options.outlet;
-    this.#onEnded = options.onEnded;
+    this.#running = options.running;
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
     this.#group.add(this);
     source.onEnd((last) => void this.endWith(last));
@@ -62,7 +63,7 @@ export class Subscriber {
     } else if (this.#lastWord) {
       this.#send(this.#lastWord);
       this.#lastWord = null;
-      this.#resolveEnded();
+      this.#resolveEnded?.();
     }
   }
 
@@ -166,7 +167,7 @@ export class Subscriber {
     this.#stopping?.abort();
     this.#group.remove(this);
     this.#source.close();
-    this.#onEnded();
+    this.#running.release();
     return true;
   }
 
@@ -176,6 +177,6 @@ export class Subscriber {
       return;
     }
     if (lastWord) this.#send(lastWord);
-    this.#resolveEnded();
+    this.#resolveEnded?.();
   }
 }

@@ -10,6 +10,14 @@ const maxWaitingBytes = 256_000;
 /** RFC 6455's registry: try again later. */
 const tryAgainLater = 1013;
 
+/** What all sockets of a server share. */
+export interface WayOptions {
+  clock: Clock;
+  frames: NextFrames;
+  /** Told of each client that is sent away. */
+  onStalled: () => void;
+}
+
 /**
  * The way out of one WebSocket, which all of its subscriptions share. When it is full they wait until it is empty; a
  * client that takes nothing of it for some seconds is sent away.
@@ -17,22 +25,20 @@ const tryAgainLater = 1013;
 export class SocketWay {
   readonly #socket: WebSocket;
   readonly #stream: Socket;
-  readonly #clock: Clock;
-  readonly #onStalled: () => void;
+  readonly #options: WayOptions;
   readonly #waiting = new Set<() => void>();
-  #unwatch: () => void = () => undefined;
+  #unwatch: (() => void) | null = null;
 
   /** @param stream the TCP connection below the socket */
-  constructor(socket: WebSocket, stream: Socket, options: { clock: Clock; onStalled: () => void }) {
+  constructor(socket: WebSocket, stream: Socket, options: WayOptions) {
     this.#socket = socket;
     this.#stream = stream;
-    this.#clock = options.clock;
-    this.#onStalled = options.onStalled;
+    this.#options = options;
   }
 
-  /** Writes a whole frame. Nothing compresses and nothing waits between the socket and its stream, so order is kept. */
-  send(frame: Buffer): void {
-    if (!this.#isClosed) this.#stream.write(frame);
+  /** Sends a result past the socket: nothing compresses or waits between it and its stream, so their order is kept. */
+  send(result: string, operationId: string): void {
+    if (!this.#isClosed) this.#stream.write(this.#options.frames.frame(result, operationId));
   }
 
   /** A closed way never has room again: its subscriptions wait for their end, which comes with the socket's. */
@@ -46,7 +52,7 @@ export class SocketWay {
       const done = (): void => {
         signal.removeEventListener('abort', done);
         this.#waiting.delete(done);
-        if (this.#waiting.size === 0) this.#unwatch();
+        if (this.#waiting.size === 0) this.#unwatch?.();
         resolve();
       };
       if (this.#waiting.size === 0) this.#watch();
@@ -61,10 +67,10 @@ export class SocketWay {
     };
     const unwatchProgress = watchProgress(
       () => this.#socket.bufferedAmount,
-      this.#clock,
+      this.#options.clock,
       () => {
         if (this.#isClosed) return;
-        this.#onStalled();
+        this.#options.onStalled();
         this.#socket.close(tryAgainLater, 'Too slow');
       },
     );
@@ -84,17 +90,15 @@ export class SocketWay {
 export class SocketOutlet implements Outlet {
   readonly #way: SocketWay;
   readonly #operationId: string;
-  readonly #frames: NextFrames;
 
   /** @param operationId as the client chose it */
-  constructor(way: SocketWay, operationId: string, frames: NextFrames) {
+  constructor(way: SocketWay, operationId: string) {
     this.#way = way;
     this.#operationId = operationId;
-    this.#frames = frames;
   }
 
   send(text: string): void {
-    this.#way.send(this.#frames.frame(text, this.#operationId));
+    this.#way.send(text, this.#operationId);
   }
 
   get isFull(): boolean {

@@ -12,7 +12,7 @@ import { shownError } from '../graphql/error-masking.ts';
 import { bearer, type ServerContext, type Yoga } from '../graphql/yoga.ts';
 import { NextFrames } from './next-frames.ts';
 import { requestIdOf } from './reply.ts';
-import { SocketOutlet, SocketWay } from './socket-outlet.ts';
+import { SocketOutlet, SocketWay, type WayOptions } from './socket-outlet.ts';
 
 /** Longest message from a client, in bytes. */
 const maxMessageBytes = 1_000_000;
@@ -53,7 +53,11 @@ export function createWebSockets(app: App, yoga: Yoga) {
     perMessageDeflate: false,
   });
   app.metrics.watch({ websockets: () => server.clients.size });
-  const frames = new NextFrames();
+  const ways: WayOptions = {
+    clock: app.clock,
+    frames: new NextFrames(),
+    onStalled: () => app.metrics.slowSubscriberClosed(),
+  };
   const origins = new Set([new URL(app.config.publicUrl).origin, ...app.config.allowedOrigins]);
 
   const protocol = useServer<Record<string, unknown>, Extra>(
@@ -92,7 +96,7 @@ export function createWebSockets(app: App, yoga: Yoga) {
           signal: undefined,
           remoteAddress: extra.request.socket.remoteAddress ?? '',
           caller: extra.caller,
-          outlet: new SocketOutlet((extra.way ??= wayOf(app, extra)), id, frames),
+          outlet: new SocketOutlet((extra.way ??= wayOf(extra, ways)), id),
         };
         const shown = (error: unknown) => shownError(error, { app, requestId });
         const pipeline = yoga.getEnveloped({ ...serverContext, request: undefined, params: payload });
@@ -181,11 +185,10 @@ function closeWithKey(app: App, caller: Caller, socket: WebSocket): void {
 }
 
 function wayOf(
-  app: App,
   { socket, request }: Extra & { socket: WebSocket; request: IncomingMessage },
+  ways: WayOptions,
 ): SocketWay {
-  const onStalled = (): void => app.metrics.slowSubscriberClosed();
-  return new SocketWay(socket, request.socket, { clock: app.clock, onStalled });
+  return new SocketWay(socket, request.socket, ways);
 }
 
 /** The request lives as long as its socket, and a browser's headers are some kilobytes that nobody asks for any more. */
