@@ -1,5 +1,4 @@
 import type { AppError } from '../errors.ts';
-import type { Source, SourceEvent, SourceStep } from '../graphql/shared-source.ts';
 import type { Logger } from '../logger.ts';
 import type { ChangeFeeds } from './change-feeds.ts';
 import type { ChangeFilter } from './change-filter.ts';
@@ -40,7 +39,7 @@ type Told<More> = (FeedEvent | SubscriptionEnded) & More;
  * All subscribers with the same connection and the same filter are told the same after the same position; `key` says so.
  * Thousands of these wait at a time, hence a class whose methods they share.
  */
-class FeedSource<More extends object> implements Source<Told<More>> {
+class FeedSource<More extends object> {
   readonly key: string;
   readonly placeArgument = 'after';
   readonly start: string;
@@ -71,14 +70,14 @@ class FeedSource<More extends object> implements Source<Told<More>> {
     this.#unwatch = watch.watch(connectionId, way.feed.baseId, (why) => this.#end(why));
   }
 
-  greeting(): SourceEvent<Told<More>> {
+  greeting() {
     return this.#placed({ type: 'position', position: positionAt(this.start), at: new Date() });
   }
 
-  async *stream(after: string, signal: AbortSignal): AsyncGenerator<SourceStep<Told<More>>> {
+  async *stream(after: string, signal: AbortSignal) {
     const options = { after: positionAt(after), filter: this.#filter, signal, logger: this.#logger };
     for await (const { events, position, outdated } of streamRecordChanges(this.#reader, options)) {
-      const last = outdated && { event: this.#last(outdated) };
+      const last = outdated && { event: this.#shown({ type: 'ended', error: outdated }) };
       yield { events: events.map((event) => this.#placed(event)), place: placeOf(position), last };
     }
   }
@@ -95,16 +94,16 @@ class FeedSource<More extends object> implements Source<Told<More>> {
 
   #end(why: AppError): void {
     this.#ended = why;
-    this.#tellEnd?.(this.#last(why));
+    this.#tellEnd?.(this.#shown({ type: 'ended', error: why }));
   }
 
-  #last(error: AppError): Told<More> {
-    return { ...this.#more, type: 'ended', error };
+  #shown(event: FeedEvent | SubscriptionEnded): Told<More> {
+    return { ...event, ...this.#more };
   }
 
-  #placed(event: FeedEvent): SourceEvent<Told<More>> {
+  #placed(event: FeedEvent) {
     return {
-      event: { ...event, ...this.#more },
+      event: this.#shown(event),
       place: placeOf(event.position),
       id: encodeCursor(this.#feed.key, event.position),
       onlyPlace: event.type === 'position',

@@ -35,6 +35,8 @@ export class Subscriber {
   readonly events: Event[] = [];
   readonly errors: SubscriptionError[] = [];
   ended = false;
+  /** Why the socket was closed; null while it is open. */
+  closeCode: number | null = null;
   readonly #client: Client;
   readonly #end: () => void;
 
@@ -44,6 +46,7 @@ export class Subscriber {
       webSocketImpl: WebSocket,
       connectionParams: { authorization: `Bearer ${app.adminKey}` },
       retryAttempts: 0,
+      on: { closed: (event) => (this.closeCode = (event as { code: number }).code) },
     });
     this.#end = this.#client.subscribe<{ recordChanges: Event }>(
       { query: text, variables },
