@@ -27,12 +27,12 @@ export async function createUpstream(
   };
   try {
     if (claim.feed.generation > 0 || (await hasFailures(deps.database, claim.feed.id)))
-      await removeLeftovers(api, baseId, deps);
+      await removeLeftovers(api, claim.feed, deps);
     try {
       return await api.createWebhook(baseId, body);
     } catch (error) {
       // Another life of this server may hold the places; what points to us and is not ours any more can go.
-      if (!isRefusal(error) || (await removeLeftovers(api, baseId, deps)) === 0) throw error;
+      if (!isRefusal(error) || (await removeLeftovers(api, claim.feed, deps)) === 0) throw error;
       return await api.createWebhook(baseId, body);
     }
   } catch (error) {

@@ -177,6 +177,25 @@ interface Health {
   };
 }
 
+it('takes the place of a webhook that pings nobody and whose creation got no answer', async () => {
+  await createWebhook(app, connection);
+  const [old] = await heldUpstream(app);
+  const { accessToken: token } = await grantToken(app.sandbox.url);
+  // It is half an hour old, by the end that the upstream tells, and so is our claim.
+  await control(app.sandbox.url, 'limits', { webhookLifetimeMs: 7 * 86_400_000 - 30 * 60_000 });
+  await call(app.sandbox.url, 'POST', `/v0/bases/${crm.baseId}/webhooks`, {
+    token,
+    json: { specification: { options: { filters: { dataTypes: ['tableData'] } } } },
+  });
+  await app.database.query(
+    `INSERT INTO webhooks (id, feed_id, generation, connection_id, state, created_at)
+     SELECT gen_random_uuid(), feed_id, 1, connection_id, 'failed', clock_timestamp() - interval '30 min'
+     FROM webhooks WHERE state = 'active'`,
+  );
+  await loseSecret();
+  await replaced(old?.id ?? '');
+});
+
 const itAtLength = isLongRun ? it : it.skip;
 
 itAtLength(
