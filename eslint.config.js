@@ -11,6 +11,7 @@ const ground = [
   'logger.ts',
   'clock.ts',
   'nearest-name.ts',
+  'gathered-reads.ts',
 ];
 
 /** Which folder of src may import which others; what is not listed is above it or beside it. */

@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm';
 import type { RecordAudit } from '../audit/audit-event.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
+import { GatheredReads } from '../gathered-reads.ts';
 import { looksLikeToken } from '../identity-provider.ts';
 import type { Logger } from '../logger.ts';
 import { apiKeyColumns, callerOf, isLiving, type ApiKey } from './api-key.ts';
@@ -14,6 +15,9 @@ import { networkOf, WrongKeys } from './wrong-keys.ts';
 /** When a key was last used is written at most this often, in seconds. */
 const useIntervalSeconds = 60;
 
+/** A key as it was found, and whether its last use is to be written again. */
+type FoundKey = ApiKey & { useIsOld: boolean };
+
 /** Tells who is calling by the key that was sent, or by the token of an identity provider in its place. */
 export class Authentication {
   readonly #database: DataSource;
@@ -24,6 +28,8 @@ export class Authentication {
   /** They still open the door while their address is stopped for others' wrong ones. */
   readonly #proven = new ProvenKeys();
   readonly #writingUse = new Set<number>();
+  /** Whoever comes back after a deploy comes with everybody else, and often with the same key. */
+  readonly #found = new GatheredReads<string, FoundKey>((proofs) => this.#find(proofs));
 
   constructor(deps: {
     database: DataSource;
@@ -61,15 +67,14 @@ export class Authentication {
 
   async #byKey(key: string, address: string): Promise<Caller> {
     const isLegible = key.length <= maxKeyLength;
-    const hash = isLegible ? hashOf(key) : null;
-    const proof = hash?.toString('base64') ?? '';
+    const proof = isLegible ? hashOf(key).toString('base64') : '';
     const stoppedForMs = this.#wrongKeys.stoppedForMs(address);
     if (stoppedForMs > 0 && !this.#proven.has(proof)) throw tooManyAttempts(stoppedForMs);
 
     const known = this.#proven.recent(proof);
     if (known) return callerOf(known);
     const askedAt = performance.now();
-    const found = hash && (await this.#find(hash));
+    const found = isLegible ? await this.#found.find(proof) : null;
     if (!found) {
       this.#proven.forget(proof);
       this.#countWrong(address);
@@ -97,13 +102,13 @@ export class Authentication {
     void this.#audit({ actor, action: 'authenticate', outcome: 'TOO_MANY_ATTEMPTS' });
   }
 
-  async #find(hash: Buffer): Promise<(ApiKey & { useIsOld: boolean }) | null> {
-    const [found] = await this.#database.query<(ApiKey & { useIsOld: boolean })[]>(
-      `SELECT ${apiKeyColumns}, coalesce(last_used_at < now() - $2 * interval '1 second', true) AS "useIsOld"
-       FROM api_keys WHERE key_hash = $1 AND ${isLiving}`,
-      [hash, useIntervalSeconds],
+  async #find(proofs: string[]): Promise<Map<string, FoundKey>> {
+    const rows = await this.#database.query<(FoundKey & { hash: Buffer })[]>(
+      `SELECT ${apiKeyColumns}, key_hash AS hash, coalesce(last_used_at < now() - $2 * interval '1 second', true) AS "useIsOld"
+       FROM api_keys WHERE key_hash = ANY($1::bytea[]) AND ${isLiving}`,
+      [proofs.map((proof) => Buffer.from(proof, 'base64')), useIntervalSeconds],
     );
-    return found ?? null;
+    return new Map(rows.map(({ hash, ...key }) => [hash.toString('base64'), key]));
   }
 
   /** Beside the request, which does not wait for it. The condition holds for all instances together. */

@@ -1,5 +1,7 @@
 import type { Logger } from '../logger.ts';
+import { Backlog } from './backlog.ts';
 import { isPruned, maxEntriesPerRead, type ChangeLog, type LogPage } from './change-log.ts';
+import { firstAfter } from './first-after.ts';
 import type { Feed } from './feed.ts';
 import type { LogEntry } from './log-entry.ts';
 import { comparePositions, type Position } from './position.ts';
@@ -15,6 +17,7 @@ const maxKeptEntries = 1_000;
 export class FeedReader {
   readonly feed: Feed;
   readonly #log: ChangeLog;
+  readonly #backlog: Backlog;
   readonly #logger: Logger;
   /** What lies in memory: all entries after `#keptAfter` up to `#head`. */
   #kept: LogEntry[] = [];
@@ -23,7 +26,8 @@ export class FeedReader {
   /** Behind here no change of the schema has been read. */
   #schemaSince: Position;
   #reading: Promise<void> | null = null;
-  #readAgain = false;
+  /** The one that follows it. */
+  #nextReading: Promise<void> | null = null;
   readonly #waiting = new Set<() => void>();
 
   constructor(feed: Feed, head: Position, deps: { log: ChangeLog; logger: Logger }) {
@@ -32,6 +36,7 @@ export class FeedReader {
     this.#keptAfter = head;
     this.#schemaSince = head;
     this.#log = deps.log;
+    this.#backlog = new Backlog((after) => deps.log.read(feed.id, after, maxEntriesPerRead));
     this.#logger = deps.logger;
   }
 
@@ -52,8 +57,12 @@ export class FeedReader {
 
   /** At most one page of what lies after a position, oldest first; empty at the head. */
   async read(after: Position): Promise<LogPage> {
-    if (comparePositions(after, this.#keptAfter) < 0)
-      return this.#log.read(this.feed.id, after, maxEntriesPerRead);
+    const keptAfter = this.#keptAfter;
+    if (comparePositions(after, keptAfter) < 0) {
+      const page = await this.#backlog.read(after);
+      this.#keepOlder(after, page, keptAfter);
+      return page;
+    }
     const start = firstAfter(this.#kept, after);
     // Retention may have overtaken what lies in memory; nobody who reads it here has lost anything.
     return {
@@ -79,31 +88,38 @@ export class FeedReader {
     });
   }
 
-  /** Reads the log from the head on. Calls in between are joined; a failure is left to the next call. */
+  /** Reads the log from the head on, after the call. Calls in between are joined; a failure is left to the next call. */
   catchUp(): Promise<void> {
-    if (this.#reading) {
-      this.#readAgain = true;
-      return this.#reading;
-    }
-    this.#reading = this.#readOn();
-    return this.#reading;
+    // First, since between two readings there is a moment in which none is under way.
+    if (this.#nextReading) return this.#nextReading;
+    if (!this.#reading) return this.#begin();
+    // Whoever calls meanwhile waits for one more and no longer, however many keep calling.
+    this.#nextReading = this.#reading.then(() => {
+      this.#nextReading = null;
+      return this.#begin();
+    });
+    return this.#nextReading;
+  }
+
+  #begin(): Promise<void> {
+    const reading = this.#readOn().finally(() => {
+      if (this.#reading === reading) this.#reading = null;
+    });
+    this.#reading = reading;
+    return reading;
   }
 
   async #readOn(): Promise<void> {
     try {
-      do {
-        this.#readAgain = false;
+      for (let length = maxEntriesPerRead; length === maxEntriesPerRead;) {
         const page = await this.#log.read(this.feed.id, this.#head, maxEntriesPerRead);
         if (isPruned(this.#head, page.pruned)) this.#forget(page.pruned);
         this.#keep(page.entries);
-        if (page.entries.length === maxEntriesPerRead) this.#readAgain = true;
         if (page.entries.length > 0) for (const wake of [...this.#waiting]) wake();
-      } while (this.#readAgain);
+        length = page.entries.length;
+      }
     } catch (error) {
       this.#logger.warn({ err: error, feedId: this.feed.id }, 'a feed could not be read');
-    } finally {
-      // In one go with the last look at #readAgain, so that no call in between is lost.
-      this.#reading = null;
     }
   }
 
@@ -118,6 +134,23 @@ export class FeedReader {
     if (lastDropped) this.#keptAfter = lastDropped.position;
   }
 
+  /**
+   * Those who come back are not far from each other: what one of them has read, up to what lies in memory, others find there.
+   * @param readUntil From where on everything lay in memory when the page was read.
+   */
+  #keepOlder(after: Position, { entries, pruned }: LogPage, readUntil: Position): void {
+    const last = entries.at(-1);
+    const isWhole =
+      entries.length < maxEntriesPerRead || (last && comparePositions(last.position, readUntil) >= 0);
+    // What was forgotten meanwhile would leave a hole between the page and the rest.
+    if (!isWhole || comparePositions(this.#keptAfter, readUntil) > 0) return;
+    if (comparePositions(after, this.#keptAfter) >= 0) return;
+    const older = entries.slice(0, firstAfter(entries, this.#keptAfter));
+    if (older.length + this.#kept.length > maxKeptEntries) return;
+    this.#kept.unshift(...older);
+    this.#keptAfter = isPruned(after, pruned) ? pruned : after;
+  }
+
   /** The log lost entries that had not been read: whoever stands before them has to learn it from the log. */
   #forget(pruned: Position): void {
     this.#kept = [];
@@ -125,17 +158,4 @@ export class FeedReader {
     this.#head = pruned;
     this.#schemaSince = pruned;
   }
-}
-
-/** Index of the first entry after a position, by halving. */
-function firstAfter(entries: readonly LogEntry[], after: Position): number {
-  let low = 0;
-  let high = entries.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const entry = entries[middle];
-    if (entry && comparePositions(entry.position, after) <= 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

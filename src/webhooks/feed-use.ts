@@ -1,4 +1,5 @@
-import type { Sql } from '../changes/feed.ts';
+import type { Feed, Sql } from '../changes/feed.ts';
+import type { Clock } from '../clock.ts';
 
 /** How exactly the last use of a feed is known: it is not written more often than this. */
 const notedEverySeconds = 600;
@@ -12,6 +13,41 @@ export async function noteUse(sql: Sql, feedIds: readonly number[]): Promise<voi
                   ORDER BY id FOR NO KEY UPDATE)`,
     [feedIds, notedEverySeconds],
   );
+}
+
+/** Uses of a feed that follow each other faster than this are not written by one process, in milliseconds. */
+const usesIntervalMs = 60_000;
+
+/** Feeds whose last note is remembered; of others it is written once more. */
+const maxRemembered = 10_000;
+
+/** Notes the use of feeds, however many come to one at once, with one statement now and then. */
+export class FeedUses {
+  readonly #sql: Sql;
+  readonly #clock: Clock;
+  readonly #notes = new Map<number, { at: number; written: Promise<void> }>();
+
+  constructor(deps: { database: Sql; clock: Clock }) {
+    this.#sql = deps.database;
+    this.#clock = deps.clock;
+  }
+
+  /** Resolves when the use is written, by whomever; a failure is told to all who wait for it, and not remembered. */
+  async note({ id, usedAt }: Pick<Feed, 'id' | 'usedAt'>): Promise<void> {
+    const now = this.#clock.now();
+    const note = this.#notes.get(id);
+    const notedAt = Math.max(usedAt.getTime(), note?.at ?? 0);
+    if (now - notedAt <= usesIntervalMs) return note?.written;
+    const written = noteUse(this.#sql, [id]).catch((error: unknown) => {
+      this.#notes.delete(id);
+      throw error;
+    });
+    this.#notes.delete(id);
+    this.#notes.set(id, { at: now, written });
+    const [oldest] = this.#notes.size > maxRemembered ? this.#notes.keys() : [];
+    if (oldest !== undefined) this.#notes.delete(oldest);
+    await written;
+  }
 }
 
 /**

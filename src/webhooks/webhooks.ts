@@ -1,11 +1,12 @@
 import { setMaxListeners } from 'node:events';
 import type { DataSource } from 'typeorm';
 import type { BaseSchemas } from '../bases/base-schemas.ts';
+import { SharedReads } from '../bases/shared-reads.ts';
 import { requireId } from '../calendly/ids.ts';
 import type { Operation } from '../calendly/operation.ts';
 import type { ChangeFeeds } from '../changes/change-feeds.ts';
 import type { ChangeLog } from '../changes/change-log.ts';
-import { findFeed, type Feed } from '../changes/feed.ts';
+import type { Feed } from '../changes/feed.ts';
 import type { LogEntry } from '../changes/log-entry.ts';
 import type { Clock } from '../clock.ts';
 import { notConnected } from '../connections/not-connected.ts';
@@ -19,7 +20,8 @@ import { backgroundOperation } from './background-operation.ts';
 import { BaseReaders } from './base-readers.ts';
 import { deniesAccess } from './denied-access.ts';
 import { Drains } from './drain.ts';
-import { noteUse } from './feed-use.ts';
+import { FeedUses, noteUse } from './feed-use.ts';
+import { FollowedBases } from './followed-bases.ts';
 import type { Addresses } from './notification-url.ts';
 import { Owners } from './owners.ts';
 import { Pings } from './pings.ts';
@@ -28,7 +30,7 @@ import { ReplacementReasons } from './replacement-reasons.ts';
 import { SharedWebhooks, webhookNotFound } from './shared-webhooks.ts';
 import { requiredScopes } from './specification.ts';
 import { Upkeep } from './upkeep.ts';
-import { findLivingWebhook, type Webhook } from './webhook.ts';
+import type { Webhook } from './webhook.ts';
 import { WebhookChecks } from './webhook-checks.ts';
 import { WebhookClaims } from './webhook-claims.ts';
 import { WebhookCreation } from './webhook-creation.ts';
@@ -57,8 +59,8 @@ export interface WebhooksDeps {
   onAppended: (entries: readonly LogEntry[]) => void;
 }
 
-/** Uses of a feed that follow each other faster than this are not looked at. */
-const usesIntervalMs = 60_000;
+/** Webhooks that are made for several who wait for them. */
+const maxShared = 1_000;
 
 /** The webhooks that we hold upstream: one per OAuth client and base, whoever asks for it. */
 export class Webhooks {
@@ -68,6 +70,10 @@ export class Webhooks {
   readonly #readers: BaseReaders;
   readonly #endings: WebhookEndings;
   readonly #creation: WebhookCreation;
+  /** However many begin to follow a base at once, one of them looks after its webhook. */
+  readonly #creating: SharedReads<Webhook>;
+  readonly #bases: FollowedBases;
+  readonly #uses: FeedUses;
   readonly #drains: Drains;
   readonly #upkeep: Upkeep;
   readonly #closing = new AbortController();
@@ -77,6 +83,9 @@ export class Webhooks {
     setMaxListeners(0, this.#closing.signal);
     this.#deps = deps;
     this.#readers = new BaseReaders(deps);
+    this.#bases = new FollowedBases(deps);
+    this.#uses = new FeedUses(deps);
+    this.#creating = new SharedReads({ clock: deps.clock, maxAgeMs: 0, maxEntries: maxShared });
     this.shared = new SharedWebhooks({ ...deps, readers: this.#readers });
     const owners = new Owners(deps);
     const claims = new WebhookClaims(deps);
@@ -112,13 +121,13 @@ export class Webhooks {
   ): Promise<{ webhook: Webhook; feed: Feed }> {
     const connection = await this.#readingConnection(connectionId, baseId);
     requireScopes(connection, requiredScopes);
-    const living = await findLivingWebhook(this.#deps.database, connection.clientId, baseId);
+    const living = await this.#bases.livingWebhook(connection.clientId, baseId);
     const webhook =
       living?.state === 'active' ? living : await this.#createFor(connection, baseId, operation);
     await this.#readers.require(connection, baseId, operation);
-    const feed = await findFeed(this.#deps.database, connection.clientId, baseId);
+    const feed = await this.#bases.findFeed(connection.clientId, baseId);
     if (!feed) throw new Error('A webhook has no feed.');
-    await this.#noteUse(feed);
+    await this.#uses.note(feed);
     return { webhook, feed };
   }
 
@@ -132,7 +141,10 @@ export class Webhooks {
   /** Whoever may not even read the base is told that it is not there, not that webhooks need more rights. */
   async #createFor(connection: ConnectionEntity, baseId: string, operation: Operation): Promise<Webhook> {
     try {
-      return await this.#creation.create(connection, baseId, operation);
+      const key = `${connection.id}/${connection.epoch}/${baseId}`;
+      return await this.#creating.read(key, operation, () =>
+        this.#creation.create(connection, baseId, operation),
+      );
     } catch (error) {
       if (deniesAccess(error)) await this.#readers.require(connection, baseId, operation);
       throw error;
@@ -147,8 +159,8 @@ export class Webhooks {
     const connection = await this.#readingConnection(connectionId, baseId);
     requireScopes(connection, ['data.records:read']);
     await this.#readers.require(connection, baseId, operation);
-    const feed = await findFeed(this.#deps.database, connection.clientId, baseId);
-    if (feed) await this.#noteUse(feed);
+    const feed = await this.#bases.findFeed(connection.clientId, baseId);
+    if (feed) await this.#uses.note(feed);
     return feed;
   }
 
@@ -200,14 +212,10 @@ export class Webhooks {
     await this.#drains.close();
   }
 
-  async #noteUse({ id, usedAt }: Feed): Promise<void> {
-    if (this.#deps.clock.now() - usedAt.getTime() > usesIntervalMs) await noteUse(this.#deps.database, [id]);
-  }
-
   /** A connection in `error` may still read what others pull. */
   async #readingConnection(connectionId: number, baseId: string): Promise<ConnectionEntity> {
     requireId('app', baseId);
-    const connection = await this.#deps.connections.get(connectionId);
+    const connection = await this.#bases.connection(connectionId);
     if (connection.state === 'connected' || connection.state === 'error') return connection;
     throw notConnected(connectionId, connection.state, connection.problemCode);
   }
