@@ -81,11 +81,11 @@ for (let run = 1; run <= runs; run += 1)
         connection,
         random: chance,
         kills: repeats({ suite: 1, long: 22 }),
-        changes: repeats({ suite: 60, long: 2_200 }),
+        changes: repeats({ suite: 40, long: 2_200 }),
         databaseRestarts: repeats({ suite: 1, long: 5 }),
         subscribers: repeats({ suite: 6, long: 18 }),
-        longestUpMs: repeats({ suite: 500, long: 3_000 }),
-        longestDatabaseUpMs: repeats({ suite: 1_000, long: 20_000 }),
+        longestUpMs: repeats({ suite: 300, long: 3_000 }),
+        longestDatabaseUpMs: repeats({ suite: 600, long: 20_000 }),
         catchUpMs: 60_000,
       });
       report(figures);
@@ -112,7 +112,7 @@ test(
     await before.end();
     const start = (await ledgerAfter(cluster, 0)).at(-1)?.sequence ?? 0;
     const sender = await PingSender.of(cluster);
-    const kills = repeats({ suite: 2, long: 30 });
+    const kills = repeats({ suite: 1, long: 30 });
     const servingMs: number[] = [];
     const loggedMs: number[] = [];
     let acknowledged = 0;

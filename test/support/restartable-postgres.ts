@@ -20,6 +20,8 @@ export class RestartablePostgres implements TestDatabase {
   readonly #door: LoadBalancer;
   readonly #pool: pg.Pool;
   #server: LocalPostgres;
+  #restarting: Promise<void> = Promise.resolve();
+  #isOver = false;
 
   private constructor(folder: string, door: LoadBalancer, server: LocalPostgres) {
     this.#folder = folder;
@@ -40,8 +42,13 @@ export class RestartablePostgres implements TestDatabase {
     await chmod(folder, 0o711);
     const door = await LoadBalancer.start();
     const database = new RestartablePostgres(folder, door, await launch(folder));
-    await migrate(database.url);
-    return database;
+    try {
+      await migrate(database.url);
+      return database;
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
   }
 
   async query(text: string, params?: unknown[]): Promise<Record<string, unknown>[]> {
@@ -53,6 +60,12 @@ export class RestartablePostgres implements TestDatabase {
    * @param how In order, with open transactions rolled back, or by SIGKILL.
    */
   async restart(how: 'stopped' | 'killed', downMs: number): Promise<void> {
+    if (this.#isOver) return;
+    this.#restarting = this.#restart(how, downMs);
+    await this.#restarting;
+  }
+
+  async #restart(how: 'stopped' | 'killed', downMs: number): Promise<void> {
     if (how === 'stopped') await this.#server.stop();
     else {
       const card = await readFile(join(this.#server.place.home, 'postgres', 'postmaster.pid'), 'utf8');
@@ -64,7 +77,10 @@ export class RestartablePostgres implements TestDatabase {
     this.#door.ports = [Number(new URL(this.#server.url).port)];
   }
 
+  /** Also in the middle of a restart, which a test that has failed may have begun. */
   async close(): Promise<void> {
+    this.#isOver = true;
+    await this.#restarting.catch(() => undefined);
     await this.#pool.end().catch(() => undefined);
     await this.#server.stop();
     await this.#door.close();

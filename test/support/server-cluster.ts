@@ -12,6 +12,7 @@ export class ClusterServer {
   readonly url: string;
   readonly #variables: Record<string, string>;
   #process: ServerProcess | null = null;
+  #isOver = false;
 
   constructor(port: number, variables: Record<string, string>) {
     this.url = `http://localhost:${port}`;
@@ -19,6 +20,7 @@ export class ClusterServer {
   }
 
   async start(): Promise<void> {
+    if (this.#isOver) throw new Error('The cluster is closed.');
     this.#process = new ServerProcess(this.#variables);
     await this.#process.written(/"msg":"ready"/);
   }
@@ -41,6 +43,12 @@ export class ClusterServer {
   async kill(): Promise<void> {
     await this.#process?.ended('SIGKILL');
     this.#process = null;
+  }
+
+  /** For good: what a test that has failed still does must not start it again. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    await this.kill();
   }
 
   /** SIGTERM. @returns its exit code, once it has ended by itself. */
@@ -147,7 +155,7 @@ export async function startCluster({
   };
   const servers: ClusterServer[] = [];
   const close = async (): Promise<void> => {
-    await Promise.all(servers.map((server) => server.kill()));
+    await Promise.all(servers.map((server) => server.end()));
     await balancer.close();
     await sandbox.close();
     await database.close();
