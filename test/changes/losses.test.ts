@@ -112,6 +112,7 @@ it('tells a subscriber whose cursor is older than the log what was lost, and ref
     `UPDATE changes SET logged_at = now() - interval '31 days'
      WHERE (generation, payload, ordinal) < (SELECT generation, payload, ordinal FROM changes ORDER BY 1 DESC, 2 DESC, 3 DESC LIMIT 1)`,
   );
+  await app.database.query(`UPDATE change_feeds SET pruned_until = pruned_until - interval '31 days'`);
   const [pruned] = await app.database.query(
     `SELECT max(logged_at) AS until FROM changes WHERE logged_at < now() - interval '30 days'`,
   );
