@@ -1,4 +1,4 @@
-import type { ExecutionResult } from 'graphql';
+import type { ExecutionResult, GraphQLError } from 'graphql';
 import type { GraphQLContext } from './context.ts';
 import { shownError } from './error-masking.ts';
 import type { SourceEvent } from './shared-source.ts';
@@ -10,6 +10,7 @@ export class ToldEvent {
   readonly onlyPlace: boolean;
   readonly #result: ExecutionResult;
   #text: string | null = null;
+  #shown: GraphQLError[] | null = null;
 
   /** @param event null for a last word that has no place, such as an error */
   constructor(result: ExecutionResult, event: SourceEvent | null) {
@@ -19,12 +20,16 @@ export class ToldEvent {
     this.onlyPlace = event?.onlyPlace ?? false;
   }
 
-  /** The result as JSON. Errors name the request of the subscriber who reads them, so only results without are shared. */
+  /** The result as JSON. Errors name the request of the subscriber who reads them; they are masked and logged once. */
   textFor(subscriber: Pick<GraphQLContext, 'app' | 'requestId'>): string {
     const { errors, ...rest } = this.#result;
-    if (errors)
-      return JSON.stringify({ ...rest, errors: errors.map((error) => shownError(error, subscriber)) });
-    return this.#shared;
+    if (!errors) return this.#shared;
+    this.#shown ??= errors.map((error) => shownError(error, subscriber));
+    const named = this.#shown.map((error) => ({
+      ...error.toJSON(),
+      extensions: { ...error.extensions, requestId: subscriber.requestId },
+    }));
+    return JSON.stringify({ ...rest, errors: named });
   }
 
   /** Length of the result, in characters. */

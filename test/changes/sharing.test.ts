@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { repeats } from '../support/repeats.ts';
+import { EventStream } from './event-stream.ts';
 import { Subscriber, until } from './subscriber.ts';
 import { addContacts, countCalls, crm, ledger, ledgerEnd, told } from './upstream-edits.ts';
 
@@ -111,6 +112,24 @@ it('asks the upstream once for a live record that many want', async () => {
   await until(() => open.every(({ changes }) => changes.length === 1));
   expect(open.every(({ changes }) => changes[0]?.recordId === id)).toBe(true);
   expect((await countCalls(app, 'listRecords')) - before).toBe(1);
+});
+
+it('names to each the request of its own in an error that all are told', async () => {
+  const [first] = await listeners(1);
+  await first?.cut();
+  const headers = { 'x-upstream-max-calls': '0' };
+  const variables = { connection, baseId: crm.baseId };
+  const streams = Array.from({ length: 3 }, () => new EventStream(app, live, variables, headers));
+  await Promise.all(streams.map((stream) => stream.started()));
+  await begin();
+  await addContacts(app, 1);
+  type Shown = { code: string; requestId: string } | undefined;
+  const errors = () => streams.map(({ results }) => results.at(-1)?.errors?.[0]?.extensions as Shown);
+  await until(() => errors().every((shown) => shown !== undefined));
+  expect(errors().map((shown) => shown?.code)).toEqual(streams.map(() => 'UPSTREAM_CALLS_EXCEEDED'));
+  expect(new Set(errors().map((shown) => shown?.requestId)).size).toBe(3);
+  expect(await rise()).toEqual({ executed: 1, sent: 3 });
+  for (const stream of streams) stream.cut();
 });
 
 it('goes on telling the others when one of them leaves, or loses its key', async () => {
