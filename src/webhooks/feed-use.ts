@@ -15,37 +15,24 @@ export async function noteUse(sql: Sql, feedIds: readonly number[]): Promise<voi
   );
 }
 
-/** Uses of a feed that follow each other faster than this are not written by one process, in milliseconds. */
-const usesIntervalMs = 60_000;
-
-/** Feeds whose last note is remembered; of others it is written once more. */
-const maxRemembered = 10_000;
-
 /** Notes the use of feeds, however many come to one at once, with one statement now and then. */
 export class FeedUses {
   readonly #sql: Sql;
   readonly #clock: Clock;
-  readonly #notes = new Map<number, { at: number; written: Promise<void> }>();
+  readonly #writing = new Map<number, Promise<void>>();
 
   constructor(deps: { database: Sql; clock: Clock }) {
     this.#sql = deps.database;
     this.#clock = deps.clock;
   }
 
-  /** Resolves when the use is written, by whomever; a failure is told to all who wait for it, and not remembered. */
+  /** Resolves when the use is written, by whomever; a failure is told to all who wait for it. */
   async note({ id, usedAt }: Pick<Feed, 'id' | 'usedAt'>): Promise<void> {
-    const now = this.#clock.now();
-    const note = this.#notes.get(id);
-    const notedAt = Math.max(usedAt.getTime(), note?.at ?? 0);
-    if (now - notedAt <= usesIntervalMs) return note?.written;
-    const written = noteUse(this.#sql, [id]).catch((error: unknown) => {
-      this.#notes.delete(id);
-      throw error;
-    });
-    this.#notes.delete(id);
-    this.#notes.set(id, { at: now, written });
-    const [oldest] = this.#notes.size > maxRemembered ? this.#notes.keys() : [];
-    if (oldest !== undefined) this.#notes.delete(oldest);
+    if (this.#clock.now() - usedAt.getTime() <= notedEverySeconds * 1_000) return;
+    const underWay = this.#writing.get(id);
+    if (underWay) return underWay;
+    const written = noteUse(this.#sql, [id]).finally(() => this.#writing.delete(id));
+    this.#writing.set(id, written);
     await written;
   }
 }
