@@ -1,9 +1,9 @@
 import { barLines, type Bar } from './bars.ts';
-import { baseId, tableId } from './contacts.ts';
 import type { Child } from './child.ts';
 import { changeIn, document, tellSame } from './fanout-event.ts';
 import { moment } from './moment.ts';
 import { columns, quantile, thousands } from './report.ts';
+import { editContacts } from './sandbox-edits.ts';
 import type { Memory } from './servers/memory.ts';
 import { onStage, type Stage } from './stage.ts';
 import { Subscriber, type Told } from './subscriber.ts';
@@ -150,15 +150,7 @@ async function peer(
 function editor({ url }: Child) {
   let recordId = '';
   let renamed = 0;
-  const change = async (edit: object): Promise<{ created: string[] }> => {
-    const response = await fetch(`${url}/_control/edits`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ baseId, tableId, ...edit }),
-    });
-    if (!response.ok) throw new Error(`The sandbox did not take an edit: ${await response.text()}`);
-    return (await response.json()) as { created: string[] };
-  };
+  const change = (edit: object) => editContacts(url, edit);
   return {
     get recordId() {
       return recordId;

@@ -14,6 +14,7 @@ import { barReport, cpuReport, lineOf, machine, table, type Line } from './repor
 import { benchResume, explainResume, resume } from './resume.ts';
 import { scenarios, serverNames, type Contestant, type Scenario, type ServerName } from './scenarios.ts';
 import type { Setup } from './servers/serve.ts';
+import { benchTriggers, explainTriggers, triggers } from './triggers.ts';
 import { grantToken } from '../test/support/sandbox-grant.ts';
 
 const connections = 50;
@@ -28,6 +29,7 @@ const alone = [
   { name: fanout, explanation: explainFanout, run: benchFanout },
   { name: changeLog, explanation: explainChangeLog, run: benchChangeLog },
   { name: resume, explanation: explainResume, run: benchResume },
+  { name: triggers, explanation: explainTriggers, run: benchTriggers },
 ];
 
 const help = `Usage: npm run bench -- [scenario...] [--profile <folder>]

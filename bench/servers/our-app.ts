@@ -31,6 +31,8 @@ export async function startOurs(
       ENCRYPTION_KEYS: setup.encryptionKeys,
       ADMIN_API_KEY: setup.adminKey,
       LOG_LEVEL: 'error',
+      // The receiver of deliveries is beside us.
+      TRIGGER_ALLOWED_HOSTS: '127.0.0.1',
       ...(setup.limited ? {} : { RATE_LIMIT_CALLS: '1000', RATE_LIMIT_WINDOW_MS: '100' }),
     }),
     databaseUrl: setup.databaseUrl,
