@@ -45,12 +45,18 @@ export class DeliveryLeases {
     this.#database = database;
   }
 
-  /** At most `limit` deliveries that are due. */
+  /** At most `limit` deliveries that are due. Triggers with the fewest under way come first: slow endpoints starve nobody. */
   async claim(holder: string, limit: number, now: Date): Promise<ClaimedDelivery[]> {
     const [rows] = await this.#database.query<[ClaimedDelivery[], number]>(
       `WITH due AS (
-         SELECT chosen.id, t.endpoint_url, t.action, t.connection_id FROM triggers AS t
-         JOIN trigger_health AS h ON h.trigger_id = t.id
+         SELECT chosen.id, t.endpoint_url, t.action, t.connection_id FROM (
+           SELECT one.*, h.failures_in_row, (
+             SELECT count(*) FROM trigger_deliveries AS leased
+             WHERE leased.trigger_id = one.id AND leased.status = 'WAITING' AND leased.lease_until > clock_timestamp()) AS under_way
+           FROM triggers AS one JOIN trigger_health AS h ON h.trigger_id = one.id
+           WHERE one.state = 'active' AND (h.rest_until IS NULL OR h.rest_until <= $3)
+           ORDER BY under_way, random()
+         ) AS t
          CROSS JOIN LATERAL (
            SELECT one.id FROM trigger_deliveries AS one
            WHERE one.trigger_id = t.id AND one.status = 'WAITING' AND one.next_attempt_at <= $3
@@ -60,12 +66,9 @@ export class DeliveryLeases {
                WHERE other.trigger_id = t.id AND other.record_id = one.record_id AND other.status = 'WAITING'
                  AND other.id <> one.id AND (other.id < one.id OR other.lease_until > clock_timestamp()))
            ORDER BY one.next_attempt_at, one.id
-           LIMIT greatest(0, CASE WHEN h.failures_in_row >= $5 THEN 1 ELSE $6 END - (
-             SELECT count(*) FROM trigger_deliveries AS under_way
-             WHERE under_way.trigger_id = t.id AND under_way.status = 'WAITING' AND under_way.lease_until > clock_timestamp()))
+           LIMIT greatest(0, CASE WHEN t.failures_in_row >= $5 THEN 1 ELSE $6 END - t.under_way)
            FOR UPDATE OF one SKIP LOCKED
          ) AS chosen
-         WHERE t.state = 'active' AND (h.rest_until IS NULL OR h.rest_until <= $3)
          LIMIT $2
        )
        UPDATE trigger_deliveries AS d

@@ -12,8 +12,8 @@ import { readEndpointUrl } from './endpoint-rules.ts';
 const answerTimeoutMs = 15_000;
 /** What reading the rest of an answer may add; its status is what counts. */
 const bodyTimeoutMs = 2_000;
-/** Sockets to one endpoint, per process. */
-const maxSocketsPerOrigin = 10;
+/** Sockets to one host, per process: as many as deliveries that the sender makes at once, so that none waits for another trigger's. */
+const maxSocketsPerOrigin = 50;
 /** How long an idle socket is kept for the next delivery, in milliseconds. */
 const keepAliveMs = 10_000;
 

@@ -78,6 +78,7 @@ export class Triggers1764000000014 implements MigrationInterface {
       );
       CREATE INDEX trigger_deliveries_due ON trigger_deliveries (trigger_id, next_attempt_at, id) WHERE status = 'WAITING';
       CREATE INDEX trigger_deliveries_of_record ON trigger_deliveries (trigger_id, record_id, id) WHERE status = 'WAITING';
+      CREATE INDEX trigger_deliveries_leased ON trigger_deliveries (trigger_id, lease_until) WHERE lease_until IS NOT NULL AND status = 'WAITING';
       CREATE INDEX trigger_deliveries_listed ON trigger_deliveries (trigger_id, id);
       CREATE INDEX trigger_deliveries_by_age ON trigger_deliveries (status, finished_at) WHERE finished_at IS NOT NULL;
     `);

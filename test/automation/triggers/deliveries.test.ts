@@ -135,6 +135,30 @@ describe('what is told', () => {
   });
 });
 
+describe('slow endpoints', () => {
+  test('keep no other trigger from its turn, also on the same host', async () => {
+    const held: (() => void)[] = [];
+    endpoint.answer = (response, { url }) => {
+      const take = (): void => void response.writeHead(204).end();
+      if (url === '/hook') held.push(take);
+      else take();
+    };
+    const slow: string[] = [];
+    while (slow.length < 5) slow.push((await createTrigger(app, { connection, endpoint: endpoint.url })).id);
+    await addContacts(app, 14);
+    await until('all that may be are under way', () => held.length === 50);
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url.replace('hook', 'quick') });
+    await addContacts(app, 1);
+    await until('it waits', async () => (await triggerOf(app, id)).health.waiting === 1);
+    held.shift()?.();
+    await until('it has had its turn', async () => (await triggerOf(app, id)).health.waiting === 0);
+    expect(held).toHaveLength(49);
+    endpoint.answer = (response) => response.writeHead(204).end();
+    for (const take of held) take();
+    for (const one of slow) await settled(one);
+  });
+});
+
 describe('what fails is tried again', () => {
   test('with the same event id, later ones of the record behind it and other records past it', async () => {
     const [a, b] = (await addContacts(app, 2)) as [string, string];
