@@ -67,6 +67,9 @@ afterEach(async () => {
   await control(cluster.sandbox.url, 'pings', { drop: false });
 });
 
+/** Some take too many starts of processes to be tried among all other tests. */
+const testAtLength = isLongRun ? test : test.skip;
+
 const runs = repeats({ suite: 1, long: 5 });
 
 for (let run = 1; run <= runs; run += 1)
@@ -103,7 +106,7 @@ for (let run = 1; run <= runs; run += 1)
     timeLimitMs,
   );
 
-test(
+testAtLength(
   'killed under 200 notifications a second, no server loses what it has answered, and it serves again',
   async () => {
     await control(cluster.sandbox.url, 'pings', { drop: true });
@@ -249,7 +252,7 @@ async function isIdle(): Promise<boolean> {
   return rows.length === 1;
 }
 
-test(
+testAtLength(
   'told to stop under load, a server sends its subscribers away with 1012 and exits with 0; they miss nothing',
   async () => {
     const [leaving] = cluster.servers as [ClusterServer];
