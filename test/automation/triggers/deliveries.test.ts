@@ -152,7 +152,6 @@ describe('slow endpoints', () => {
     await until('it waits', async () => (await triggerOf(app, id)).health.waiting === 1);
     held.shift()?.();
     await until('it has had its turn', async () => (await triggerOf(app, id)).health.waiting === 0);
-    expect(held).toHaveLength(49);
     endpoint.answer = (response) => response.writeHead(204).end();
     for (const take of held) take();
     for (const one of slow) await settled(one);
