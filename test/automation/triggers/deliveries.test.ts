@@ -138,10 +138,12 @@ describe('what is told', () => {
 describe('slow endpoints', () => {
   test('keep no other trigger from its turn, also on the same host', async () => {
     const held: (() => void)[] = [];
+    let heldAtItsTurn: number | null = null;
     endpoint.answer = (response, { url }) => {
       const take = (): void => void response.writeHead(204).end();
-      if (url === '/hook') held.push(take);
-      else take();
+      if (url === '/hook') return void held.push(take);
+      heldAtItsTurn = held.length;
+      take();
     };
     const slow: string[] = [];
     while (slow.length < 5) slow.push((await createTrigger(app, { connection, endpoint: endpoint.url })).id);
@@ -152,6 +154,8 @@ describe('slow endpoints', () => {
     await until('it waits', async () => (await triggerOf(app, id)).health.waiting === 1);
     held.shift()?.();
     await until('it has had its turn', async () => (await triggerOf(app, id)).health.waiting === 0);
+    // Looked at when it came: once it was answered, its place goes to a slow one again.
+    expect(heldAtItsTurn).toBe(49);
     endpoint.answer = (response) => response.writeHead(204).end();
     for (const take of held) take();
     for (const one of slow) await settled(one);
