@@ -1,0 +1,103 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+/** Tables that are kept in step with a table of the upstream, and what the upstream's records were when last told. */
+export class Syncs1764000000016 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query(`
+      CREATE TABLE syncs (
+        id uuid PRIMARY KEY,
+        connection_id integer NOT NULL REFERENCES connections (id) ON DELETE CASCADE,
+        base_id text NOT NULL,
+        table_id text NOT NULL,
+        direction text NOT NULL CHECK (direction IN ('pull', 'push', 'two_way')),
+        -- Who wins where both sides changed a cell.
+        conflicts text NOT NULL CHECK (conflicts IN ('calendly_wins', 'omnera_wins')),
+        target_schema text NOT NULL,
+        target_table text NOT NULL,
+        -- Whether the target was made by us, and follows the upstream's fields.
+        owned boolean NOT NULL,
+        -- The primary key of the target, in its order.
+        key_columns text[] NOT NULL,
+        -- [{fieldId, fieldName, fieldType, column, columnType}]
+        columns jsonb NOT NULL,
+        state text NOT NULL CHECK (state IN ('filling', 'live', 'paused')),
+        paused_because text,
+        problem text,
+        -- All entries of the feed's log up to here have been applied.
+        feed_id integer NOT NULL REFERENCES change_feeds (id),
+        generation integer NOT NULL,
+        payload integer NOT NULL,
+        ordinal integer NOT NULL,
+        -- The copy has everything that the upstream had at this time; null before the first fill is done.
+        as_of timestamptz,
+        -- When this server last wrote to the table upstream: what is older than that lacks a write of ours.
+        written_at timestamptz,
+        -- The reading of the whole table that is under way (run_kind 'fill' or 'reconcile'), or the last one.
+        run integer NOT NULL DEFAULT 0,
+        run_kind text CHECK (run_kind IN ('fill', 'reconcile')),
+        run_started_at timestamptz,
+        run_finished_at timestamptz,
+        run_expected integer,
+        -- Records that the last reconcile found to differ.
+        drift_found integer,
+        -- The instance that works at it, by PostgreSQL's clock.
+        holder uuid,
+        lease_until timestamptz,
+        checked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        created_by text NOT NULL,
+        created_at timestamptz NOT NULL,
+        updated_at timestamptz NOT NULL,
+        UNIQUE (target_schema, target_table)
+      );
+      CREATE INDEX syncs_by_connection ON syncs (connection_id);
+      CREATE INDEX syncs_by_table ON syncs (base_id, table_id);
+
+      -- A run reads the table in slices, by the second of the day in which a record was created, modulo slices_of.
+      CREATE TABLE sync_slices (
+        sync_id uuid NOT NULL REFERENCES syncs (id) ON DELETE CASCADE,
+        run integer NOT NULL,
+        -- From (inclusive) to (exclusive) of 0 to slices_of.
+        slice_from integer NOT NULL,
+        slice_to integer NOT NULL,
+        slices_of integer NOT NULL,
+        records integer NOT NULL DEFAULT 0,
+        done boolean NOT NULL DEFAULT false,
+        PRIMARY KEY (sync_id, run, slice_from)
+      );
+
+      -- The upstream's records as last told, whole: the typed columns of the target are made of them.
+      CREATE TABLE copied_records (
+        sync_id uuid NOT NULL REFERENCES syncs (id) ON DELETE CASCADE,
+        record_id text NOT NULL,
+        created_time timestamptz NOT NULL,
+        -- By field id, in the format of the record endpoints; empty ones are missing.
+        cells jsonb NOT NULL,
+        -- The last run that read it.
+        seen_run integer NOT NULL DEFAULT 0,
+        -- The last entry of the log that was applied to it.
+        generation integer,
+        payload integer,
+        ordinal integer,
+        -- The primary key of its row in the target, each part as text; null while it has none.
+        row_key text[],
+        PRIMARY KEY (sync_id, record_id)
+      );
+      CREATE INDEX copied_records_in_order ON copied_records (sync_id, created_time, record_id);
+      CREATE UNIQUE INDEX copied_records_by_row ON copied_records (sync_id, row_key) WHERE row_key IS NOT NULL;
+
+      -- Records whose row the target refused. The rest flows on.
+      CREATE TABLE sync_parked (
+        sync_id uuid NOT NULL REFERENCES syncs (id) ON DELETE CASCADE,
+        record_id text NOT NULL,
+        code text NOT NULL,
+        message text NOT NULL,
+        parked_at timestamptz NOT NULL,
+        PRIMARY KEY (sync_id, record_id)
+      );
+    `);
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.query('DROP TABLE sync_parked, copied_records, sync_slices, syncs');
+  }
+}
