@@ -30,8 +30,9 @@ export class Syncs1764000000016 implements MigrationInterface {
         ordinal integer NOT NULL,
         -- The copy has everything that the upstream had at this time; null before the first fill is done.
         as_of timestamptz,
-        -- When this server last wrote to the table upstream: what is older than that lacks a write of ours.
-        written_at timestamptz,
+        -- What each field was like when its cells were read, by id (see src/records/copies/field-shapes.ts): set when a run
+        -- ends, to what the fields were like when it began. Cells of a field that has become another since are not read.
+        field_shapes jsonb,
         -- The reading of the whole table that is under way (run_kind 'fill' or 'reconcile'), or the last one.
         run integer NOT NULL DEFAULT 0,
         run_kind text CHECK (run_kind IN ('fill', 'reconcile')),
@@ -85,6 +86,12 @@ export class Syncs1764000000016 implements MigrationInterface {
       CREATE INDEX copied_records_in_order ON copied_records (sync_id, created_time, record_id);
       CREATE UNIQUE INDEX copied_records_by_row ON copied_records (sync_id, row_key) WHERE row_key IS NOT NULL;
 
+      -- When this server last wrote to a base that has syncs: a copy that is older may lack what we wrote.
+      CREATE TABLE base_writes (
+        base_id text PRIMARY KEY,
+        written_at timestamptz NOT NULL
+      );
+
       -- Records whose row the target refused. The rest flows on.
       CREATE TABLE sync_parked (
         sync_id uuid NOT NULL REFERENCES syncs (id) ON DELETE CASCADE,
@@ -98,6 +105,6 @@ export class Syncs1764000000016 implements MigrationInterface {
   }
 
   async down(runner: QueryRunner): Promise<void> {
-    await runner.query('DROP TABLE sync_parked, copied_records, sync_slices, syncs');
+    await runner.query('DROP TABLE sync_parked, base_writes, copied_records, sync_slices, syncs');
   }
 }
