@@ -25,8 +25,8 @@ const mayImport = {
   connections: ['calendly', 'access', 'audit', 'encryption', 'database/notifications.ts'],
   bases: ['calendly', 'access', 'connections'],
   records: ['calendly', 'access', 'connections', 'bases'],
-  changes: ['calendly', 'access', 'connections', 'database/notifications.ts'],
-  webhooks: ['calendly', 'access', 'encryption', 'connections', 'bases', 'changes'],
+  changes: ['calendly', 'access', 'connections', 'database/notifications.ts', 'database/prepared.ts'],
+  webhooks: ['calendly', 'access', 'encryption', 'connections', 'bases', 'changes', 'database/prepared.ts'],
   automation: [
     'calendly',
     'audit',

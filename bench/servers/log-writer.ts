@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
 import type { App } from '../../src/app.ts';
 import type { ChangeEntry } from '../../src/changes/log-entry.ts';
+import { appendPage } from '../../src/webhooks/page-append.ts';
 import { baseId, tableId } from '../contacts.ts';
 import { moment } from '../moment.ts';
 
@@ -24,7 +26,14 @@ interface Lane {
   feedId: number;
   generation: number;
   payload: number;
+  /** The webhook that is moved along, which nobody else drains; null in the log whose own one must stay where it is. */
+  webhookId: string | null;
+  /** Where that webhook stands: rows that are inserted plainly leave it behind. */
+  nextPayload: number;
 }
+
+/** Whoever drains them holds its lease all the time. */
+const holder = randomUUID();
 
 const columnCount = 15;
 
@@ -39,16 +48,26 @@ export class LogWriter {
     this.#app = app;
   }
 
-  /** As a drain does: one transaction for what one page of payloads holds, then the bell. */
+  /** As a drain does: one statement for what one page of payloads holds, then the bell. */
   async append(writes: Writes): Promise<Written> {
     const { database, changeLog, changeFeeds } = this.#app;
     return this.#write(writes, async (lane, entries) => {
-      await database.transaction((sql) => changeLog.append(sql, lane.feedId, entries));
+      if (lane.webhookId === null) await changeLog.append(database, lane.feedId, entries);
+      else await this.#appendPage(lane, lane.webhookId, entries);
       const committedAt = moment();
       const last = entries.at(-1);
       if (last) changeFeeds.ring(lane.feedId, last.position);
       return committedAt;
     });
+  }
+
+  async #appendPage(lane: Lane, id: string, entries: ChangeEntry[]): Promise<void> {
+    const { feedId, generation, payload } = lane;
+    const page = { entries, lastTransaction: payload, unread: [] };
+    const payloads = { from: lane.nextPayload, to: payload + 1 };
+    lane.nextPayload = payload + 1;
+    if (!(await appendPage(this.#app.database, { id, feedId, generation }, holder, payloads, page)))
+      throw new Error(`Payload ${payload} was not appended.`);
   }
 
   /** The same rows by one INSERT, each a transaction by itself, into a table like that of the log. */
@@ -95,14 +114,19 @@ export class LogWriter {
 
   async #lanes(count: Writes['into']): Promise<Lane[]> {
     if (count === 'followed') return [(this.#own ??= await this.#ownLane())];
-    while (this.#others.length < count) {
-      const [row] = await this.#app.database.query<{ id: number }[]>(
-        'INSERT INTO change_feeds (client_id, base_id, generation) VALUES ($1, $2, 1) RETURNING id',
-        ['bench', `lane ${this.#others.length}`],
-      );
-      this.#others.push({ feedId: row!.id, generation: 1, payload: 0 });
-    }
+    while (this.#others.length < count) this.#others.push(await this.#newLane());
     return this.#others.slice(0, count);
+  }
+
+  async #newLane(): Promise<Lane> {
+    const webhookId = randomUUID();
+    const [row] = await this.#app.database.query<{ id: number }[]>(
+      `WITH feed AS (INSERT INTO change_feeds (client_id, base_id, generation) VALUES ('bench', $1, 1) RETURNING id)
+       INSERT INTO webhooks (id, feed_id, generation, state, drain_holder) SELECT $1::uuid, id, 1, 'active', $2 FROM feed
+       RETURNING feed_id AS id`,
+      [webhookId, holder],
+    );
+    return { feedId: row!.id, generation: 1, payload: 0, webhookId, nextPayload: 1 };
   }
 
   async #ownLane(): Promise<Lane> {
@@ -112,7 +136,7 @@ export class LogWriter {
     );
     if (!feed) throw new Error('Nobody has subscribed to the base.');
     const { generation, payload } = await this.#app.changeLog.head(feed.id);
-    return { feedId: feed.id, generation: Math.max(1, generation), payload };
+    return { feedId: feed.id, generation: Math.max(1, generation), payload, webhookId: null, nextPayload: 0 };
   }
 }
 

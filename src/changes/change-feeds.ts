@@ -30,7 +30,7 @@ export class ChangeFeeds {
       database: deps.database,
       notifications: deps.notifications,
       logger: deps.logger,
-      onRing: (feedId) => this.#wake(feedId),
+      onRing: (feedId, position) => this.#wake(feedId, (reader) => reader.reach(position)),
       onListening: () => this.#wakeAll(),
     });
   }
@@ -46,7 +46,7 @@ export class ChangeFeeds {
 
   /** Tells all instances that a feed has grown to a position; those who follow it here don't wait for the way round. */
   ring(feedId: number, position: Position): void {
-    this.#wake(feedId);
+    this.#wake(feedId, (reader) => reader.reach(position));
     this.#doorbell.ring(feedId, position);
   }
 
@@ -94,15 +94,15 @@ export class ChangeFeeds {
     return followed;
   }
 
-  #wake(feedId: number): void {
+  #wake(feedId: number, read: (reader: FeedReader) => Promise<void>): void {
     // A reader that could not be opened has told its followers already.
     this.#followed
       .get(feedId)
-      ?.reader.then((reader) => reader.catchUp())
+      ?.reader.then(read)
       .catch(() => undefined);
   }
 
   #wakeAll(): void {
-    for (const feedId of this.#followed.keys()) this.#wake(feedId);
+    for (const feedId of this.#followed.keys()) this.#wake(feedId, (reader) => reader.catchUp());
   }
 }

@@ -24,10 +24,7 @@ export async function readChanges(
 ): Promise<ChangeList> {
   if (!feed) return { feed, entries: [], hasMore: false, after };
   const position = after === null ? origin : decodeCursor(feed.key, after);
-  const { entries, pruned, prunedUntil } = await log.read(feed.id, position, first + 1, {
-    ...filter,
-    recordsOnly: true,
-  });
+  const { entries, pruned, prunedUntil } = await log.list(feed.id, position, first + 1, filter);
   if (after !== null && isPruned(position, pruned)) {
     throw new AppError(
       'CURSOR_EXPIRED',

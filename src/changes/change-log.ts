@@ -1,11 +1,34 @@
 import type { DataSource } from 'typeorm';
+import { runPrepared, type PreparedStatement } from '../database/prepared.ts';
+import { appendingSteps, appendingValues, entryColumns, entryFromRow, type EntryRow } from './entry-rows.ts';
 import { prunedPosition, type FeedRow, type Sql } from './feed.ts';
-import { jsonText } from './json-text.ts';
-import type { Actor, ChangeKind, LogEntry, LoggedField, LoggedSchemaChange, Loss } from './log-entry.ts';
+import type { LogEntry } from './log-entry.ts';
 import { comparePositions, type Position } from './position.ts';
 
 /** Entries in one read. Bounded since each carries all cells of a record. */
 export const maxEntriesPerRead = 500;
+
+type PrunedRow = Pick<FeedRow, 'pruned_generation' | 'pruned_payload' | 'pruned_ordinal' | 'pruned_until'>;
+
+/** The entries of $1 after the position ($2, $3, $4), and from the same snapshot what was pruned, so neither can miss the other. */
+const page = (condition: string, limit: number | string): string => `
+  SELECT entry.*, feed.pruned_generation, feed.pruned_payload, feed.pruned_ordinal, feed.pruned_until
+  FROM change_feeds AS feed
+  LEFT JOIN LATERAL (
+    SELECT ${entryColumns} FROM changes
+    WHERE feed_id = feed.id AND (generation, payload, ordinal) > ($2, $3, $4) AND ${condition}
+    ORDER BY generation, payload, ordinal LIMIT ${limit}
+  ) AS entry ON true
+  WHERE feed.id = $1
+  ORDER BY entry.generation, entry.payload, entry.ordinal`;
+
+/** Everybody who follows a feed waits for it. */
+const readPage: PreparedStatement = { name: 'read-log', text: page('true', maxEntriesPerRead) };
+
+const listPage = page(
+  `kind <> 'schema' AND ($6::text IS NULL OR table_id = $6 OR kind = 'lost') AND ($7::text IS NULL OR record_id = $7 OR kind = 'lost')`,
+  '$5',
+);
 
 /** Rows that one prune deletes in one transaction, so that nobody waits long for the feed's lock. */
 const pruneBatchSize = 5_000;
@@ -18,11 +41,10 @@ export interface LogPage {
   prunedUntil: Date | null;
 }
 
+/** Losses are never left out. */
 export interface EntryFilter {
   tableId?: string | null;
   recordId?: string | null;
-  /** Leaves schema changes out. Losses are never left out. */
-  recordsOnly?: boolean;
 }
 
 /**
@@ -42,17 +64,7 @@ export class ChangeLog {
    */
   async append(sql: Sql, feedId: number, entries: readonly LogEntry[]): Promise<void> {
     if (entries.length === 0) return;
-    const rows = entries.map(rowOf);
-    await sql.query(
-      `WITH feed AS (SELECT id FROM change_feeds WHERE id = $1 FOR UPDATE)
-       INSERT INTO changes (feed_id, generation, payload, ordinal, kind, table_id, record_id, record_created_at, occurred_at,
-                            source, actor, upstream_transaction, fields, cells, detail)
-       SELECT feed.id, entry.*
-       FROM feed, unnest($2::int[], $3::int[], $4::int[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::timestamptz[],
-                         $10::text[], $11::jsonb[], $12::bigint[], $13::jsonb[], $14::jsonb[], $15::jsonb[]) AS entry
-       ON CONFLICT DO NOTHING`,
-      [feedId, ...columnsOf(rows)],
-    );
+    await sql.query(`WITH ${appendingSteps} SELECT count(*) FROM appended`, appendingValues(feedId, entries));
   }
 
   /** The position of the newest entry, or of what was pruned last. */
@@ -69,38 +81,19 @@ export class ChangeLog {
     return row;
   }
 
-  /** The next entries after a position. Entries and pruned bound come from one snapshot, so neither can miss the other. */
-  async read(feedId: number, after: Position, limit: number, filter: EntryFilter = {}): Promise<LogPage> {
-    const rows = await this.#database.query<(Partial<EntryRow> & FeedRow)[]>(
-      `SELECT entry.*, feed.pruned_generation, feed.pruned_payload, feed.pruned_ordinal, feed.pruned_until
-       FROM change_feeds AS feed
-       LEFT JOIN LATERAL (
-         SELECT * FROM changes
-         WHERE feed_id = feed.id AND (generation, payload, ordinal) > ($2, $3, $4)
-           AND ($6::text IS NULL OR table_id = $6 OR kind = 'lost') AND ($7::text IS NULL OR record_id = $7 OR kind = 'lost')
-           AND ($8 = false OR kind <> 'schema')
-         ORDER BY generation, payload, ordinal LIMIT $5
-       ) AS entry ON true
-       WHERE feed.id = $1
-       ORDER BY entry.generation, entry.payload, entry.ordinal`,
-      [
-        feedId,
-        after.generation,
-        after.payload,
-        after.ordinal,
-        limit,
-        filter.tableId ?? null,
-        filter.recordId ?? null,
-        filter.recordsOnly ?? false,
-      ],
+  /** The next entries after a position, `maxEntriesPerRead` at most. */
+  async read(feedId: number, after: Position): Promise<LogPage> {
+    const { generation, payload, ordinal } = after;
+    return pageFrom(await runPrepared(this.#database, readPage, [feedId, generation, payload, ordinal]));
+  }
+
+  /** The same of some records, so many at most, without changes of the schema. */
+  async list(feedId: number, after: Position, limit: number, filter: EntryFilter): Promise<LogPage> {
+    const { generation, payload, ordinal } = after;
+    const { tableId = null, recordId = null } = filter;
+    return pageFrom(
+      await this.#database.query(listPage, [feedId, generation, payload, ordinal, limit, tableId, recordId]),
     );
-    const [first] = rows;
-    if (!first) throw new Error(`There is no feed ${feedId}.`);
-    return {
-      entries: rows.filter((row): row is EntryRow & FeedRow => row.kind != null).map(entryFromRow),
-      pruned: prunedPosition(first),
-      prunedUntil: first.pruned_until,
-    };
   }
 
   /** What happened to one record, newest first, before a position or at any time. */
@@ -126,8 +119,9 @@ export class ChangeLog {
    */
   async prune(retentionDays: number): Promise<number> {
     const feeds = await this.#database.query<{ id: number }[]>(
-      `SELECT id FROM change_feeds AS feed WHERE EXISTS
-         (SELECT 1 FROM changes WHERE feed_id = feed.id AND logged_at < now() - make_interval(days => $1))`,
+      `SELECT id FROM change_feeds AS feed
+       WHERE (SELECT logged_at FROM changes WHERE feed_id = feed.id ORDER BY generation, payload, ordinal LIMIT 1)
+             < now() - make_interval(days => $1)`,
       [retentionDays],
     );
     let total = 0;
@@ -172,78 +166,12 @@ export function isPruned(after: Position, pruned: Position): boolean {
   return comparePositions(after, pruned) < 0;
 }
 
-interface EntryRow {
-  generation: number;
-  payload: number;
-  ordinal: number;
-  kind: ChangeKind | 'schema' | 'lost';
-  table_id: string | null;
-  record_id: string | null;
-  record_created_at: Date | null;
-  occurred_at: Date;
-  source: string;
-  actor: Actor | null;
-  upstream_transaction: string | null;
-  fields: LoggedField[];
-  cells: Record<string, unknown> | null;
-  detail: { changes: LoggedSchemaChange[] } | Loss | null;
-}
-
-function entryFromRow(row: EntryRow): LogEntry {
-  const common = {
-    position: { generation: row.generation, payload: row.payload, ordinal: row.ordinal },
-    occurredAt: row.occurred_at,
-    source: row.source,
-    actor: row.actor,
-    transaction: row.upstream_transaction === null ? null : Number(row.upstream_transaction),
+function pageFrom(rows: (Partial<EntryRow> & PrunedRow)[]): LogPage {
+  const [first] = rows;
+  if (!first) throw new Error('There is no such feed.');
+  return {
+    entries: rows.filter((row): row is EntryRow & PrunedRow => row.kind != null).map(entryFromRow),
+    pruned: prunedPosition(first),
+    prunedUntil: first.pruned_until,
   };
-  switch (row.kind) {
-    case 'schema':
-      return {
-        ...common,
-        kind: 'schema',
-        changes: (row.detail as { changes: LoggedSchemaChange[] }).changes,
-      };
-    case 'lost':
-      return { ...common, kind: 'lost', loss: row.detail as Loss };
-    default:
-      return {
-        ...common,
-        kind: row.kind,
-        tableId: row.table_id ?? '',
-        recordId: row.record_id ?? '',
-        recordCreatedAt: row.record_created_at,
-        fields: row.fields,
-        cells: row.cells,
-      };
-  }
-}
-
-type Column = string | number | Date | null;
-
-function rowOf(entry: LogEntry): Column[] {
-  const change = entry.kind === 'schema' || entry.kind === 'lost' ? null : entry;
-  const detail =
-    entry.kind === 'schema' ? { changes: entry.changes } : entry.kind === 'lost' ? entry.loss : null;
-  const { generation, payload, ordinal } = entry.position;
-  return [
-    generation,
-    payload,
-    ordinal,
-    entry.kind,
-    change?.tableId ?? null,
-    change?.recordId ?? null,
-    change?.recordCreatedAt ?? null,
-    entry.occurredAt,
-    entry.source,
-    entry.actor && jsonText(entry.actor),
-    entry.transaction,
-    jsonText(change?.fields ?? []),
-    change?.cells ? jsonText(change.cells) : null,
-    detail && jsonText(detail),
-  ];
-}
-
-function columnsOf(rows: Column[][]): Column[][] {
-  return (rows[0] ?? []).map((_, column) => rows.map((row) => row[column] ?? null));
 }

@@ -36,7 +36,7 @@ export class FeedReader {
     this.#keptAfter = head;
     this.#schemaSince = head;
     this.#log = deps.log;
-    this.#backlog = new Backlog((after) => deps.log.read(feed.id, after, maxEntriesPerRead));
+    this.#backlog = new Backlog((after) => deps.log.read(feed.id, after));
     this.#logger = deps.logger;
   }
 
@@ -88,6 +88,12 @@ export class FeedReader {
     });
   }
 
+  /** Reads the log from the head on, unless somebody has read up to a position already. */
+  async reach(position: Position): Promise<void> {
+    await this.#reading;
+    if (comparePositions(this.#head, position) < 0) await this.catchUp();
+  }
+
   /** Reads the log from the head on, after the call. Calls in between are joined; a failure is left to the next call. */
   catchUp(): Promise<void> {
     // First, since between two readings there is a moment in which none is under way.
@@ -112,7 +118,7 @@ export class FeedReader {
   async #readOn(): Promise<void> {
     try {
       for (let length = maxEntriesPerRead; length === maxEntriesPerRead;) {
-        const page = await this.#log.read(this.feed.id, this.#head, maxEntriesPerRead);
+        const page = await this.#log.read(this.feed.id, this.#head);
         if (isPruned(this.#head, page.pruned)) this.#forget(page.pruned);
         this.#keep(page.entries);
         if (page.entries.length > 0) for (const wake of [...this.#waiting]) wake();

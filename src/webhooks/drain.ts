@@ -4,16 +4,15 @@ import type { DataSource } from 'typeorm';
 import type { BaseSchemas } from '../bases/base-schemas.ts';
 import type { CalendlyApi } from '../calendly/api.ts';
 import type { ChangeFeeds } from '../changes/change-feeds.ts';
-import type { ChangeLog } from '../changes/change-log.ts';
 import type { LogEntry } from '../changes/log-entry.ts';
 import type { Clock } from '../clock.ts';
 import type { Upstream } from '../connections/upstream.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { backgroundOperation } from './background-operation.ts';
-import { DrainLeases, leaseSeconds } from './drain-leases.ts';
+import { DrainLeases } from './drain-leases.ts';
+import { appendPage } from './page-append.ts';
 import { PageEntries, type ReadPage } from './page-entries.ts';
-import { keepUnread } from './unread-payloads.ts';
 import { findWebhook, type Webhook } from './webhook.ts';
 
 const renewIntervalMs = 3_000;
@@ -22,7 +21,6 @@ export interface DrainDeps {
   database: DataSource;
   upstream: Pick<Upstream, 'api'>;
   schemas: BaseSchemas;
-  log: ChangeLog;
   feeds: ChangeFeeds;
   clock: Clock;
   logger: Logger;
@@ -46,7 +44,7 @@ class LeaseLost extends Error {}
  * Pulls the payloads of webhooks into the log.
  *
  * A drain holds a lease on the webhook's row, by PostgreSQL's clock. It pulls from `next_payload` until there is no
- * more; each page is appended in one short transaction that also moves `next_payload` and checks that the lease and
+ * more; each page is appended by one statement that also moves `next_payload` and checks that the lease and
  * the number are still the ones that the page was read under. So whoever was asleep or cut off writes nothing, and a
  * crash anywhere means that the same page is read again, with the same positions.
  *
@@ -175,20 +173,13 @@ export class Drains {
     payloads: { from: number; to: number },
     { entries, lastTransaction, unread }: ReadPage,
   ): Promise<void> {
-    const { database, log, feeds, logger, onAppended } = this.#deps;
-    await database.transaction(async (sql) => {
-      // The webhook's row comes last: a ping, which writes to it too, waits for no more than this.
-      await log.append(sql, webhook.feedId, entries);
-      await keepUnread(sql, webhook, unread);
-      const [, fenced] = await sql.query<[unknown[], number]>(
-        `UPDATE webhooks SET next_payload = $4, last_payload_at = clock_timestamp(),
-                last_transaction = greatest(last_transaction, $6::bigint),
-                drain_lease_until = clock_timestamp() + make_interval(secs => $5)
-         WHERE id = $1 AND drain_holder = $2 AND next_payload = $3 AND state = 'active'`,
-        [webhook.id, holder, payloads.from, payloads.to, leaseSeconds, lastTransaction],
-      );
-      if (fenced === 0) throw new LeaseLost();
+    const { database, feeds, logger, onAppended } = this.#deps;
+    const isOurs = await appendPage(database, webhook, holder, payloads, {
+      entries,
+      lastTransaction,
+      unread,
     });
+    if (!isOurs) throw new LeaseLost();
     if (unread.length > 0)
       logger.warn(
         { webhook: webhook.id, baseId: webhook.baseId, payloads: unread.map(({ number }) => number) },

@@ -11,20 +11,12 @@ export interface UnreadPayload {
 }
 
 /**
- * Keeps what a payload says that this version does not know, under the payload's position, for as long as the log: the
- * upstream adds keys without notice, and has payloads for seven days only. Reading again keeps it once.
+ * What of payloads this version does not know, as lists of their numbers and of JSON. It is kept under their positions for
+ * as long as the log: the upstream adds keys without notice, and has payloads for seven days only. Reading again keeps it
+ * once.
  */
-export async function keepUnread(
-  sql: Sql,
-  { feedId, generation }: { feedId: number; generation: number },
-  payloads: readonly UnreadPayload[],
-): Promise<void> {
-  if (payloads.length === 0) return;
-  await sql.query(
-    `INSERT INTO unread_payloads (feed_id, generation, payload, content)
-     SELECT $1, $2, entry.* FROM unnest($3::int[], $4::jsonb[]) AS entry ON CONFLICT DO NOTHING`,
-    [feedId, generation, payloads.map(({ number }) => number), payloads.map(({ unread }) => bounded(unread))],
-  );
+export function unreadColumns(payloads: readonly UnreadPayload[]): [number[], string[]] {
+  return [payloads.map(({ number }) => number), payloads.map(({ unread }) => bounded(unread))];
 }
 
 /** @returns how many are gone */
