@@ -30,7 +30,7 @@ const require = createRequire(import.meta.url);
 const { default: runInJest } = require('jest-circus/runner') as { default: TestRunner };
 
 // `@jest/globals` of the package refuses to be loaded by Node.
-register('./resolve-globals.mjs', import.meta.url);
+register('./resolve-globals.js', import.meta.url);
 
 const runTestFile: TestRunner = (globalConfig, projectConfig, environment, runtime, testPath, send) => {
   if (globalConfig.watch || globalConfig.watchAll || globalConfig.collectCoverage)

@@ -1,3 +1,5 @@
+import { URL } from 'node:url';
+
 const globals = new URL('./globals.ts', import.meta.url).href;
 
 /**
