@@ -1,22 +1,29 @@
+import { randomUUID } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
 import type { DataSource } from 'typeorm';
 import type { ActionTemplate } from './action-template.ts';
+import { maxTakenPerTrigger } from './delivery-lanes.ts';
 import { deliveryColumns, type Delivery, type DeliveryStatus } from './delivery.ts';
 import { failuresUntilResting } from './retry-schedule.ts';
+import type { SealedSecrets } from './trigger-secrets.ts';
 
 /** A delivery whose process is gone is taken over after this. Renewed while it is under way. */
-export const leaseSeconds = 15;
-/** Deliveries of one trigger that are under way at once, over all instances; one while its endpoint fails. */
-const maxUnderWayPerTrigger = 10;
+const leaseSeconds = 15;
+/** So long after the last renewal nothing is begun any more: somebody else may be about to. In milliseconds. */
+const surelyHeldMs = 10_000;
 
 /** A delivery that is ours to make, and where to. */
-export type ClaimedDelivery = Delivery & {
-  connectionId: number;
-  endpointUrl: string | null;
-  action: ActionTemplate | null;
-  /** Writes that had no effect, of one with an action. */
-  actionRound: number;
-  openSince: Date | null;
-};
+export type ClaimedDelivery = Delivery &
+  SealedSecrets & {
+    connectionId: number;
+    endpointUrl: string | null;
+    action: ActionTemplate | null;
+    /** Writes that had no effect, of one with an action. */
+    actionRound: number;
+    openSince: Date | null;
+    /** By this process's own clock; see `surelyHeld`. */
+    takenAt: number;
+  };
 
 export interface Outcome {
   status: DeliveryStatus;
@@ -36,93 +43,175 @@ export interface Outcome {
 /**
  * The right to make a delivery, held on its row by PostgreSQL's clock. Of each record only the oldest unfinished delivery
  * may be taken, so what comes of it is stored before the next leaves; records do not wait for each other. What came of it
- * is written only where the lease is still the one that it was made under.
+ * is written only where the lease is still the one that it was made under. Whoever locks several rows does so in the order
+ * of their ids, or passes over what is locked.
  */
 export class DeliveryLeases {
   readonly #database: DataSource;
+  readonly #holder = randomUUID();
+  #renewedAt = performance.now();
+  /** What was taken before may have been lost. */
+  #lapsedAt = 0;
 
   constructor(database: DataSource) {
     this.#database = database;
   }
 
-  /** At most `limit` deliveries that are due. Triggers with the fewest under way come first: slow endpoints starve nobody. */
-  async claim(holder: string, limit: number, now: Date): Promise<ClaimedDelivery[]> {
+  /** Triggers that have something to deliver. */
+  async due(now: Date): Promise<string[]> {
+    const rows = await this.#database.query<{ id: string }[]>(
+      `SELECT t.id FROM triggers AS t JOIN trigger_health AS h ON h.trigger_id = t.id
+       WHERE t.state = 'active' AND (h.rest_until IS NULL OR h.rest_until <= $1) AND EXISTS (
+         SELECT 1 FROM trigger_deliveries AS one
+         WHERE one.trigger_id = t.id AND one.status = 'WAITING' AND one.next_attempt_at <= $1
+           AND (one.lease_until IS NULL OR one.lease_until < clock_timestamp()))`,
+      [now],
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  /** Takes deliveries that are due. @param places at most how many of each trigger */
+  async claim(places: ReadonlyMap<string, number>, now: Date): Promise<ClaimedDelivery[]> {
+    const takenAt = performance.now();
     const [rows] = await this.#database.query<[ClaimedDelivery[], number]>(
       `WITH due AS (
-         SELECT chosen.id, t.endpoint_url, t.action, t.connection_id FROM (
-           SELECT one.*, h.failures_in_row, (
-             SELECT count(*) FROM trigger_deliveries AS leased
-             WHERE leased.trigger_id = one.id AND leased.status = 'WAITING' AND leased.lease_until > clock_timestamp()) AS under_way
-           FROM triggers AS one JOIN trigger_health AS h ON h.trigger_id = one.id
-           WHERE one.state = 'active' AND (h.rest_until IS NULL OR h.rest_until <= $3)
-           ORDER BY under_way, random()
-         ) AS t
+         SELECT chosen.id, t.connection_id, t.endpoint_url, t.action, s.secret, s.previous_secret, s.previous_until
+         FROM unnest($2::uuid[], $3::integer[]) AS offer(trigger_id, places)
+         JOIN triggers AS t ON t.id = offer.trigger_id
+         JOIN trigger_health AS h ON h.trigger_id = t.id
+         LEFT JOIN trigger_secrets AS s ON s.trigger_id = t.id
+         CROSS JOIN LATERAL (
+           SELECT count(*) AS under_way FROM trigger_deliveries AS one
+           WHERE one.trigger_id = t.id AND one.status = 'WAITING' AND one.lease_until > clock_timestamp()
+         ) AS leased
          CROSS JOIN LATERAL (
            SELECT one.id FROM trigger_deliveries AS one
-           WHERE one.trigger_id = t.id AND one.status = 'WAITING' AND one.next_attempt_at <= $3
+           WHERE one.trigger_id = t.id AND one.status = 'WAITING' AND one.next_attempt_at <= $4
              AND (one.lease_until IS NULL OR one.lease_until < clock_timestamp())
              AND NOT EXISTS (
                SELECT 1 FROM trigger_deliveries AS other
                WHERE other.trigger_id = t.id AND other.record_id = one.record_id AND other.status = 'WAITING'
                  AND other.id <> one.id AND (other.id < one.id OR other.lease_until > clock_timestamp()))
            ORDER BY one.next_attempt_at, one.id
-           LIMIT greatest(0, CASE WHEN t.failures_in_row >= $5 THEN 1 ELSE $6 END - t.under_way)
+           LIMIT greatest(0, least(offer.places, CASE WHEN h.failures_in_row >= $6 THEN 1 ELSE $7 END - leased.under_way))
            FOR UPDATE OF one SKIP LOCKED
          ) AS chosen
-         LIMIT $2
+         WHERE t.state = 'active' AND (h.rest_until IS NULL OR h.rest_until <= $4)
        )
        UPDATE trigger_deliveries AS d
-       SET lease_holder = $1, lease_until = clock_timestamp() + make_interval(secs => $4)
+       SET lease_holder = $1, lease_until = clock_timestamp() + make_interval(secs => $5)
        FROM due WHERE d.id = due.id
        RETURNING ${deliveryColumns}, due.endpoint_url AS "endpointUrl", due.action, due.connection_id AS "connectionId",
+         due.secret, due.previous_secret AS "previousSecret", due.previous_until AS "previousUntil",
          d.action_round AS "actionRound", d.open_since AS "openSince"`,
-      [holder, limit, now, leaseSeconds, failuresUntilResting, maxUnderWayPerTrigger],
+      [
+        this.#holder,
+        [...places.keys()],
+        [...places.values()],
+        now,
+        leaseSeconds,
+        failuresUntilResting,
+        maxTakenPerTrigger,
+      ],
     );
+    for (const delivery of rows) delivery.takenAt = takenAt;
     return rows;
   }
 
-  async renew(holder: string): Promise<void> {
-    await this.#database.query(
-      `UPDATE trigger_deliveries SET lease_until = clock_timestamp() + make_interval(secs => $2)
-       WHERE lease_holder = $1 AND status = 'WAITING' AND lease_until > clock_timestamp()`,
-      [holder, leaseSeconds],
-    );
+  /** Passes over those that are being stored. @param held how many this process holds */
+  async renew(held: number): Promise<void> {
+    const now = performance.now();
+    if (held > 0) {
+      await this.#database.query(
+        `UPDATE trigger_deliveries SET lease_until = clock_timestamp() + make_interval(secs => $2)
+         WHERE id IN (
+           SELECT id FROM trigger_deliveries
+           WHERE lease_holder = $1 AND status = 'WAITING' AND lease_until > clock_timestamp() FOR UPDATE SKIP LOCKED)`,
+        [this.#holder, leaseSeconds],
+      );
+      if (now - this.#renewedAt > surelyHeldMs) this.#lapsedAt = now;
+    }
+    this.#renewedAt = now;
   }
 
-  /** @returns whether the lease was still ours; otherwise somebody else makes the delivery, and nothing was written */
-  async finish(deliveryId: string, holder: string, outcome: Outcome): Promise<boolean> {
-    const { status, at, nextAttemptAt, httpStatus, answer, durationMs, error } = outcome;
-    const [, count] = await this.#database.query<[unknown[], number]>(
-      `UPDATE trigger_deliveries SET status = $3, attempts = attempts + 1, first_attempt_at = coalesce(first_attempt_at, $4),
-              last_attempt_at = $4, next_attempt_at = coalesce($5, next_attempt_at), http_status = $6, answer = $7, duration_ms = $8,
-              error_code = $9, error_message = $10, finished_at = CASE WHEN $3 = 'WAITING' THEN NULL ELSE $4::timestamptz END,
-              open_since = CASE WHEN $11 THEN open_since END,
-              action_round = action_round + CASE WHEN $12 THEN 1 ELSE 0 END,
-              lease_holder = NULL, lease_until = NULL
-       WHERE id = $1 AND lease_holder = $2 AND status = 'WAITING'`,
+  /** Whether nobody else can have taken it meanwhile, however long this process stood still or missed the database. */
+  surelyHeld({ takenAt }: ClaimedDelivery): boolean {
+    return takenAt >= this.#lapsedAt && performance.now() - Math.max(takenAt, this.#renewedAt) < surelyHeldMs;
+  }
+
+  /**
+   * Stores what came of deliveries, and with a success the end of its endpoint's failures in a row.
+   * @returns those whose lease was still ours; the others somebody else makes, and nothing was written. And the triggers
+   *   whose endpoints were taken for down until now
+   */
+  async finish(outcomes: ReadonlyMap<string, Outcome>): Promise<Stored> {
+    const all = [...outcomes.values()];
+    const rows = await this.#database.query<{ id: string; recovered: string | null }[]>(
+      `WITH given AS (
+         SELECT * FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::integer[], $7::text[], $8::integer[],
+           $9::text[], $10::text[], $11::boolean[], $12::boolean[])
+           AS given(id, status, at, next_attempt_at, http_status, answer, duration_ms, error_code, error_message, is_open, is_key_used_up)
+       ), held AS (
+         SELECT id FROM trigger_deliveries
+         WHERE id = ANY($2) AND lease_holder = $1 AND status = 'WAITING' ORDER BY id FOR UPDATE
+       ), stored AS (
+         UPDATE trigger_deliveries AS d
+         SET status = given.status, attempts = attempts + 1, first_attempt_at = coalesce(first_attempt_at, given.at),
+             last_attempt_at = given.at, next_attempt_at = coalesce(given.next_attempt_at, d.next_attempt_at),
+             http_status = given.http_status, answer = given.answer, duration_ms = given.duration_ms,
+             error_code = given.error_code, error_message = given.error_message,
+             finished_at = CASE WHEN given.status <> 'WAITING' THEN given.at END,
+             open_since = CASE WHEN given.is_open THEN open_since END,
+             action_round = action_round + CASE WHEN given.is_key_used_up THEN 1 ELSE 0 END,
+             lease_holder = NULL, lease_until = NULL
+         FROM held JOIN given USING (id) WHERE d.id = held.id
+         RETURNING d.id, d.trigger_id, d.status
+       ), failing AS (
+         SELECT trigger_id, failures_in_row FROM trigger_health
+         WHERE failures_in_row > 0 AND trigger_id IN (SELECT trigger_id FROM stored WHERE status = 'DELIVERED')
+         ORDER BY trigger_id FOR UPDATE
+       ), mended AS (
+         UPDATE trigger_health AS h SET failures_in_row = 0, failing_since = NULL, rest_until = NULL
+         FROM failing WHERE h.trigger_id = failing.trigger_id
+         RETURNING h.trigger_id, failing.failures_in_row >= $13 AS was_down
+       )
+       SELECT stored.id, mended.trigger_id AS recovered
+       FROM stored LEFT JOIN mended ON mended.trigger_id = stored.trigger_id AND mended.was_down`,
       [
-        deliveryId,
-        holder,
-        status,
-        at,
-        nextAttemptAt,
-        httpStatus,
-        answer,
-        durationMs,
-        error?.code ?? null,
-        error?.message ?? null,
-        outcome.isOpen,
-        outcome.isKeyUsedUp,
+        this.#holder,
+        [...outcomes.keys()],
+        all.map(({ status }) => status),
+        all.map(({ at }) => at),
+        all.map(({ nextAttemptAt }) => nextAttemptAt),
+        all.map(({ httpStatus }) => httpStatus),
+        all.map(({ answer }) => answer),
+        all.map(({ durationMs }) => durationMs),
+        all.map(({ error }) => error?.code ?? null),
+        all.map(({ error }) => error?.message ?? null),
+        all.map(({ isOpen }) => isOpen),
+        all.map(({ isKeyUsedUp }) => isKeyUsedUp),
+        failuresUntilResting,
       ],
     );
-    return count > 0;
+    return {
+      ids: new Set(rows.map(({ id }) => id)),
+      recovered: new Set(rows.flatMap(({ recovered }) => recovered ?? [])),
+    };
   }
 
-  /** For one that was not made after all. */
-  async giveBack(deliveryId: string, holder: string): Promise<void> {
+  /** For those that were not made after all. */
+  async giveBack(deliveryIds: readonly string[]): Promise<void> {
     await this.#database.query(
-      `UPDATE trigger_deliveries SET lease_holder = NULL, lease_until = NULL WHERE id = $1 AND lease_holder = $2`,
-      [deliveryId, holder],
+      `UPDATE trigger_deliveries SET lease_holder = NULL, lease_until = NULL
+       WHERE id IN (SELECT id FROM trigger_deliveries WHERE id = ANY($2) AND lease_holder = $1 ORDER BY id FOR UPDATE)`,
+      [this.#holder, deliveryIds],
     );
   }
+}
+
+export interface Stored {
+  /** Of deliveries. */
+  ids: ReadonlySet<string>;
+  /** Of triggers. */
+  recovered: ReadonlySet<string>;
 }

@@ -12,8 +12,8 @@ import { readEndpointUrl } from './endpoint-rules.ts';
 const answerTimeoutMs = 15_000;
 /** What reading the rest of an answer may add; its status is what counts. */
 const bodyTimeoutMs = 2_000;
-/** Sockets to one host, per process: as many as deliveries that the sender makes at once, so that none waits for another trigger's. */
-const maxSocketsPerOrigin = 50;
+/** Sockets to one host, per process: as many as deliveries in its hands (`sharedPlaces`, and one for each trigger), so that none waits for another trigger's. */
+const maxSocketsPerOrigin = 1_250;
 /** How long an idle socket is kept for the next delivery, in milliseconds. */
 const keepAliveMs = 10_000;
 
@@ -74,12 +74,19 @@ export class EndpointClient {
       ...rest,
       durationMs: Math.round(performance.now() - startedAt),
     });
-    const timeout = AbortSignal.timeout(answerTimeoutMs);
     const ending = new AbortController();
+    let hasTimedOut = false;
+    // With a reason of its own: to make one costs more than to sign the body.
+    const end = (): void => ending.abort(endedEarly);
+    const timer = setTimeout(() => {
+      hasTimedOut = true;
+      end();
+    }, answerTimeoutMs);
+    signal.addEventListener('abort', end);
+    if (signal.aborted) end();
     try {
       // The rules may have become stricter since the URL was stored.
       const target = this.readUrl(url);
-      const ended = AbortSignal.any([timeout, signal, ending.signal]);
       const request = this.#agent.request({
         origin: target.origin,
         path: target.pathname + target.search,
@@ -90,10 +97,10 @@ export class EndpointClient {
           ...headers,
         },
         body,
-        signal: ended,
+        signal: ending.signal,
       });
       // Undici heeds the signal only once it is connected.
-      const response = await Promise.race([request, rejectedBy(ended)]);
+      const response = await Promise.race([request, rejectedBy(ending.signal)]);
       const answer = {
         status: response.statusCode,
         excerpt: await excerptOf(response.body, bodyTimeoutMs),
@@ -101,10 +108,10 @@ export class EndpointClient {
       };
       return attempt({ answer, error: refusalOf(answer.status, response.headers) });
     } catch (error) {
-      return attempt({ answer: null, error: failureOf(error, timeout, signal) });
+      return attempt({ answer: null, error: failureOf(error, { hasTimedOut, isStopped: signal.aborted }) });
     } finally {
-      // Whatever of the answer was not read is not wanted.
-      ending.abort();
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
     }
   }
 
@@ -114,9 +121,11 @@ export class EndpointClient {
   }
 }
 
+const endedEarly = new Error('The attempt was ended.');
+
 function rejectedBy(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true });
+    signal.addEventListener('abort', () => reject(endedEarly), { once: true });
   });
 }
 
@@ -136,13 +145,15 @@ function refused(status: number, what: string): AppError {
   });
 }
 
-function failureOf(error: unknown, timeout: AbortSignal, signal: AbortSignal): AppError {
+function failureOf(
+  error: unknown,
+  { hasTimedOut, isStopped }: { hasTimedOut: boolean; isStopped: boolean },
+): AppError {
   const own = ownErrorIn(error);
   if (own) return own;
-  if (signal.aborted)
-    return new AppError('SHUTTING_DOWN', 'The server stopped before the endpoint answered.');
+  if (isStopped) return new AppError('SHUTTING_DOWN', 'The server stopped before the endpoint answered.');
   const code = codeOf(error);
-  if (timeout.aborted || /TIMEOUT|ETIMEDOUT/.test(code)) {
+  if (hasTimedOut || /TIMEOUT|ETIMEDOUT/.test(code)) {
     return new AppError(
       'ENDPOINT_TIMED_OUT',
       `The endpoint did not answer within ${answerTimeoutMs / 1_000} s. Answer first, and do the work afterwards.`,

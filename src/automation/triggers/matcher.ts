@@ -6,6 +6,7 @@ import type { LogEntry } from '../../changes/log-entry.ts';
 import type { Position } from '../../changes/position.ts';
 import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
+import { deliveriesToInsert, insertion } from './delivery-queue.ts';
 import { changeEvent, lossEvent, type TriggerEvent } from './event.ts';
 import { maxChainLength, type TriggerWrites } from './trigger-writes.ts';
 import { changeFilterOf, triggerColumns, triggerFromRow, type Trigger, type TriggerRow } from './trigger.ts';
@@ -22,7 +23,7 @@ export interface MatcherDeps {
   clock: Clock;
   logger: Logger;
   /** Told when there is something new to deliver. */
-  onQueued: (count: number) => void;
+  onQueued: (triggerId: string, count: number) => void;
 }
 
 /**
@@ -91,13 +92,9 @@ export class Matcher {
   async #matchPage(triggerId: string, reader: FeedReader): Promise<boolean> {
     const { database, clock, onQueued } = this.#deps;
     const outcome = await database.transaction(async (sql) => {
-      const [row] = await sql.query<TriggerRow[]>(
-        `SELECT ${triggerColumns} FROM triggers AS t WHERE t.id = $1 AND t.state = 'active' FOR UPDATE`,
-        [triggerId],
-      );
-      const trigger = row && triggerFromRow(row);
-      if (!trigger || trigger.feedId !== reader.feed.id) return null;
-      const room = maxWaiting - (await waitingOf(sql, triggerId));
+      const locked = await lockTrigger(sql, triggerId);
+      if (!locked || locked.trigger.feedId !== reader.feed.id) return null;
+      const { trigger, room } = locked;
       if (room <= 0) return null;
       const page = await reader.read(trigger.position);
       const events: TriggerEvent[] = [];
@@ -112,12 +109,12 @@ export class Matcher {
       if (trigger.action) for (const event of events) if (event.type === 'changes.lost') event.stopped = {};
       position = read.upTo ?? position;
       if (position === trigger.position) return null;
-      await insertDeliveries(sql, triggerId, events, new Date(clock.now()));
-      await moveOn(sql, triggerId, position, read.outdated);
+      const queued = deliveriesToInsert(triggerId, events, new Date(clock.now()));
+      await moveOn(sql, queued, position, read.outdated);
       return { queued: events.length, isFull: page.entries.length === maxEntriesPerRead };
     });
     if (outcome === null) return false;
-    if (outcome.queued > 0) onQueued(outcome.queued);
+    if (outcome.queued > 0) onQueued(triggerId, outcome.queued);
     return outcome.isFull;
   }
 
@@ -181,58 +178,37 @@ function loopIn(chain: readonly string[], { id }: Trigger): TriggerEvent['stoppe
   };
 }
 
-async function waitingOf(sql: EntityManager, triggerId: string): Promise<number> {
-  const [row] = await sql.query<{ count: string }[]>(
-    `SELECT count(*) AS count FROM (
-       SELECT 1 FROM trigger_deliveries WHERE trigger_id = $1 AND status = 'WAITING' LIMIT $2) AS waiting`,
+/** @returns the trigger if it runs, and for how many more deliveries there is room */
+async function lockTrigger(
+  sql: EntityManager,
+  triggerId: string,
+): Promise<{ trigger: Trigger; room: number } | null> {
+  const [found] = await sql.query<(TriggerRow & { waiting: string })[]>(
+    `SELECT ${triggerColumns}, (
+       SELECT count(*) FROM (
+         SELECT 1 FROM trigger_deliveries WHERE trigger_id = $1 AND status = 'WAITING' LIMIT $2) AS those) AS waiting
+     FROM triggers AS t WHERE t.id = $1 AND t.state = 'active' FOR UPDATE`,
     [triggerId, maxWaiting],
   );
-  return Number(row?.count ?? 0);
+  if (!found) return null;
+  const { waiting, ...row } = found;
+  return { trigger: triggerFromRow(row), room: maxWaiting - Number(waiting) };
 }
 
-/** In the caller's transaction, oldest first. An event that is there already is the same one. */
-export async function insertDeliveries(
-  sql: EntityManager,
-  triggerId: string,
-  events: readonly TriggerEvent[],
-  now: Date,
-): Promise<void> {
-  if (events.length === 0) return;
-  await sql.query(
-    `INSERT INTO trigger_deliveries (trigger_id, event_id, record_id, type, body, chain, status, error_code, error_message,
-            next_attempt_at, created_at, finished_at)
-     SELECT $1, event.id, event.record_id, event.type, event.body, string_to_array(event.chain, ',')::uuid[], event.status, event.code,
-            event.message, $6, $6, CASE WHEN event.status = 'STOPPED' THEN $6::timestamptz END
-     FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $7::text[], $8::text[], $9::text[], $10::text[])
-       WITH ORDINALITY AS event(id, record_id, type, body, chain, status, code, message, place)
-     ORDER BY event.place ON CONFLICT (trigger_id, event_id) DO NOTHING`,
-    [
-      triggerId,
-      events.map(({ id }) => id),
-      events.map(({ recordId }) => recordId),
-      events.map(({ type }) => type),
-      events.map(({ body }) => body),
-      now,
-      events.map(({ chain }) => chain.join()),
-      events.map(({ stopped }) => (stopped ? 'STOPPED' : 'WAITING')),
-      events.map(({ stopped }) => stopped?.code ?? null),
-      events.map(({ stopped }) => stopped?.message ?? null),
-    ],
-  );
-}
-
+/** Stores deliveries and how far the log has been read for them. @param queued what `insertion` takes */
 async function moveOn(
   sql: EntityManager,
-  triggerId: string,
+  queued: unknown[],
   { generation, payload, ordinal }: Position,
   outdated: string | null,
 ): Promise<void> {
   await sql.query(
-    `UPDATE triggers SET generation = $2, payload = $3, ordinal = $4,
-            state = CASE WHEN $5::text IS NULL THEN state ELSE 'paused' END,
-            paused_because = CASE WHEN $5::text IS NULL THEN paused_because ELSE 'FILTER_OUTDATED' END,
-            problem = coalesce($5, problem)
+    `WITH queued AS (${insertion})
+     UPDATE triggers SET generation = $11, payload = $12, ordinal = $13,
+            state = CASE WHEN $14::text IS NULL THEN state ELSE 'paused' END,
+            paused_because = CASE WHEN $14::text IS NULL THEN paused_because ELSE 'FILTER_OUTDATED' END,
+            problem = coalesce($14, problem)
      WHERE id = $1`,
-    [triggerId, generation, payload, ordinal, outdated],
+    [...queued, generation, payload, ordinal, outdated],
   );
 }

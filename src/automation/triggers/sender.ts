@@ -1,54 +1,60 @@
-import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { performance } from 'node:perf_hooks';
 import type { DataSource } from 'typeorm';
 import type { Clock } from '../../clock.ts';
-import { AppError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
+import type { DeliveryAttempts } from './delivery-attempts.ts';
+import { DeliveryLanes } from './delivery-lanes.ts';
 import { DeliveryLeases, type ClaimedDelivery, type Outcome } from './delivery-leases.ts';
-import type { ActionRuns } from './action-runs.ts';
-import type { ActionTemplate } from './action-template.ts';
-import type { EndpointClient } from './endpoint-client.ts';
-import { retryAfterMs } from './retry-schedule.ts';
-import { signedHeaders } from './signature.ts';
-import type { Failing, TriggerHealth } from './trigger-health.ts';
-import type { TriggerSecrets } from './trigger-secrets.ts';
 
-/** Deliveries under way in one process. */
-const maxUnderWay = 50;
+import type { Failing, TriggerHealth } from './trigger-health.ts';
+
 const renewIntervalMs = 4_000;
 /** How long a stop waits for deliveries under way, in milliseconds; the rest is made again elsewhere. */
 const stopGraceMs = 3_000;
 
 export interface SenderDeps {
   database: DataSource;
-  client: EndpointClient;
-  actions: ActionRuns;
-  secrets: TriggerSecrets;
+  attempts: DeliveryAttempts;
   health: TriggerHealth;
   clock: Clock;
   logger: Logger;
   /** Told of an endpoint that wants no more. */
   onGone: (triggerId: string) => Promise<void>;
-  /** Told of each failure of an endpoint with how long it has gone on. */
+  /** Told of failures of an endpoint with how long that has gone on. */
   onFailure: (delivery: ClaimedDelivery, failing: Failing) => Promise<void>;
   onAttempt: (outcome: 'delivered' | 'failed' | 'parked', durationMs: number) => void;
+}
+
+interface Ended {
+  delivery: ClaimedDelivery;
+  /** Null for one that was not made after all. */
+  outcome: Outcome | null;
 }
 
 /**
  * Makes deliveries, wherever they were queued. Each is taken by a lease, sent, and stored with what came of it; a process
  * that dies in between leaves a lease that runs out, and the delivery is made again with the same event id. What is told
  * at most twice is never told out of order: see DeliveryLeases.
+ *
+ * Attempts run beside each other; storing and taking happen in rounds, one after the other. A round stores all that has
+ * ended since the last one by one statement, and takes for all triggers that may have something by another. So a quiet
+ * trigger waits for nobody, and the busier it gets the more deliveries share a round.
  */
 export class Sender {
   readonly #deps: SenderDeps;
   readonly #leases: DeliveryLeases;
-  readonly #holder = randomUUID();
-  readonly #underWay = new Map<string, Promise<void>>();
+  readonly #lanes = new DeliveryLanes<ClaimedDelivery>();
+  readonly #making = new Set<Promise<void>>();
+  /** Leases that were taken and not ended. */
+  #held = 0;
   readonly #closing = new AbortController();
+  /** Triggers that may have something to deliver. */
+  readonly #wanted = new Set<string>();
+  /** Whether it is not known which triggers have. */
+  #lookAtAll = false;
+  #ended: Ended[] = [];
   #renewal: NodeJS.Timeout | undefined;
-  #looking: Promise<void> | null = null;
-  #lookAgain = false;
+  #rounds: Promise<void> | null = null;
   #isStopped = false;
 
   constructor(deps: SenderDeps) {
@@ -60,144 +66,163 @@ export class Sender {
 
   start(): void {
     this.#renewal = setInterval(() => {
-      if (this.#underWay.size > 0)
-        void this.#leases
-          .renew(this.#holder)
-          .catch((error: unknown) => this.#deps.logger.debug({ err: error }, 'leases could not be renewed'));
+      this.#lanes.forgetIdle();
+      void this.#leases
+        .renew(this.#held)
+        .catch((error: unknown) => this.#deps.logger.debug({ err: error }, 'leases could not be renewed'));
     }, renewIntervalMs);
   }
 
-  /** Takes what is due. Calls while that is under way have it look once more. */
-  look(): void {
+  /** Takes what is due, of one trigger or of all. Calls while that is under way have it look once more. */
+  look(triggerId?: string): void {
     if (this.#isStopped) return;
-    this.#lookAgain = true;
-    this.#looking ??= this.#lookOn().finally(() => (this.#looking = null));
+    if (triggerId !== undefined) this.#wanted.add(triggerId);
+    else {
+      this.#lookAtAll = true;
+      this.#giveUp(this.#lanes.abandonSlow());
+    }
+    this.#go();
   }
 
   async close(): Promise<void> {
     const grace = setTimeout(() => this.#closing.abort(), stopGraceMs);
     this.#isStopped = true;
-    await this.#looking;
-    await Promise.all(this.#underWay.values());
+    // One that is taking would begin what it has taken.
+    await this.#rounds;
+    this.#giveUp(this.#lanes.abandonAll());
+    await Promise.all(this.#making);
+    await this.#rounds;
     clearTimeout(grace);
     clearInterval(this.#renewal);
   }
 
-  async #lookOn(): Promise<void> {
-    while (this.#lookAgain && !this.#isStopped) {
-      this.#lookAgain = false;
-      const room = maxUnderWay - this.#underWay.size;
-      if (room <= 0) return;
-      try {
-        const now = new Date(this.#deps.clock.now());
-        for (const delivery of await this.#leases.claim(this.#holder, room, now)) this.#begin(delivery);
-      } catch (error) {
-        this.#deps.logger.warn({ err: error }, 'deliveries could not be taken; it will be tried again');
+  #go(): void {
+    this.#rounds ??= this.#roundAfterRound();
+  }
+
+  async #roundAfterRound(): Promise<void> {
+    // What ends in the same moment shares the round.
+    await Promise.resolve();
+    for (let goesOn = true; goesOn;) {
+      if (this.#ended.length > 0) await this.#store(this.#ended.splice(0));
+      const mayBeMore = !this.#isStopped && (await this.#takeDue());
+      goesOn = mayBeMore || this.#ended.length > 0;
+    }
+    this.#rounds = null;
+  }
+
+  /** @returns whether there may be more to take */
+  async #takeDue(): Promise<boolean> {
+    try {
+      const now = new Date(this.#deps.clock.now());
+      if (this.#lookAtAll) {
+        this.#lookAtAll = false;
+        for (const id of await this.#leases.due(now)) this.#wanted.add(id);
       }
+      const offers = this.#lanes.offer(this.#wanted);
+      // Whoever is woken from here on is looked at again.
+      for (const id of offers.keys()) this.#wanted.delete(id);
+      const claimed = offers.size > 0 ? await this.#leases.claim(offers, now) : [];
+      this.#held += claimed.length;
+      for (const delivery of claimed) {
+        this.#lanes.add(delivery);
+        this.#begin(delivery.triggerId);
+        const rest = offers.get(delivery.triggerId)! - 1;
+        offers.set(delivery.triggerId, rest);
+        if (rest === 0) this.#wanted.add(delivery.triggerId);
+      }
+      return offers.size > 0 || this.#lookAtAll;
+    } catch (error) {
+      this.#deps.logger.warn({ err: error }, 'deliveries could not be taken; it will be tried again');
+      return false;
     }
   }
 
-  #begin(delivery: ClaimedDelivery): void {
-    const making = this.#make(delivery)
-      .catch((error: unknown) =>
-        this.#deps.logger.warn(
-          { err: error, trigger: delivery.triggerId, event: delivery.eventId },
-          'what came of a delivery could not be stored; it will be made again',
-        ),
-      )
-      .finally(() => {
-        this.#underWay.delete(delivery.id);
-        this.look();
-      });
-    this.#underWay.set(delivery.id, making);
+  /** Begins as many deliveries of a trigger as may run beside each other. */
+  #begin(triggerId: string): void {
+    let delivery: ClaimedDelivery | undefined;
+    while ((delivery = this.#lanes.next(triggerId))) {
+      const making = this.#make(delivery).finally(() => this.#making.delete(making));
+      this.#making.add(making);
+    }
   }
 
   async #make(delivery: ClaimedDelivery): Promise<void> {
-    const { clock, health, onGone, onFailure, onAttempt } = this.#deps;
-    const made = await (delivery.action ? this.#act(delivery, delivery.action) : this.#send(delivery));
-    if (made.error?.code === 'SHUTTING_DOWN') return this.#leases.giveBack(delivery.id, this.#holder);
-    const outcome = this.#judge(delivery, made);
-    if (!(await this.#leases.finish(delivery.id, this.#holder, outcome))) return;
-    onAttempt(metricOf(outcome), made.durationMs);
-    // How an action does is for the limits of the upstream to heed.
-    if (delivery.action) return;
-    const now = new Date(clock.now());
-    if (made.error === null) return health.succeeded(delivery.triggerId, now);
-    const failing = await health.failed(delivery.triggerId, now);
-    if (made.httpStatus === 410) await onGone(delivery.triggerId);
-    else await onFailure(delivery, failing);
-  }
-
-  async #act(delivery: ClaimedDelivery, action: ActionTemplate): Promise<Made> {
-    const startedAt = performance.now();
-    const { isRetriable, ...run } = await this.#deps.actions.run(action, delivery, this.#closing.signal);
-    const durationMs = Math.round(performance.now() - startedAt);
-    return { ...unanswered, durationMs, ...run, isFinal: !isRetriable };
-  }
-
-  async #send({ triggerId, eventId, body, endpointUrl }: ClaimedDelivery): Promise<Made> {
-    const { client, secrets, database, clock } = this.#deps;
-    const startedAt = performance.now();
+    let outcome: Outcome | null = null;
     try {
-      const at = new Date(clock.now());
-      const valid = await secrets.valid(database, triggerId, at);
-      const headers = signedHeaders({ id: eventId, at, body }, valid);
-      const { answer, error, durationMs } = await client.post(
-        endpointUrl ?? '',
-        { headers, body },
-        this.#closing.signal,
-      );
-      return {
-        httpStatus: answer?.status ?? null,
-        answer: answer?.excerpt ?? null,
-        askedMs: answer?.retryAfterMs ?? null,
-        durationMs,
-        error,
-        ...ofEndpoint,
-      };
+      if (this.#leases.surelyHeld(delivery))
+        outcome = await this.#deps.attempts.make(delivery, this.#closing.signal);
     } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      const durationMs = Math.round(performance.now() - startedAt);
-      return { ...unanswered, durationMs, error, ...ofEndpoint };
+      this.#warn(delivery, error, 'a delivery failed unexpectedly; it will be made again');
+    }
+    this.#ended.push({ delivery, outcome });
+    this.#giveUp(this.#lanes.ended(delivery, outcome?.error === null));
+    this.#begin(delivery.triggerId);
+    this.#go();
+  }
+
+  #giveUp(deliveries: ClaimedDelivery[]): void {
+    for (const delivery of deliveries) this.#ended.push({ delivery, outcome: null });
+    if (deliveries.length > 0) this.#go();
+  }
+
+  async #store(ended: Ended[]): Promise<void> {
+    try {
+      await this.#storeTogether(ended);
+    } catch (error) {
+      const [one, another] = ended;
+      if (another) {
+        // One that can't be stored must not have the others made again.
+        for (const each of ended) await this.#store([each]);
+        return;
+      }
+      if (one)
+        this.#warn(one.delivery, error, 'what came of a delivery could not be stored; it will be made again');
+    }
+    this.#held -= ended.length;
+    for (const { delivery } of ended) {
+      this.#lanes.left(delivery);
+      // The next one of its record may be due now.
+      this.#wanted.add(delivery.triggerId);
     }
   }
 
-  #judge(delivery: ClaimedDelivery, { askedMs, isFinal, error, ...made }: Made): Outcome {
-    const now = this.#deps.clock.now();
-    const common = {
-      ...made,
-      at: new Date(now),
-      error: error && { code: error.code, message: error.message },
-    };
-    if (error === null) return { ...common, status: 'DELIVERED', nextAttemptAt: null };
-    const waitMs = retryAfterMs({
-      attempts: delivery.attempts + 1,
-      triedMs: now - (delivery.firstAttemptAt?.getTime() ?? now),
-      askedMs: made.httpStatus === 429 || made.httpStatus === 503 ? askedMs : null,
-    });
-    if (waitMs === null || isFinal) return { ...common, status: 'PARKED', nextAttemptAt: null };
-    return { ...common, status: 'WAITING', nextAttemptAt: new Date(now + waitMs) };
+  #warn({ triggerId, eventId }: ClaimedDelivery, error: unknown, what: string): void {
+    this.#deps.logger.warn({ err: error, trigger: triggerId, event: eventId }, what);
+  }
+
+  async #storeTogether(ended: Ended[]): Promise<void> {
+    const unmade = ended.filter(({ outcome }) => outcome === null).map(({ delivery }) => delivery.id);
+    if (unmade.length > 0) await this.#leases.giveBack(unmade);
+    const outcomes = new Map(
+      ended.flatMap(({ delivery, outcome }) => (outcome ? [[delivery.id, outcome]] : [])),
+    );
+    if (outcomes.size === 0) return;
+    const { health, clock, onAttempt } = this.#deps;
+    const { ids, recovered } = await this.#leases.finish(outcomes);
+    const failures = new Map<string, Ended[]>();
+    for (const one of ended) {
+      const { delivery, outcome } = one;
+      if (outcome === null || !ids.has(delivery.id)) continue;
+      onAttempt(metricOf(outcome), outcome.durationMs);
+      // How an action does is for the limits of the upstream to heed.
+      if (outcome.error === null || delivery.action) continue;
+      failures.set(delivery.triggerId, [...(failures.get(delivery.triggerId) ?? []), one]);
+    }
+    const now = new Date(clock.now());
+    await Promise.all([...recovered].map((id) => health.hurry(id, now)));
+    await Promise.all([...failures.values()].map((all) => this.#judge(all, now)));
+  }
+
+  /** @param failures of one endpoint, that came together */
+  async #judge(failures: Ended[], now: Date): Promise<void> {
+    const { health, onGone, onFailure } = this.#deps;
+    const { delivery } = failures[0]!;
+    const failing = await health.failed(delivery.triggerId, failures.length, now);
+    if (failures.some(({ outcome }) => outcome?.httpStatus === 410)) await onGone(delivery.triggerId);
+    else await onFailure(delivery, failing);
   }
 }
-
-/** What came of one attempt. */
-interface Made {
-  httpStatus: number | null;
-  answer: string | null;
-  /** As the other side asked. */
-  askedMs: number | null;
-  durationMs: number;
-  error: AppError | null;
-  /** Whether trying again would not help, or could do harm. */
-  isFinal: boolean;
-  /** Of an action: see ActionRun. */
-  isOpen: boolean;
-  isKeyUsedUp: boolean;
-}
-
-const ofEndpoint = { isFinal: false, isOpen: false, isKeyUsedUp: false };
-
-const unanswered = { httpStatus: null, answer: null, askedMs: null };
 
 function metricOf({ status }: Outcome): 'delivered' | 'failed' | 'parked' {
   if (status === 'DELIVERED') return 'delivered';

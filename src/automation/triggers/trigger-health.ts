@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import { failuresUntilResting, restMs } from './retry-schedule.ts';
+import { restMs } from './retry-schedule.ts';
 
 export interface Failing {
   failuresInRow: number;
@@ -7,7 +7,7 @@ export interface Failing {
   failingSince: Date | null;
 }
 
-/** How the endpoints of triggers do, over all records. A success ends a row of failures. */
+/** How the endpoints of triggers do, over all records. A success ends a row of failures: see `finish` of DeliveryLeases. */
 export class TriggerHealth {
   readonly #database: DataSource;
 
@@ -15,22 +15,12 @@ export class TriggerHealth {
     this.#database = database;
   }
 
-  /** An endpoint that had been down is caught up with at once: nothing waits for the time that its failure had given it. */
-  async succeeded(triggerId: string, now: Date): Promise<void> {
-    const [[row]] = await this.#database.query<[{ before: number }[], number]>(
-      `WITH old AS (SELECT trigger_id, failures_in_row FROM trigger_health WHERE trigger_id = $1 AND failures_in_row > 0 FOR UPDATE)
-       UPDATE trigger_health AS h SET failures_in_row = 0, failing_since = NULL, rest_until = NULL
-       FROM old WHERE h.trigger_id = old.trigger_id RETURNING old.failures_in_row AS before`,
-      [triggerId],
-    );
-    if (row && row.before >= failuresUntilResting) await this.hurry(triggerId, now);
-  }
-
-  async failed(triggerId: string, now: Date): Promise<Failing> {
+  /** @param count failures that came together */
+  async failed(triggerId: string, count: number, now: Date): Promise<Failing> {
     const [[row]] = await this.#database.query<[{ failures: number; since: Date }[], number]>(
-      `UPDATE trigger_health SET failures_in_row = failures_in_row + 1, failing_since = coalesce(failing_since, $2)
+      `UPDATE trigger_health SET failures_in_row = failures_in_row + $3, failing_since = coalesce(failing_since, $2)
        WHERE trigger_id = $1 RETURNING failures_in_row AS failures, failing_since AS since`,
-      [triggerId, now],
+      [triggerId, now, count],
     );
     const rest = restMs(row?.failures ?? 0);
     if (rest > 0) {
@@ -59,9 +49,12 @@ export class TriggerHealth {
     await this.hurry(triggerId, now);
   }
 
+  /** An endpoint that was down is caught up with at once: nothing waits for the time that its failure had given it. */
   async hurry(triggerId: string, now: Date): Promise<void> {
     await this.#database.query(
-      `UPDATE trigger_deliveries SET next_attempt_at = $2 WHERE trigger_id = $1 AND status = 'WAITING' AND next_attempt_at > $2`,
+      `UPDATE trigger_deliveries SET next_attempt_at = $2
+       WHERE id IN (
+         SELECT id FROM trigger_deliveries WHERE trigger_id = $1 AND status = 'WAITING' AND next_attempt_at > $2 ORDER BY id FOR UPDATE)`,
       [triggerId, now],
     );
   }

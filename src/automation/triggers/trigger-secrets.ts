@@ -7,7 +7,14 @@ import { newSecret } from './signature.ts';
 export const defaultOverlapHours = 24;
 export const maxOverlapHours = 168;
 
-/** The only place that reads and writes what triggers sign with. A secret leaves it towards a person once: when it is made. */
+/** As they are stored; null for a trigger that signs nothing. */
+export interface SealedSecrets {
+  secret: string | null;
+  previousSecret: string | null;
+  previousUntil: Date | null;
+}
+
+/** The only place that opens and writes what triggers sign with. A secret leaves it towards a person once: when it is made. */
 export class TriggerSecrets {
   readonly #cipher: SecretCipher;
 
@@ -53,15 +60,19 @@ export class TriggerSecrets {
 
   /** What to sign with now, the newest first. @throws AppError SECRET_UNREADABLE */
   async valid(sql: Sql, triggerId: string, now: Date): Promise<string[]> {
-    const [row] = await sql.query<
-      { secret: string; previous_secret: string | null; previous_until: Date | null }[]
-    >('SELECT secret, previous_secret, previous_until FROM trigger_secrets WHERE trigger_id = $1', [
-      triggerId,
-    ]);
-    if (!row) return [];
-    const secrets = [this.#cipher.open(row.secret, place(triggerId, 'secret'))];
-    if (row.previous_secret !== null && row.previous_until !== null && row.previous_until > now)
-      secrets.push(this.#cipher.open(row.previous_secret, place(triggerId, 'previous_secret')));
+    const [row] = await sql.query<SealedSecrets[]>(
+      `SELECT secret, previous_secret AS "previousSecret", previous_until AS "previousUntil" FROM trigger_secrets WHERE trigger_id = $1`,
+      [triggerId],
+    );
+    return row ? this.open(triggerId, row, now) : [];
+  }
+
+  /** The same of what was read along with something else. @throws AppError SECRET_UNREADABLE */
+  open(triggerId: string, { secret, previousSecret, previousUntil }: SealedSecrets, now: Date): string[] {
+    if (secret === null) return [];
+    const secrets = [this.#cipher.open(secret, place(triggerId, 'secret'))];
+    if (previousSecret !== null && previousUntil !== null && previousUntil > now)
+      secrets.push(this.#cipher.open(previousSecret, place(triggerId, 'previous_secret')));
     return secrets;
   }
 

@@ -13,10 +13,12 @@ import type { AppError } from '../../errors.ts';
 import type { RecordServices } from '../../records/record-work.ts';
 import type { Logger } from '../../logger.ts';
 import { ActionRuns } from './action-runs.ts';
+import { DeliveryAttempts } from './delivery-attempts.ts';
 import { DeliveryList, type DeliveryCounts } from './delivery-list.ts';
+import { insertDeliveries } from './delivery-queue.ts';
 import { EndpointClient, type EndpointAttempt } from './endpoint-client.ts';
 import { lossEvent, testBody } from './event.ts';
-import { insertDeliveries, Matcher } from './matcher.ts';
+import { Matcher } from './matcher.ts';
 import { Sender } from './sender.ts';
 import { signedHeaders } from './signature.ts';
 import { StoredTriggers, type TriggerPlace, type TriggerSettings } from './stored-triggers.ts';
@@ -76,9 +78,12 @@ export class Triggers {
     const writes = new TriggerWrites(deps);
     this.#sender = new Sender({
       ...deps,
-      client: this.endpoints,
-      actions: new ActionRuns({ ...deps, changeLog: deps.log, writes }),
-      secrets: this.#secrets,
+      attempts: new DeliveryAttempts({
+        client: this.endpoints,
+        actions: new ActionRuns({ ...deps, changeLog: deps.log, writes }),
+        secrets: this.#secrets,
+        clock: deps.clock,
+      }),
       health: this.#health,
       onGone: (id) =>
         this.#pauseByItself(id, 'ENDPOINT_GONE', 'The endpoint answered 410: it wants no more deliveries.'),
@@ -87,9 +92,9 @@ export class Triggers {
     this.#matcher = new Matcher({
       ...deps,
       writes,
-      onQueued: (count) => {
+      onQueued: (triggerId, count) => {
         deps.onQueued(count);
-        this.#sender.look();
+        this.#sender.look(triggerId);
       },
     });
     this.#upkeep = new TriggerUpkeep({

@@ -30,6 +30,8 @@ const settled = (id: string): Promise<void> =>
 /** What is counted as a failure is stored: what it waits for does not move with the clock any more. */
 const failed = (id: string, count: number): Promise<void> =>
   until(`${count} failures`, async () => (await triggerOf(app, id)).health.failuresInRow === count);
+const underWay = async (): Promise<number> =>
+  (await app.database.query('SELECT 1 FROM trigger_deliveries WHERE lease_until IS NOT NULL')).length;
 const told = (): string[] => endpoint.events.map(({ type, data }) => `${type} ${data.recordId}`);
 
 /** Time for the triggers alone: tokens do not grow old by it. */
@@ -135,30 +137,55 @@ describe('what is told', () => {
   });
 });
 
-describe('slow endpoints', () => {
-  test('keep no other trigger from its turn, also on the same host', async () => {
+describe('endpoints that hang', () => {
+  test('keep no other trigger from going on, also on the same host', async () => {
     const held: (() => void)[] = [];
-    let heldAtItsTurn: number | null = null;
+    const greeted = new Set<string>();
     endpoint.answer = (response, { url }) => {
       const take = (): void => void response.writeHead(204).end();
-      if (url === '/hook') return void held.push(take);
-      heldAtItsTurn = held.length;
-      take();
+      if (url === '/quick' || !greeted.has(url)) take();
+      else held.push(take);
+      greeted.add(url);
     };
+    // They were quick until now, so that they get all that an endpoint may have.
     const slow: string[] = [];
-    while (slow.length < 5) slow.push((await createTrigger(app, { connection, endpoint: endpoint.url })).id);
-    await addContacts(app, 14);
-    await until('all that may be are under way', () => held.length === 50);
-    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url.replace('hook', 'quick') });
+    while (slow.length < 6) {
+      const url = endpoint.url.replace('hook', `slow-${slow.length}`);
+      slow.push((await createTrigger(app, { connection, endpoint: url })).id);
+    }
     await addContacts(app, 1);
-    await until('it waits', async () => (await triggerOf(app, id)).health.waiting === 1);
-    held.shift()?.();
-    await until('it has had its turn', async () => (await triggerOf(app, id)).health.waiting === 0);
-    // Looked at when it came: once it was answered, its place goes to a slow one again.
-    expect(heldAtItsTurn).toBe(49);
-    endpoint.answer = (response) => response.writeHead(204).end();
-    for (const take of held) take();
+    await deliveries(slow.length);
     for (const one of slow) await settled(one);
+    await addContacts(app, 15);
+    await until('all that may be are under way', () => held.length === 60);
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url.replace('hook', 'quick') });
+    const made = await addContacts(app, 15);
+    const quick = (): string[] =>
+      endpoint.deliveries
+        .filter(({ url }) => url === '/quick')
+        .map(({ body }) => JSON.parse(body).data.recordId);
+    await until('the quick one was told all', () => quick().length >= 15);
+    await settled(id);
+    expect(quick().sort()).toEqual(made.sort());
+    expect(held).toHaveLength(60);
+  });
+
+  test('and those that fail are spared what was meant for them', async () => {
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    await addContacts(app, 1);
+    await deliveries(1);
+    await settled(id);
+    endpoint.answer = status(500);
+    await edit(app, { create: Array.from({ length: 40 }, () => ({ fields: { Name: 'One of many' } })) });
+    const waiting = async (): Promise<number> => (await triggerOf(app, id)).health.waiting;
+    await until('all are queued', async () => (await waiting()) === 40);
+    await until('none is under way', async () => (await underWay()) === 0);
+    const { failuresInRow } = (await triggerOf(app, id)).health;
+    expect(failuresInRow).toBeGreaterThan(0);
+    expect(endpoint.deliveries.length - 1).toBeLessThan(20);
+    endpoint.reset();
+    wait(minute);
+    await settled(id);
   });
 });
 
@@ -230,12 +257,7 @@ describe('what fails is tried again', () => {
     await endpoint.close();
     const made = await addContacts(app, 8);
     await until('it fails', async () => (await triggerOf(app, id)).health.failuresInRow >= 5);
-    await until('nothing is under way', async () => {
-      const leased = await app.database.query(
-        'SELECT 1 FROM trigger_deliveries WHERE lease_until IS NOT NULL',
-      );
-      return leased.length === 0;
-    });
+    await until('nothing is under way', async () => (await underWay()) === 0);
     await endpoint.start();
     endpoint.reset();
     wait(hour);
