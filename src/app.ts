@@ -46,6 +46,7 @@ import { connectDatabase, createDataSource, migrate, poolUse } from './database/
 import { Notifications } from './database/notifications.ts';
 import type { Logger } from './logger.ts';
 import { Metrics } from './metrics/metrics.ts';
+import { RecordCopies } from './records/copies/record-copies.ts';
 import { RecordReads } from './records/record-reads.ts';
 import { StoredWrites } from './records/writes/stored-writes.ts';
 import { Webhooks } from './webhooks/webhooks.ts';
@@ -81,6 +82,7 @@ export interface App {
   upstream: Upstream;
   baseSchemas: BaseSchemas;
   recordReads: RecordReads;
+  recordCopies: RecordCopies;
   recordWrites: StoredWrites;
   changeLog: ChangeLog;
   changeFeeds: ChangeFeeds;
@@ -196,6 +198,10 @@ export async function createApp(
 
   const baseSchemas = new BaseSchemas({ upstream, clock });
   const recordReads = new RecordReads({ clock });
+  const recordCopies = new RecordCopies({
+    database,
+    refresh: (feedId) => webhooks.drainSoon(feedId),
+  });
   const recordWrites = new StoredWrites({
     database,
     clock,
@@ -247,7 +253,7 @@ export async function createApp(
       (await webhooks.ensure(connectionId, baseId, operation)).feed,
     refusal: (connectionId, baseId) => webhooks.refusal(connectionId, baseId),
     rules: config.endpoints,
-    services: { connections, upstream, recordReads, recordWrites, clock },
+    services: { connections, upstream, recordReads, recordCopies, recordWrites, clock },
     schemas: baseSchemas,
     delivers: config.role !== 'web',
     audit: audit.record,
@@ -328,6 +334,7 @@ export async function createApp(
     upstream,
     baseSchemas,
     recordReads,
+    recordCopies,
     recordWrites,
     changeLog,
     changeFeeds,

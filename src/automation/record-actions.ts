@@ -1,6 +1,5 @@
 import { AppError } from '../errors.ts';
 import { defaultPageLength } from '../graphql/list-slice.ts';
-import { encodeCursor } from '../records/record-cursor.ts';
 import { listPage } from '../records/record-page.ts';
 import { selectsAll, type RecordSelection } from '../records/record-selection.ts';
 import { oneOf } from '../records/record-work.ts';
@@ -30,10 +29,9 @@ export const queryRecords = action(
     const table = { connectionId, baseId: config.baseId, tableId: config.tableId, level: 0 };
     const wanted = { first: config.first ?? defaultPageLength, selection };
     const page = await records.pending.reading(1, listPage(records, table, config, wanted));
-    const end = page.ends.behindLast();
     return {
       records: page.nodes.map((node) => recordJson(node, fields ?? null)),
-      pageInfo: { hasNextPage: page.hasNextPage, endCursor: end ? encodeCursor(page.query, end) : null },
+      pageInfo: { hasNextPage: page.hasNextPage, endCursor: page.cursorBehind(page.nodes.length - 1) },
     };
   },
 );

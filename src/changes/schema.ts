@@ -142,6 +142,12 @@ function loggedRecord(
   cells: Record<string, unknown>,
 ): RecordNode {
   const { tableId, recordId, recordCreatedAt } = entry;
-  const origin = new RecordOrigin({ connectionId, baseId: feed.baseId, tableId, known: 'all' });
+  const origin = new RecordOrigin({
+    connectionId,
+    baseId: feed.baseId,
+    tableId,
+    known: 'all',
+    source: 'LOG',
+  });
   return new RecordNode(origin, { id: recordId, createdTime: recordCreatedAt?.toISOString() ?? null, cells });
 }

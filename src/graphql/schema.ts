@@ -19,6 +19,7 @@ import '../bases/connection-fields.ts';
 import '../records/schema.ts';
 import '../records/linked-fields.ts';
 import '../records/attachment-fields.ts';
+import '../records/freshness-fields.ts';
 import '../records/lookup-fields.ts';
 import '../records/page-fields.ts';
 import '../records/writes/write-fields.ts';

@@ -30,7 +30,16 @@ builder.objectFields(RecordRef, (t) => ({
       const table = await linkedTable(record, field, context);
       const selection = selectionHere(context, info);
       if (selection.needsRecord)
-        return itemsOf(await recordWork(context).loadAll(record, table, ids, selection, record.level + 1));
+        return itemsOf(
+          await recordWork(context).loadAll(
+            record,
+            table,
+            ids,
+            selection,
+            record.level + 1,
+            record.origin.freshness,
+          ),
+        );
       recordWork(context).allowance.take(ids.length);
       return linksTo(record, table, ids);
     },
@@ -70,7 +79,7 @@ async function linkedTable(
 
 /** Records of which no more is needed than their ids. */
 function linksTo(
-  { connectionId, baseId, level }: RecordNode,
+  { connectionId, baseId, level, origin: { source, readAt, freshness } }: RecordNode,
   table: TableSchema,
   ids: string[],
 ): RecordNode[] {
@@ -81,6 +90,9 @@ function linksTo(
     known: noFields,
     table,
     level: level + 1,
+    source,
+    readAt,
+    freshness,
   });
   return ids.map((id) => new RecordNode(origin, { id, createdTime: null, cells: {} }));
 }

@@ -5,7 +5,13 @@ import { maxListLength, pageLength } from '../graphql/list-slice.ts';
 import { pendingWork } from '../graphql/pending-work.ts';
 import { RecordFilterInput } from './filters/filter-fields.ts';
 import { recordWork } from './operation-records.ts';
-import { encodeCursor } from './record-cursor.ts';
+import {
+  freshnessDescriptions,
+  LiveReasonEnum,
+  maxAgeArgument,
+  RecordSourceEnum,
+  timeOf,
+} from './freshness-fields.ts';
 import { listPage, maxSortFields, type RecordPage } from './record-page.ts';
 import { RecordRef } from './schema.ts';
 import type { RecordSelection } from './record-selection.ts';
@@ -41,7 +47,7 @@ const RecordEdgeRef = builder.objectRef<{ page: RecordPage; index: number }>('Re
   fields: (t) => ({
     cursor: t.string({
       description: 'Pass it as `after` to go on behind this record.',
-      resolve: ({ page, index }) => encodeCursor(page.query, page.ends.behind(index)!),
+      resolve: ({ page, index }) => page.cursorBehind(index)!,
     }),
     node: t.field({
       type: RecordRef,
@@ -64,15 +70,29 @@ const RecordPageRef = builder.objectRef<RecordPage>('RecordPage').implement({
     pageInfo: t.field({
       type: builder.pageInfoRef(),
       description: 'Where the page begins and ends, and whether more follow.',
-      resolve: ({ query, ends, hasPreviousPage, hasNextPage }) => {
-        const [first, last] = [ends.behind(0), ends.behindLast()];
-        return {
-          hasPreviousPage,
-          hasNextPage,
-          startCursor: first && encodeCursor(query, first),
-          endCursor: last && encodeCursor(query, last),
-        };
-      },
+      resolve: ({ nodes, cursorBehind, hasPreviousPage, hasNextPage }) => ({
+        hasPreviousPage,
+        hasNextPage,
+        startCursor: cursorBehind(0),
+        endCursor: cursorBehind(nodes.length - 1),
+      }),
+    }),
+    source: t.field({
+      type: RecordSourceEnum,
+      description: freshnessDescriptions.source,
+      resolve: ({ source }) => source,
+    }),
+    asOf: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: freshnessDescriptions.asOf,
+      resolve: ({ asOf }) => timeOf(asOf),
+    }),
+    liveBecause: t.field({
+      type: LiveReasonEnum,
+      nullable: true,
+      description: freshnessDescriptions.liveBecause,
+      resolve: ({ freshness }) => freshness.liveBecause,
     }),
   }),
 });
@@ -106,6 +126,7 @@ builder.objectField(TableRef, 'records', (t) =>
       after: t.arg.string({
         description: 'The `endCursor` of the page before. The other arguments have to stay the same.',
       }),
+      maxAge: t.arg(maxAgeArgument),
     },
     description:
       'The records of the table, page by page. Only the selected cells are fetched. The service keeps a listing for some minutes; with `sort` or `view` we find the place again afterwards, without them the cursor expires.',

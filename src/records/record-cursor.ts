@@ -44,7 +44,7 @@ export function encodeCursor(query: RecordQuery, position: RecordPosition): stri
 
 /** @throws AppError CURSOR_INVALID for what is no cursor, or one of another query */
 export function decodeCursor(query: RecordQuery, cursor: string): RecordPosition {
-  const parts = parse(cursor);
+  const parts = parseCursor(cursor);
   const [givenVersion, binding, offset, index, lastId, count, pageSize, atEnd] = parts ?? [];
   const isOurs =
     givenVersion === version &&
@@ -56,22 +56,27 @@ export function decodeCursor(query: RecordQuery, cursor: string): RecordPosition
     pageSize >= 1 &&
     pageSize <= 100 &&
     index <= 100;
-  if (!isOurs) {
-    throw new AppError(
-      'CURSOR_INVALID',
-      'The cursor "after" is not one of ours. Take it from `endCursor` or an edge, or begin without it.',
-    );
-  }
-  if (binding !== fingerprint(query)) {
-    throw new AppError(
-      'CURSOR_INVALID',
-      'The cursor "after" belongs to another listing. Keep connection, base, table, filter, formula, search, sort and view as they were, or begin without it.',
-    );
-  }
+  if (!isOurs) throw notACursor();
+  if (binding !== fingerprint(query)) throw cursorOfOther();
   return { offset, index, lastId, count, pageSize, atEnd: atEnd === 1 };
 }
 
-function parse(cursor: string): unknown[] | null {
+export function notACursor(): AppError {
+  return new AppError(
+    'CURSOR_INVALID',
+    'The cursor "after" is not one of ours. Take it from `endCursor` or an edge, or begin without it.',
+  );
+}
+
+export function cursorOfOther(): AppError {
+  return new AppError(
+    'CURSOR_INVALID',
+    'The cursor "after" belongs to another listing. Keep connection, base, table, filter, formula, search, sort and view as they were, or begin without it.',
+  );
+}
+
+/** What a cursor holds, whatever it belongs to; null for what is none. */
+export function parseCursor(cursor: string): unknown[] | null {
   if (cursor.length > maxCursorLength) return null;
   try {
     const parts: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
@@ -92,7 +97,8 @@ function isCount(value: unknown): value is number {
 /** Of a page whose records are asked for with their cursors, each needs it. */
 const fingerprints = new WeakMap<RecordQuery, string>();
 
-function fingerprint(query: RecordQuery): string {
+/** The same text for the same listing. */
+export function fingerprint(query: RecordQuery): string {
   let known = fingerprints.get(query);
   if (known === undefined) fingerprints.set(query, (known = computeFingerprint(query)));
   return known;

@@ -1,7 +1,20 @@
 import type { FieldSchema, TableSchema } from '../bases/table-schema.ts';
 import type { WireRecord } from '../calendly/wire.ts';
 import { CellRow } from './cell-row.ts';
+import type { LiveReason } from './copies/live-reason.ts';
 import type { FieldSet } from './field-set.ts';
+
+/** Where records come from: the upstream, our copy of the table, our log of changes. */
+export type RecordSource = 'LIVE' | 'COPY' | 'LOG';
+
+/** How old records may be that are asked for, in milliseconds, and why those that came had to come from the upstream. */
+export interface Freshness {
+  /** Null: as they are now. */
+  readonly maxAgeMs: number | null;
+  readonly liveBecause: LiveReason | null;
+}
+
+export const asTheyAreNow: Freshness = { maxAgeMs: null, liveBecause: null };
 
 /** What the records of one answer have in common, so that each of them carries no more than itself. */
 export class RecordOrigin {
@@ -14,6 +27,9 @@ export class RecordOrigin {
   readonly table: TableSchema | null;
   /** A moment before the upstream gave the cells, in milliseconds since the epoch; null where that was long ago. */
   readonly readAt: number | null;
+  readonly source: RecordSource;
+  /** What was asked for, and holds for the records behind their links as well. */
+  readonly freshness: Freshness;
   /** How many reads of the same operation had to end before these records could be asked for: 0 for the change log. */
   readonly level: number;
   /** By the names that were asked for. Each cell of each record asks, so what is found is found once. */
@@ -30,6 +46,8 @@ export class RecordOrigin {
     table?: TableSchema | null;
     level?: number;
     readAt?: number | null;
+    source?: RecordSource;
+    freshness?: Freshness;
   }) {
     this.connectionId = origin.connectionId;
     this.baseId = origin.baseId;
@@ -38,6 +56,8 @@ export class RecordOrigin {
     this.table = origin.table ?? null;
     this.level = origin.level ?? 0;
     this.readAt = origin.readAt ?? null;
+    this.source = origin.source ?? 'LIVE';
+    this.freshness = origin.freshness ?? asTheyAreNow;
   }
 
   knows(fieldId: string): boolean {
@@ -75,12 +95,12 @@ export class RecordOrigin {
   }
 
   /** The same, showing no more than was asked. */
-  cutTo(fields: FieldSet, level: number): RecordOrigin {
-    if (fields === this.known && level === this.level) return this;
+  cutTo(fields: FieldSet, level: number, freshness: Freshness): RecordOrigin {
+    const cut = this.#cut;
+    if (fields === this.known && level === this.level && freshness === this.freshness) return this;
     // Records that were read together are mostly asked for together too.
-    if (this.#cut?.known !== fields || this.#cut.level !== level)
-      this.#cut = new RecordOrigin({ ...this, known: fields, level });
-    return this.#cut;
+    if (cut?.known === fields && cut.level === level && cut.freshness === freshness) return cut;
+    return (this.#cut = new RecordOrigin({ ...this, known: fields, level, freshness }));
   }
 }
 
@@ -127,8 +147,8 @@ export class RecordNode {
   }
 
   /** The same record, showing no more than was asked. */
-  cutTo(fields: FieldSet, level: number): RecordNode {
-    const origin = this.origin.cutTo(fields, level);
+  cutTo(fields: FieldSet, level: number, freshness: Freshness): RecordNode {
+    const origin = this.origin.cutTo(fields, level, freshness);
     return origin === this.origin ? this : new RecordNode(origin, this);
   }
 }
@@ -136,7 +156,13 @@ export class RecordNode {
 /** Of records of a table at hand. */
 export function originOf(
   { connectionId, baseId, table }: { connectionId: number; baseId: string; table: TableSchema },
-  answer: { known: FieldSet; readAt: number; level: number },
+  answer: {
+    known: FieldSet;
+    readAt: number | null;
+    level: number;
+    source?: RecordSource;
+    freshness?: Freshness;
+  },
 ): RecordOrigin {
   return new RecordOrigin({ connectionId, baseId, tableId: table.id, table, ...answer });
 }

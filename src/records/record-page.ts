@@ -5,10 +5,19 @@ import type { RecordFilter } from './filters/filter.ts';
 import { findLinkedIds } from './filters/linked-ids.ts';
 import { conditionsFormula, fitsTable, readConditions, testsFor } from './filters/record-conditions.ts';
 import { testKey, type RecordTest } from './filters/record-test.ts';
-import { decodeCursor, type RecordPosition, type RecordQuery } from './record-cursor.ts';
-import type { RecordEnds } from './record-ends.ts';
+import { listCopied } from './copies/copied-page.ts';
+import { decodeCopyCursor, needsMaxAge } from './copies/copy-cursor.ts';
+import { readMaxAge } from './copies/max-age.ts';
+import { decodeCursor, encodeCursor, type RecordPosition, type RecordQuery } from './record-cursor.ts';
 import { listRecords, nothingListed, type ListedRecords, type WirePage } from './record-listing.ts';
-import { nodeOf, originOf, type RecordNode } from './record-node.ts';
+import {
+  asTheyAreNow,
+  nodeOf,
+  originOf,
+  type Freshness,
+  type RecordNode,
+  type RecordSource,
+} from './record-node.ts';
 import { timed } from './record-reads.ts';
 import { namesIn, type RecordSelection } from './record-selection.ts';
 import type { RecordWork, TablePlace } from './record-work.ts';
@@ -17,12 +26,15 @@ export const maxSortFields = 10;
 
 /** A page of records. */
 export interface RecordPage {
-  query: RecordQuery;
   nodes: RecordNode[];
-  /** The place behind each. */
-  ends: RecordEnds;
+  /** Of the place behind each record, by its number in the page; null where there is none. */
+  cursorBehind: (index: number) => string | null;
   hasPreviousPage: boolean;
   hasNextPage: boolean;
+  source: RecordSource;
+  /** The records are as they were then, or later; milliseconds since the epoch. Null where nothing had to be asked. */
+  asOf: number | null;
+  freshness: Freshness;
 }
 
 /** A table to list, as its caller has found it. */
@@ -40,6 +52,8 @@ export interface RecordsArguments {
   sort?: { field: string; direction: 'asc' | 'desc' }[] | null;
   view?: string | null;
   after?: string | null;
+  /** ISO 8601. */
+  maxAge?: string | null;
 }
 
 /**
@@ -55,6 +69,7 @@ export async function listPage(
 ): Promise<RecordPage> {
   const sort = args.sort ?? [];
   requireFewSortFields(sort.length);
+  const maxAgeMs = readMaxAge(args.maxAge);
   const conditions = readConditions(args);
   const schema = await work.schemas.table(
     table.connectionId,
@@ -73,8 +88,15 @@ export async function listPage(
     sort: sort.map(({ field, direction }) => ({ field: schema.getField(field).id, direction })),
     view: args.view || null,
   };
-  const after = args.after == null ? null : decodeCursor(query, args.after);
-  return readPage(work, { table, schema, query, tests, selection, first, after });
+  const question = { table, schema, query, tests, selection, first };
+  const copied = args.after == null ? null : decodeCopyCursor(query, args.after);
+  if (copied && maxAgeMs === null) throw needsMaxAge();
+  const after = args.after == null || copied ? null : decodeCursor(query, args.after);
+  if (maxAgeMs === null) return readPage(work, { ...question, after, freshness: asTheyAreNow });
+  if (after)
+    return readPage(work, { ...question, after, freshness: { maxAgeMs, liveBecause: 'LIVE_CURSOR' } });
+  const page = await listCopied(work, { ...question, after: copied, maxAgeMs });
+  return 'nodes' in page ? page : readPage(work, { ...question, after, freshness: page });
 }
 
 function requireFewSortFields(count: number): void {
@@ -84,36 +106,46 @@ function requireFewSortFields(count: number): void {
   });
 }
 
-interface PageRequest {
+/** What is asked of a table, checked against its schema. */
+export interface PageQuestion {
   table: ListedTable;
   schema: TableSchema;
   query: RecordQuery;
   tests: readonly RecordTest[];
   selection: RecordSelection;
   first: number;
+}
+
+interface PageRequest extends PageQuestion {
   after: RecordPosition | null;
+  freshness: Freshness;
 }
 
 async function readPage(work: RecordWork, request: PageRequest): Promise<RecordPage> {
-  const { table, schema, query, selection, after } = request;
+  const { table, schema, query, selection, after, freshness } = request;
   const { connectionId, baseId, level } = table;
   const fields = work.fieldsNeeded({ connectionId, baseId }, schema, selection);
   const narrowed = await narrowedBy(work, request);
-  const listed =
+  const { ends, hasNextPage, records, readAt } =
     narrowed === 'none'
-      ? { ...nothingListed, readAt: 0 }
+      ? { ...nothingListed, readAt: null }
       : await listedRecords(work, request, narrowed.formula, fieldsToAsk(fields, schema));
   const place = { connectionId, baseId, table: schema };
-  work.allowance.take(listed.records.length);
-  const origin = originOf(place, { known: fields, readAt: listed.readAt, level: level + 1 });
-  const nodes = listed.records.map((record) => nodeOf(origin, record));
+  work.allowance.take(records.length);
+  const origin = originOf(place, { known: fields, readAt, level: level + 1, freshness });
+  const nodes = records.map((record) => nodeOf(origin, record));
   work.planner.remember(place, nodes);
   return {
-    query,
     nodes,
-    ends: listed.ends,
+    cursorBehind: (index) => {
+      const end = ends.behind(index);
+      return end && encodeCursor(query, end);
+    },
     hasPreviousPage: after !== null && after.count > 0,
-    hasNextPage: listed.hasNextPage,
+    hasNextPage,
+    source: 'LIVE',
+    asOf: readAt,
+    freshness,
   };
 }
 
@@ -125,12 +157,13 @@ async function narrowedBy(
   const { connectionId, baseId, level } = table;
   if (tests.length === 0) return { formula: query.formula };
   const base = await work.schemas.load(connectionId, baseId);
-  const linkedIds = await findLinkedIds(tests, base, (linked, recordId, fieldId) =>
-    work.planner.load(
-      { connectionId, baseId, table: linked, recordId, fields: new Set([fieldId]) },
+  const linkedIds = await findLinkedIds(tests, base, (linked, recordId, fieldId) => {
+    const fields = new Set([fieldId]);
+    return work.planner.load(
+      { connectionId, baseId, table: linked, recordId, fields, freshness: asTheyAreNow },
       level + 1,
-    ),
-  );
+    );
+  });
   return conditionsFormula(tests, query.formula, linkedIds);
 }
 

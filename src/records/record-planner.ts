@@ -8,9 +8,11 @@ import type { Operation } from '../calendly/operation.ts';
 import type { WireRecord } from '../calendly/wire.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
+import { CopyLookups } from './copies/copy-lookups.ts';
+import type { RecordCopies } from './copies/record-copies.ts';
 import { covers, fieldsToAsk, unite, type FieldSet } from './field-set.ts';
 import { KnownRecords } from './known-records.ts';
-import { nodeOf, originOf, type RecordNode } from './record-node.ts';
+import { nodeOf, originOf, type Freshness, type RecordNode } from './record-node.ts';
 import { timed, type Timed } from './record-reads.ts';
 
 /** One record that some place of the operation asks for, with the cells that it needs. */
@@ -20,9 +22,10 @@ export interface RecordLookup {
   table: TableSchema;
   recordId: string;
   fields: FieldSet;
+  freshness: Freshness;
 }
 
-type Place = Omit<RecordLookup, 'recordId' | 'fields'>;
+type Place = Omit<RecordLookup, 'recordId' | 'fields' | 'freshness'>;
 
 /** Opens the upstream for this operation. */
 export type OpenApi = (connectionId: number) => Promise<CalendlyApi>;
@@ -46,6 +49,7 @@ export class RecordPlanner {
   readonly #pending: PendingWork;
   readonly #inFlight: SharedReads<Timed<WireRecord[]>>;
   readonly #clock: Clock;
+  readonly #copies: CopyLookups;
   readonly #loaders: DataLoader<RecordLookup, RecordNode | null>[] = [];
   readonly #tables = new Map<string, TableState>();
   #hasWritten = false;
@@ -56,6 +60,7 @@ export class RecordPlanner {
     schemas: OperationSchemas;
     pending: PendingWork;
     inFlight: SharedReads<Timed<WireRecord[]>>;
+    copies: RecordCopies;
     clock: Clock;
   }) {
     this.#openApi = deps.openApi;
@@ -64,6 +69,7 @@ export class RecordPlanner {
     this.#pending = deps.pending;
     this.#inFlight = deps.inFlight;
     this.#clock = deps.clock;
+    this.#copies = new CopyLookups(deps);
   }
 
   /** Announces what lookups of a table will need later on, so that the first call asks for it. */
@@ -72,11 +78,23 @@ export class RecordPlanner {
     state.needed = unite(state.needed, fields);
   }
 
-  /** The record as it is now, or null. @param level 1 for what needs no other read of the operation */
+  /** The record, or null. @param level 1 for what needs no other read of the operation */
   load(lookup: RecordLookup, level: number): Promise<RecordNode | null> {
-    const state = this.#state(lookup.connectionId, lookup.baseId, lookup.table.id);
-    const known = this.#known(state, lookup);
-    if (known !== undefined) return Promise.resolve(known?.cutTo(lookup.fields, level) ?? null);
+    const known = this.#known(this.#stateOf(lookup), lookup);
+    if (known !== undefined)
+      return Promise.resolve(known?.cutTo(lookup.fields, level, lookup.freshness) ?? null);
+    if (lookup.freshness.maxAgeMs === null) return this.#loadLive(lookup, level);
+    return this.#pending.reading(level, this.#loadCopied(lookup, lookup.freshness.maxAgeMs, level));
+  }
+
+  async #loadCopied(lookup: RecordLookup, maxAgeMs: number, level: number): Promise<RecordNode | null> {
+    const copied = await this.#copies.load(lookup, maxAgeMs, level);
+    if (!copied || !('liveBecause' in copied)) return copied;
+    return this.#loadLive({ ...lookup, freshness: copied }, level);
+  }
+
+  #loadLive(lookup: RecordLookup, level: number): Promise<RecordNode | null> {
+    const state = this.#stateOf(lookup);
     state.needed = unite(state.needed, lookup.fields);
     return this.#pending.reading(level, this.#loader(level).load(lookup));
   }
@@ -108,7 +126,7 @@ export class RecordPlanner {
   async #loadAll(lookups: readonly RecordLookup[], level: number): Promise<(RecordNode | null | Error)[]> {
     const byTable = new Map<TableState, RecordLookup[]>();
     for (const lookup of lookups) {
-      const state = this.#state(lookup.connectionId, lookup.baseId, lookup.table.id);
+      const state = this.#stateOf(lookup);
       const others = byTable.get(state);
       if (others) others.push(lookup);
       else byTable.set(state, [lookup]);
@@ -118,9 +136,10 @@ export class RecordPlanner {
       [...byTable].map(async ([state, group]) => failures.set(state, await this.#fetchMissing(state, group))),
     );
     return lookups.map((lookup) => {
-      const state = this.#state(lookup.connectionId, lookup.baseId, lookup.table.id);
+      const state = this.#stateOf(lookup);
       const failure = failures.get(state)?.get(lookup.recordId);
-      return failure ?? state.records.get(lookup.recordId)?.cutTo(lookup.fields, level) ?? null;
+      const record = state.records.get(lookup.recordId);
+      return failure ?? record?.cutTo(lookup.fields, level, lookup.freshness) ?? null;
     });
   }
 
@@ -169,6 +188,10 @@ export class RecordPlanner {
   #known(state: TableState, lookup: RecordLookup): RecordNode | null | undefined {
     const known = state.records.get(lookup.recordId);
     return known && !covers(known.origin.known, lookup.fields) ? undefined : known;
+  }
+
+  #stateOf({ connectionId, baseId, table }: Place): TableState {
+    return this.#state(connectionId, baseId, table.id);
   }
 
   #state(connectionId: number, baseId: string, tableId: string): TableState {

@@ -9,9 +9,10 @@ import type { Clock } from '../clock.ts';
 import type { Connections } from '../connections/connections.ts';
 import type { Upstream } from '../connections/upstream.ts';
 import type { AppError } from '../errors.ts';
+import type { RecordCopies } from './copies/record-copies.ts';
 import type { FieldSet } from './field-set.ts';
 import { RecordAllowance } from './record-allowance.ts';
-import type { RecordNode } from './record-node.ts';
+import { asTheyAreNow, type Freshness, type RecordNode } from './record-node.ts';
 import { RecordPlanner } from './record-planner.ts';
 import type { RecordReads } from './record-reads.ts';
 import { fieldSetOf, fieldsBehindLinks, namesIn, type RecordSelection } from './record-selection.ts';
@@ -31,6 +32,7 @@ export interface RecordServices {
   connections: Connections;
   upstream: Upstream;
   recordReads: RecordReads;
+  recordCopies: RecordCopies;
   clock: Clock;
   recordWrites: StoredWrites;
 }
@@ -73,6 +75,7 @@ export class RecordWork {
       schemas: deps.schemas,
       pending: deps.pending,
       inFlight: deps.services.recordReads.lookups,
+      copies: deps.services.recordCopies,
       clock: deps.services.clock,
     });
   }
@@ -119,13 +122,14 @@ export class RecordWork {
     ids: readonly string[],
     selection: RecordSelection,
     level: number,
+    freshness: Freshness = asTheyAreNow,
   ): Promise<(RecordNode | null | Error)[]> {
     const { connectionId, baseId } = place;
     const table = await this.pending.preparing(
       level,
       this.schemas.table(connectionId, baseId, tableIdOrName, namesIn(selection)),
     );
-    return this.loadAll(place, table, ids, selection, level);
+    return this.loadAll(place, table, ids, selection, level, freshness);
   }
 
   /** The same for a table at hand. */
@@ -135,6 +139,7 @@ export class RecordWork {
     ids: readonly string[],
     selection: RecordSelection,
     level: number,
+    freshness: Freshness,
   ): Promise<(RecordNode | null | Error)[]> {
     this.allowance.take(ids.length);
     const fields = this.fieldsNeeded({ connectionId, baseId }, table, selection);
@@ -142,7 +147,7 @@ export class RecordWork {
       ids.map(async (recordId) => {
         try {
           requireId('rec', recordId);
-          return await this.planner.load({ connectionId, baseId, table, recordId, fields }, level);
+          return await this.planner.load({ connectionId, baseId, table, recordId, fields, freshness }, level);
         } catch (error) {
           return error instanceof Error ? error : new Error('A lookup failed', { cause: error });
         }

@@ -59,6 +59,9 @@ export interface WebhooksDeps {
   onAppended: (entries: readonly LogEntry[]) => void;
 }
 
+/** Drains that readers of copies ask for begin no sooner after the last one, in seconds. */
+const minAskedDrainSeconds = 2;
+
 /** Webhooks that are made for several who wait for them. */
 const maxShared = 1_000;
 
@@ -203,6 +206,23 @@ export class Webhooks {
                     ORDER BY id FOR UPDATE)`,
       [connectionId],
     );
+  }
+
+  /** Pulls what a feed lacks in the background, unless that was done, or asked for, a moment ago on any instance. */
+  drainSoon(feedId: number): void {
+    if (this.#closing.signal.aborted) return;
+    this.#deps.database
+      .query<[{ id: string }[], number]>(
+        `UPDATE webhooks SET drain_wanted_at = clock_timestamp()
+         WHERE feed_id = $1 AND state = 'active' AND drain_wanted_at IS NULL
+           AND (last_drained_at IS NULL OR last_drained_at < clock_timestamp() - make_interval(secs => $2))
+         RETURNING id`,
+        [feedId, minAskedDrainSeconds],
+      )
+      .then(([rows]) => rows.forEach(({ id }) => this.#drains.kick(id)))
+      .catch((error: unknown) =>
+        this.#deps.logger.debug({ err: error, feedId }, 'a drain was not asked for'),
+      );
   }
 
   /** Lets drains under way end; what they have not appended is pulled again by whoever comes next. */

@@ -281,10 +281,10 @@ export const following: Record<string, string> = {
   PageInfo: 'endCursor hasNextPage hasPreviousPage startCursor',
   PauseTriggerSuccess: 'trigger',
   Record:
-    'attachments changes checked createdTime date fields id linked linkedCount nodeId number problems table text value',
+    'asOf attachments changes checked createdTime date fields id linked linkedCount liveBecause nodeId number problems source table text value',
   RecordChange: 'actor cursor fields kind leftFilter liveRecord occurredAt record recordId source tableId',
   RecordEdge: 'cursor node',
-  RecordPage: 'edges nodes pageInfo',
+  RecordPage: 'asOf edges liveBecause nodes pageInfo source',
   RecordWriteError: 'code message',
   RecordWriteFault: 'code message path',
   RecordWriteResult: 'effect error index record recordId status',

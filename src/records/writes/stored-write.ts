@@ -97,8 +97,10 @@ export class StoredWrite {
     outcome: { state: WriteStatus; confirmed?: readonly Confirmed[]; error?: AppError },
   ): Promise<void> {
     const { state, confirmed, error } = outcome;
+    const mayHaveTakenEffect = state === 'WRITTEN' || state === 'OUTCOME_UNKNOWN';
     await this.#quietly(
-      `UPDATE write_tens SET state = $3, record_ids = coalesce($4, record_ids), effects = $5, error_code = $6, error_message = $7
+      `WITH noted AS (${noteWrite('$8')})
+       UPDATE write_tens SET state = $3, record_ids = coalesce($4, record_ids), effects = $5, error_code = $6, error_message = $7
        WHERE operation_id = $1 AND ordinal = $2 AND state IN ('SENDING', 'OUTCOME_UNKNOWN')`,
       [
         this.id,
@@ -108,6 +110,7 @@ export class StoredWrite {
         confirmed?.map(({ effect }) => effect) ?? null,
         error?.code ?? null,
         error?.message ?? null,
+        mayHaveTakenEffect ? this.#write.baseId : null,
       ],
     );
   }
@@ -138,6 +141,17 @@ export class StoredWrite {
       this.#logger.error({ err: error, write: this.id }, 'the outcome of a write could not be stored');
     }
   }
+}
+
+/**
+ * Notes that a base was written to: copies of its tables lack the write until they have heard of it, and it shows in the
+ * links of other tables. By the clock by which copies tell how old they are.
+ * @param baseId as the statement has it; nothing is noted of null
+ */
+export function noteWrite(baseId: string): string {
+  return `INSERT INTO base_writes (base_id, written_at)
+    SELECT base_id, clock_timestamp() FROM syncs WHERE base_id = ${baseId}::text LIMIT 1
+    ON CONFLICT (base_id) DO UPDATE SET written_at = greatest(base_writes.written_at, excluded.written_at)`;
 }
 
 function stoodStill(): AppError {

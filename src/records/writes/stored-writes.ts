@@ -8,7 +8,7 @@ import type { Clock } from '../../clock.ts';
 import { AppError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import { settleUnknown, type FindCreations } from './settling.ts';
-import { insertWrite, leaseSeconds, StoredWrite, type NewWrite } from './stored-write.ts';
+import { insertWrite, leaseSeconds, noteWrite, StoredWrite, type NewWrite } from './stored-write.ts';
 import { resultsOf, type OperationRow, type TenRow } from './write-rows.ts';
 import type { WriteResult } from './write-result.ts';
 
@@ -88,7 +88,7 @@ export class StoredWrites {
       if (first.finished_at !== null) {
         const results = await this.#resultsOf(first);
         if (results) return { tableId: first.table_id ?? '', results };
-      } else if (first.abandoned) await this.#giveUp(first.id);
+      } else if (first.abandoned) await this.#giveUp(first);
       else await withinOperation(delay(lookIntervalMs), operation, this.#clock);
     }
   }
@@ -163,14 +163,14 @@ export class StoredWrites {
   }
 
   /** From here on its instance, should it wake up again, sends nothing more of it. */
-  async #giveUp(id: string): Promise<void> {
+  async #giveUp({ id, base_id }: OperationRow): Promise<void> {
     await this.#database.query(
       `WITH operation AS (
          UPDATE write_operations SET finished_at = clock_timestamp()
          WHERE id = $1 AND finished_at IS NULL AND lease_until < clock_timestamp() RETURNING id
-       )
+       ), noted AS (${noteWrite('$2')})
        UPDATE write_tens SET state = 'OUTCOME_UNKNOWN' FROM operation WHERE operation_id = operation.id AND state = 'SENDING'`,
-      [id],
+      [id, base_id],
     );
   }
 

@@ -1,0 +1,120 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { TableSchema } from '../../bases/table-schema.ts';
+import { withinOperation } from '../../calendly/within-operation.ts';
+import { AppError } from '../../errors.ts';
+import { conditionsFormula } from '../filters/record-conditions.ts';
+import type { RecordQuery } from '../record-cursor.ts';
+import { nodeOf, originOf, type Freshness } from '../record-node.ts';
+import type { PageQuestion, RecordPage } from '../record-page.ts';
+import type { RecordWork } from '../record-work.ts';
+import { copyIsGone, encodeCopyCursor, type CopyPosition } from './copy-cursor.ts';
+import type { CopiedRecords, NotCopied } from './record-copies.ts';
+import { isPlaceIn, sortCell, type SortField } from './sort-order.ts';
+
+interface CopiedPageRequest extends PageQuestion {
+  /** Where a listing of the copy goes on. */
+  after: CopyPosition | null;
+  maxAgeMs: number;
+}
+
+/** How long a listing waits for its copy to be young enough again, and how often it looks, in milliseconds. */
+const maxWaitMs = 5_000;
+const lookIntervalMs = 100;
+/** When to ask again after that, in milliseconds. */
+const retryAfterMs = 2_000;
+
+/**
+ * A page out of a copy of the table, or why it has to come from the upstream. A listing that began in the copy goes on
+ * there: the upstream may put equal records in another order, and a place in its listings means something else.
+ * @throws AppError COPY_TOO_OLD or CURSOR_EXPIRED saying how a listing goes on that can't go on here
+ */
+export async function listCopied(
+  work: RecordWork,
+  request: CopiedPageRequest,
+): Promise<RecordPage | Freshness> {
+  const { after, maxAgeMs } = request;
+  const copied = await (after ? goOn(work, request) : readCopy(work, request));
+  return 'liveBecause' in copied ? { maxAgeMs, ...copied } : pageOf(work, request, copied);
+}
+
+async function goOn(work: RecordWork, request: CopiedPageRequest): Promise<CopiedRecords> {
+  const { clock } = work.services;
+  const giveUpAt = Math.min(clock.now() + maxWaitMs, work.operation.deadline);
+  for (;;) {
+    const copied = await readCopy(work, request);
+    if (!('liveBecause' in copied)) return copied;
+    if (copied.liveBecause !== 'TOO_OLD') throw copyIsGone();
+    if (clock.now() >= giveUpAt) throw tooOld();
+    await withinOperation(delay(lookIntervalMs), work.operation, clock);
+  }
+}
+
+async function readCopy(
+  work: RecordWork,
+  { table, schema, query, tests, selection, first, after, maxAgeMs }: CopiedPageRequest,
+): Promise<CopiedRecords | NotCopied> {
+  const { connectionId, baseId } = table;
+  // What the upstream can't be asked is refused here too, not only when the copy happens to be too old.
+  conditionsFormula(tests, query.formula, () => []);
+  if (query.formula !== null || query.view !== null) return { liveBecause: 'UPSTREAM_ONLY' };
+  await work.openForReading(connectionId);
+  const sort = sortOf(schema, query);
+  if (after && !isPlaceIn(sort, after.place)) throw copyIsGone();
+  const fields = work.fieldsNeeded({ connectionId, baseId }, schema, selection);
+  return work.services.recordCopies.list(
+    { connectionId, baseId, tableId: schema.id, maxAgeMs },
+    { table: schema, fields, tests, sort },
+    // One more tells whether more follow.
+    { after: after?.place ?? null, limit: first + 1 },
+  );
+}
+
+function pageOf(
+  work: RecordWork,
+  { table, schema, query, selection, first, after, maxAgeMs }: CopiedPageRequest,
+  { asOf, records }: CopiedRecords,
+): RecordPage {
+  const { connectionId, baseId, level } = table;
+  const shown = records.slice(0, first);
+  work.allowance.take(shown.length);
+  const freshness = { maxAgeMs, liveBecause: null };
+  const origin = originOf(
+    { connectionId, baseId, table: schema },
+    {
+      known: work.fieldsNeeded({ connectionId, baseId }, schema, selection),
+      readAt: asOf,
+      level: level + 1,
+      source: 'COPY',
+      freshness,
+    },
+  );
+  const sort = sortOf(schema, query);
+  const before = after?.count ?? 0;
+  return {
+    nodes: shown.map((record) => nodeOf(origin, record)),
+    cursorBehind(index) {
+      const record = shown[index];
+      if (!record) return null;
+      const cells = sort.map(({ field }) => sortCell(field, record.fields));
+      const place = { cells, createdAt: Date.parse(record.createdTime), id: record.id };
+      return encodeCopyCursor(query, { place, count: before + index + 1 });
+    },
+    hasPreviousPage: before > 0,
+    hasNextPage: records.length > first,
+    source: 'COPY',
+    asOf,
+    freshness,
+  };
+}
+
+function sortOf(schema: TableSchema, { sort }: RecordQuery): SortField[] {
+  return sort.map(({ field, direction }) => ({ field: schema.getField(field), direction }));
+}
+
+function tooOld(): AppError {
+  return new AppError(
+    'COPY_TOO_OLD',
+    'The listing stands in a copy of the table that is older than "maxAge", or than a write through this server. It is being brought up to date: send the same again in some seconds, allow more with "maxAge", or begin again without "after".',
+    { details: { retryAfterMs } },
+  );
+}

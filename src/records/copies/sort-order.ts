@@ -1,0 +1,129 @@
+import type { FieldSchema } from '../../bases/table-schema.ts';
+import { isUpstreamId } from '../../calendly/ids.ts';
+import { choiceNames, filterKindOf } from '../filters/filter-kind.ts';
+import { isCreationTime } from './field-shapes.ts';
+import { cellOf, textOf, type StatementValues } from './statement.ts';
+
+export interface SortField {
+  field: FieldSchema;
+  direction: 'asc' | 'desc';
+}
+
+/** The cell that a record is sorted by, as JSON; null when it is empty. */
+export type SortCell = string | number | boolean | null;
+
+/** A place behind a record of a listing: what it is sorted by, and then when it was created, in milliseconds, and its id. */
+export interface CopyPlace {
+  cells: readonly SortCell[];
+  createdAt: number;
+  id: string;
+}
+
+/**
+ * Whether the upstream documents in which order it puts the cells: numbers and dates by what they are, checked behind
+ * unchecked, single selects by the order of their choices. Of texts, and of all that is sorted as one, nothing is said.
+ */
+export function isOrderDocumented(field: FieldSchema): boolean {
+  switch (filterKindOf(field)) {
+    case 'number':
+    case 'day':
+    case 'instant':
+    case 'checkbox':
+      return true;
+    case 'choice':
+      return choiceNames(field) !== null;
+    default:
+      return false;
+  }
+}
+
+/**
+ * Empty cells come first ascending and last descending. Equal ones keep an underlying order, which the upstream leaves open:
+ * here it is that of creation, so that each record has one place.
+ */
+export function orderBy(sort: readonly SortField[], values: StatementValues): string {
+  const keys = sort.map(({ field, direction }) => {
+    const key = sortKey(field, values);
+    return direction === 'asc' ? `${key} ASC NULLS FIRST` : `${key} DESC NULLS LAST`;
+  });
+  return [...keys, 'record.created_time', 'record.record_id'].join(', ');
+}
+
+/** Holds for the records that come behind a place. */
+export function behind(place: CopyPlace, sort: readonly SortField[], values: StatementValues): string {
+  const createdTime = values.add(new Date(place.createdAt).toISOString(), 'timestamptz');
+  const last = `(record.created_time, record.record_id) > (${createdTime}, ${values.add(place.id, 'text')})`;
+  return sort.reduceRight((rest, { field, direction }, index) => {
+    const key = sortKey(field, values);
+    const cell = place.cells[index] ?? null;
+    if (cell === null)
+      return direction === 'asc' ? `(${key} IS NOT NULL OR ${rest})` : `(${key} IS NULL AND ${rest})`;
+    const at = placedAt(field, cell, values);
+    const further = direction === 'asc' ? `${key} > ${at}` : `(${key} < ${at} OR ${key} IS NULL)`;
+    return `(${further} OR (${key} = ${at} AND ${rest}))`;
+  }, last);
+}
+
+/** The cell as `CopyPlace` keeps it, out of the cells of a record. */
+export function sortCell(field: FieldSchema, cells: Readonly<Record<string, unknown>>): SortCell {
+  const cell = cells[field.id];
+  return typeof cell === 'string' || typeof cell === 'number' || cell === true ? cell : null;
+}
+
+function sortKey(field: FieldSchema, values: StatementValues): string {
+  if (isCreationTime(field)) return 'record.created_time';
+  switch (filterKindOf(field)) {
+    case 'number':
+      return `(${cellOf(field.id)})`;
+    case 'checkbox':
+      return `nullif(${cellOf(field.id)}, 'false'::jsonb)`;
+    case 'choice':
+      return positionOf(textOf(field.id), field, values);
+    default:
+      return `(${textOf(field.id)}) COLLATE "C"`;
+  }
+}
+
+function placedAt(field: FieldSchema, cell: SortCell, values: StatementValues): string {
+  if (isCreationTime(field)) return values.add(cell, 'timestamptz');
+  switch (filterKindOf(field)) {
+    case 'number':
+    case 'checkbox':
+      return values.add(JSON.stringify(cell), 'jsonb');
+    case 'choice':
+      return positionOf(values.add(cell, 'text'), field, values);
+    default:
+      return values.add(cell, 'text');
+  }
+}
+
+function positionOf(name: string, field: FieldSchema, values: StatementValues): string {
+  return `array_position(${values.add(choiceNames(field) ?? [], 'text[]')}, ${name})`;
+}
+
+/** Whether a place that a caller brought can be one of this order: its cells get into a statement as what they pass for. */
+export function isPlaceIn(sort: readonly SortField[], { cells, createdAt, id }: CopyPlace): boolean {
+  return (
+    isUpstreamId('rec', id) &&
+    Math.abs(createdAt) <= maxTime &&
+    sort.every(({ field }, index) => isCellOf(field, cells[index] ?? null))
+  );
+}
+
+/** The end of the year 9999, in milliseconds since the epoch: later years have other spellings. */
+const maxTime = 253_402_300_799_999;
+const timePattern = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d\.\d{3}Z)?$/;
+
+function isCellOf(field: FieldSchema, cell: SortCell): boolean {
+  if (cell === null) return !isCreationTime(field);
+  switch (filterKindOf(field)) {
+    case 'number':
+      return typeof cell === 'number';
+    case 'checkbox':
+      return cell === true;
+    case 'choice':
+      return typeof cell === 'string' && (choiceNames(field) ?? []).includes(cell);
+    default:
+      return typeof cell === 'string' && timePattern.test(cell) && !Number.isNaN(Date.parse(cell));
+  }
+}
