@@ -49,6 +49,7 @@ import { Metrics } from './metrics/metrics.ts';
 import { RecordCopies } from './records/copies/record-copies.ts';
 import { RecordReads } from './records/record-reads.ts';
 import { StoredWrites } from './records/writes/stored-writes.ts';
+import { leaveConnection } from './webhooks/webhook.ts';
 import { Webhooks } from './webhooks/webhooks.ts';
 
 /** The configuration once everything that may be left out has been settled. */
@@ -276,7 +277,14 @@ export async function createApp(
     releaseWebhooks: (connectionId) => webhooks.releaseConnection(connectionId),
     logger,
   });
-  const lifecycle = new ConnectionLifecycle({ database, connections, secrets, grants, logger });
+  const lifecycle = new ConnectionLifecycle({
+    database,
+    connections,
+    secrets,
+    grants,
+    leaveWebhooks: leaveConnection,
+    logger,
+  });
   const managed = new ManagedConnections({
     database,
     connections,

@@ -38,6 +38,7 @@ export class ConnectionLifecycle {
   readonly #secrets: ConnectionSecrets;
   readonly #database: DataSource;
   readonly #grants: GrantEnding;
+  readonly #leaveWebhooks: (sql: EntityManager, connectionId: number) => Promise<void>;
   readonly #logger: Logger;
 
   constructor(deps: {
@@ -45,12 +46,15 @@ export class ConnectionLifecycle {
     connections: Connections;
     secrets: ConnectionSecrets;
     grants: GrantEnding;
+    /** Takes a connection from the rows of its webhooks. */
+    leaveWebhooks: (sql: EntityManager, connectionId: number) => Promise<void>;
     logger: Logger;
   }) {
     this.#database = deps.database;
     this.#connections = deps.connections;
     this.#secrets = deps.secrets;
     this.#grants = deps.grants;
+    this.#leaveWebhooks = deps.leaveWebhooks;
     this.#logger = deps.logger;
   }
 
@@ -120,7 +124,9 @@ export class ConnectionLifecycle {
   async delete(connection: ConnectionEntity): Promise<GrantReport> {
     refuseManaged(connection, 'Remove it there and restart the server, then delete it');
     const { id } = connection;
-    const report = await this.#grants.end(id, (manager) => erase(manager, id));
+    // Rows of webhooks would be changed with the connection's, but in no order, and while that one is locked.
+    const leave = (manager: EntityManager) => this.#leaveWebhooks(manager, id);
+    const report = await this.#grants.end(id, (manager) => erase(manager, id), leave);
     this.#logger.info({ connectionId: id, ...report }, 'connection deleted');
     return report;
   }

@@ -43,9 +43,14 @@ export class GrantEnding {
 
   /**
    * @param become Writes what the connection becomes and raises its epoch.
+   * @param prepare Writes, in the same transaction, what has to be locked before the connection's row.
    * @throws AppError CONNECTION_NOT_FOUND when it was deleted meanwhile
    */
-  async end(connectionId: number, become: (manager: EntityManager) => Promise<void>): Promise<GrantReport> {
+  async end(
+    connectionId: number,
+    become: (manager: EntityManager) => Promise<void>,
+    prepare?: (manager: EntityManager) => Promise<void>,
+  ): Promise<GrantReport> {
     const { database, logger } = this.#deps;
     const webhooks = await this.#deps.releaseWebhooks(connectionId).catch((error: unknown) => {
       logger.warn({ connectionId, err: error }, 'webhooks could not be released');
@@ -58,7 +63,7 @@ export class GrantEnding {
       const revoked = await this.#revoke(connection);
       if (revoked !== null) tokensRevoked = revoked && tokensRevoked !== false;
       const isLastRound = round >= maxRounds;
-      if (await this.#forget(connection, isLastRound, become)) break;
+      if (await this.#forget(connection, isLastRound, { become, prepare })) break;
     }
     return {
       webhooksDeleted: webhooks.deleted.length,
@@ -86,9 +91,16 @@ export class GrantEnding {
   #forget(
     { id, tokenGeneration }: ConnectionEntity,
     inAnyCase: boolean,
-    become: (manager: EntityManager) => Promise<void>,
+    {
+      become,
+      prepare,
+    }: {
+      become: (manager: EntityManager) => Promise<void>;
+      prepare: ((manager: EntityManager) => Promise<void>) | undefined;
+    },
   ): Promise<boolean> {
     return this.#deps.database.transaction(async (manager) => {
+      await prepare?.(manager);
       const rows: { token_generation: number }[] = await manager.query(
         'SELECT token_generation FROM connections WHERE id = $1 FOR UPDATE',
         [id],

@@ -10,7 +10,7 @@ import type { DataType } from './specification.ts';
  * Only an active webhook appends to its feed, and a feed has one at most, and one successor.
  *
  * Locks are taken in one order, so that no two transactions wait for each other: the feed's row, then rows of webhooks by
- * id, and nothing else after them. A statement that changes several of them locks them by id first.
+ * id, and after them at most the row of a connection. A statement that changes several of them locks them by id first.
  */
 export type WebhookState =
   'creating' | 'active' | 'lost' | 'failed' | 'deleted' | 'preparing' | 'ready' | 'ending';
@@ -110,6 +110,15 @@ export async function endSuccessor(sql: Sql, feedId: number): Promise<void> {
     `UPDATE webhooks SET state = CASE state WHEN 'ready' THEN 'ending' ELSE 'failed' END, ended_at = clock_timestamp()
      WHERE feed_id = $1 AND state IN ('preparing', 'ready')`,
     [feedId],
+  );
+}
+
+/** Before a connection is deleted: of its webhooks, those that nobody took over are left without one. */
+export async function leaveConnection(sql: Sql, connectionId: number): Promise<void> {
+  await sql.query(
+    `UPDATE webhooks SET connection_id = NULL
+     WHERE id IN (SELECT id FROM webhooks WHERE connection_id = $1 ORDER BY id FOR UPDATE)`,
+    [connectionId],
   );
 }
 

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import type { EntityManager } from 'typeorm';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
 import { Subscriber, until } from '../changes/subscriber.ts';
 import { addContacts, crm } from '../changes/upstream-edits.ts';
@@ -205,4 +206,40 @@ it('shows a shared webhook through every connection that may read its base, and 
   expect(await run('refreshWebhook', sharing)).toBe('RefreshWebhookSuccess');
   expect(await run('deleteWebhook', sharing)).toBe('DeleteWebhookSuccess');
   expect(await heldUpstream(app)).toEqual([]);
+});
+
+it('deletes a connection without a deadlock while somebody works through its webhooks in their order', async () => {
+  const connection = await app.connect();
+  const [feed] = await app.database.query(
+    `INSERT INTO change_feeds (client_id, base_id) VALUES ('deadlock', 'appDEADLOCK') RETURNING id`,
+  );
+  // The higher id lies first on disk, and so comes first to whoever does not ask for an order.
+  const [low, high] = ['0', 'f'].map((digit) => `${digit.repeat(8)}-0000-4000-8000-000000000000`);
+  for (const [generation, id] of [high, low].entries())
+    await app.database.query(
+      `INSERT INTO webhooks (id, feed_id, generation, connection_id, state) VALUES ($1, $2, $3, $4, 'failed')`,
+      [id, feed?.id, generation + 1, connection],
+    );
+  const lock = (sql: EntityManager, id = '') =>
+    sql.query(`SELECT 1 FROM webhooks WHERE id = $1 FOR UPDATE`, [id]);
+  let deleting: Promise<unknown> = Promise.resolve();
+  await app.app.database.transaction(async (sql) => {
+    await lock(sql, low);
+    deleting = app.graphql(
+      `mutation ($connection: Int!) { deleteConnection(input: { connection: $connection }) { __typename } }`,
+      { connection },
+    );
+    await until(
+      async () =>
+        (
+          await app.database.query(
+            `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`,
+          )
+        ).length > 0,
+    );
+    await lock(sql, high);
+  });
+  expect(await deleting).toMatchObject({
+    data: { deleteConnection: { __typename: 'DeleteConnectionSuccess' } },
+  });
 });
