@@ -18,6 +18,7 @@ import { AuditRetention } from './audit/audit-retention.ts';
 import { BaseSchemas } from './bases/base-schemas.ts';
 import { ChangeFeeds } from './changes/change-feeds.ts';
 import { ChangeLog } from './changes/change-log.ts';
+import { LogStandings } from './changes/log-standing.ts';
 import { creationsBetween } from './changes/creations.ts';
 import { ConnectionWatch } from './changes/connection-watch.ts';
 import { CallMeter } from './calendly/operation.ts';
@@ -86,6 +87,7 @@ export interface App {
   recordCopies: RecordCopies;
   recordWrites: StoredWrites;
   changeLog: ChangeLog;
+  logStandings: LogStandings;
   changeFeeds: ChangeFeeds;
   connectionWatch: ConnectionWatch;
   webhooks: Webhooks;
@@ -211,6 +213,7 @@ export async function createApp(
   });
 
   const changeLog = new ChangeLog(database);
+  const logStandings = new LogStandings({ database });
   const notifications = new Notifications({
     databaseUrl: config.databaseUrl,
     name: listenerName(cipher.sealingKeyId),
@@ -345,6 +348,7 @@ export async function createApp(
     recordCopies,
     recordWrites,
     changeLog,
+    logStandings,
     changeFeeds,
     connectionWatch,
     webhooks,

@@ -41,13 +41,25 @@ export class BaseSchemas {
    */
   async get(connectionId: number, baseId: string, operation: Operation): Promise<BaseSchema> {
     requireId('app', baseId);
+    const { key, send } = await this.#reading(connectionId, baseId, operation);
+    return this.#schemas.read(key, operation, send);
+  }
+
+  /** The same as the upstream describes them now. All who ask at once share a call, and another if one was under way. */
+  async renew(connectionId: number, baseId: string, operation: Operation): Promise<BaseSchema> {
+    const { key, send } = await this.#reading(connectionId, baseId, operation);
+    return this.#schemas.readAfresh(key, operation, send);
+  }
+
+  async #reading(connectionId: number, baseId: string, operation: Operation) {
     const { api, connection } = await this.#upstream.open(connectionId, operation, schemaScopes);
-    return this.#schemas.read(`${connectionId}/${connection.epoch}/${baseId}`, operation, async () => {
+    const send = async (): Promise<BaseSchema> => {
       const tables = await api.baseSchema(baseId).catch((error: unknown) => {
         throw hidesBase(error) ? baseNotFound(baseId, connectionId) : error;
       });
       return new BaseSchema(baseId, tables, this.#clock.now());
-    });
+    };
+    return { key: `${connectionId}/${connection.epoch}/${baseId}`, send };
   }
 
   /** All bases that the connection was granted. */

@@ -13,6 +13,8 @@ export class OperationSchemas {
   readonly #shared: BaseSchemas;
   readonly #operation: Operation;
   readonly #clock: Clock;
+  /** When the operation first asked for a schema. */
+  readonly #startedAt: number;
   readonly #reads = new Map<string, Promise<BaseSchema>>();
   readonly #ready = new Map<string, BaseSchema>();
   readonly #lists = new Map<number, Promise<readonly WireBase[]>>();
@@ -21,6 +23,7 @@ export class OperationSchemas {
     this.#shared = deps.shared;
     this.#operation = deps.operation;
     this.#clock = deps.clock;
+    this.#startedAt = deps.clock.now();
   }
 
   /** The schema if this operation has it already; for places that must not wait. */
@@ -30,9 +33,10 @@ export class OperationSchemas {
 
   load(connectionId: number, baseId: string): Promise<BaseSchema> {
     const key = `${connectionId}/${baseId}`;
-    const known = this.#reads.get(key);
-    if (known) return known;
-    const read = this.#shared.get(connectionId, baseId, this.#operation);
+    return this.#reads.get(key) ?? this.#settle(key, this.#shared.get(connectionId, baseId, this.#operation));
+  }
+
+  #settle(key: string, read: Promise<BaseSchema>): Promise<BaseSchema> {
     this.#reads.set(key, read);
     return read.then((schema) => {
       if (this.#reads.get(key) === read) this.#ready.set(key, schema);
@@ -50,6 +54,7 @@ export class OperationSchemas {
    * A table by id or name. When it, or one of `fieldNames`, is not in a schema that has some age, the schema is read once
    * more: it may have been made since.
    * @param fits looks for anything else that may be missing in the table
+   * @param ageMs from which age on the schema is doubted
    * @throws AppError TABLE_NOT_FOUND; unknown fields are the caller's to report
    */
   async table(
@@ -58,12 +63,22 @@ export class OperationSchemas {
     idOrName: string,
     fieldNames: Iterable<string> = [],
     fits: (table: TableSchema) => boolean = () => true,
+    ageMs = doubtedAfterMs,
   ): Promise<TableSchema> {
-    let schema = await this.load(connectionId, baseId);
-    if (!hasAll(schema, idOrName, fieldNames, fits) && this.#clock.now() - schema.readAt >= doubtedAfterMs) {
-      schema = await this.renew(schema, connectionId);
-    }
-    return schema.getTable(idOrName);
+    const fitsAll = (schema: BaseSchema): boolean => hasAll(schema, idOrName, fieldNames, fits);
+    return (await this.fitting(connectionId, baseId, fitsAll, ageMs)).getTable(idOrName);
+  }
+
+  /** The schema, read once more when it does not fit and is so old, unless it was read for this operation. */
+  async fitting(
+    connectionId: number,
+    baseId: string,
+    fits: (schema: BaseSchema) => boolean,
+    ageMs = doubtedAfterMs,
+  ): Promise<BaseSchema> {
+    const schema = await this.load(connectionId, baseId);
+    const isDoubted = schema.readAt < this.#startedAt && this.#clock.now() - schema.readAt >= ageMs;
+    return isDoubted && !fits(schema) ? this.renew(schema, connectionId) : schema;
   }
 
   /**
@@ -90,15 +105,13 @@ export class OperationSchemas {
     this.#shared.forget(baseId);
   }
 
-  /** Reads a schema again, unless that has happened since `outdated` was read. */
+  /** Reads a schema again, unless that has happened here since `outdated` was read. */
   renew(outdated: BaseSchema, connectionId: number): Promise<BaseSchema> {
-    const key = `${connectionId}/${outdated.baseId}`;
-    if (this.#ready.get(key) === outdated) {
-      this.#ready.delete(key);
-      this.#reads.delete(key);
-      this.#shared.forget(outdated.baseId);
-    }
-    return this.load(connectionId, outdated.baseId);
+    const { baseId } = outdated;
+    const key = `${connectionId}/${baseId}`;
+    if (this.#ready.get(key) !== outdated) return this.load(connectionId, baseId);
+    this.#ready.delete(key);
+    return this.#settle(key, this.#shared.renew(connectionId, baseId, this.#operation));
   }
 }
 

@@ -11,6 +11,8 @@ const ownFailures: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 interface Read<T> {
+  /** Counts the reads: those of a higher number began later. */
+  number: number;
   answer: Promise<T>;
   /** Who sends the call. */
   operation: Operation;
@@ -31,6 +33,7 @@ export class SharedReads<T> {
   readonly #maxEntries: number;
   /** In the order of use; the first is the one to drop. */
   readonly #reads = new Map<string, Read<T>>();
+  #begun = 0;
 
   /** @param options.maxAgeMs 0 shares only reads that are on their way. */
   constructor(options: { clock: Clock; maxAgeMs: number; maxEntries: number }) {
@@ -59,6 +62,25 @@ export class SharedReads<T> {
     }
   }
 
+  /**
+   * An answer that was asked for after this call. What is on its way is waited for, and all who wait share the next read:
+   * however many ask, one call follows the other.
+   */
+  async readAfresh(key: string, operation: Operation, send: () => Promise<T>): Promise<T> {
+    const begunBefore = this.#begun;
+    for (;;) {
+      const known = this.#reads.get(key);
+      if (!known || known.number > begunBefore) return this.read(key, operation, send);
+      if (known.doneAt === null)
+        await withinOperation(
+          known.answer.catch(() => undefined),
+          operation,
+          this.#clock,
+        );
+      this.#drop(key, known);
+    }
+  }
+
   /** What is on its way is no longer joined or kept either: it may have been read before the change. */
   forget(concerned: (key: string) => boolean): void {
     for (const key of this.#reads.keys()) if (concerned(key)) this.#reads.delete(key);
@@ -79,7 +101,8 @@ export class SharedReads<T> {
   }
 
   async #send(key: string, operation: Operation, send: () => Promise<T>): Promise<T> {
-    const read: Read<T> = { answer: send(), operation, doneAt: null, hasFailed: false };
+    const number = (this.#begun += 1);
+    const read: Read<T> = { number, answer: send(), operation, doneAt: null, hasFailed: false };
     this.#reads.delete(key);
     this.#reads.set(key, read);
     this.#dropOldest();

@@ -8,6 +8,14 @@ import { comparePositions, type Position } from './position.ts';
 /** Entries in one read. Bounded since each carries all cells of a record. */
 export const maxEntriesPerRead = 500;
 
+/** The position of the newest entry of `feed`, or of what was pruned last. */
+export const headPlace = `
+  SELECT * FROM (
+    (SELECT generation, payload, ordinal FROM changes WHERE feed_id = feed.id ORDER BY generation DESC, payload DESC, ordinal DESC LIMIT 1)
+    UNION ALL
+    SELECT feed.pruned_generation, feed.pruned_payload, feed.pruned_ordinal
+  ) AS places ORDER BY generation DESC, payload DESC, ordinal DESC LIMIT 1`;
+
 type PrunedRow = Pick<FeedRow, 'pruned_generation' | 'pruned_payload' | 'pruned_ordinal' | 'pruned_until'>;
 
 /** The entries of $1 after the position ($2, $3, $4), and from the same snapshot what was pruned, so neither can miss the other. */
@@ -70,11 +78,7 @@ export class ChangeLog {
   /** The position of the newest entry, or of what was pruned last. */
   async head(feedId: number): Promise<Position> {
     const [row] = await this.#database.query<Position[]>(
-      `SELECT * FROM (
-         (SELECT generation, payload, ordinal FROM changes WHERE feed_id = $1 ORDER BY generation DESC, payload DESC, ordinal DESC LIMIT 1)
-         UNION ALL
-         SELECT pruned_generation, pruned_payload, pruned_ordinal FROM change_feeds WHERE id = $1
-       ) AS place ORDER BY generation DESC, payload DESC, ordinal DESC LIMIT 1`,
+      `SELECT place.* FROM change_feeds AS feed CROSS JOIN LATERAL (${headPlace}) AS place WHERE feed.id = $1`,
       [feedId],
     );
     if (!row) throw new Error(`There is no feed ${feedId}.`);

@@ -8,7 +8,8 @@ import { fieldsOf, requireRecordedFields } from '../records/filters/recorded-fie
 import { testKey, type RecordTest } from '../records/filters/record-test.ts';
 import type { CellFilter } from './change-filter.ts';
 import type { Feed } from './feed.ts';
-import { hasSchemaChangedSince } from './schema-news.ts';
+import { isOutdated, type LogStanding } from './log-standing.ts';
+import { doubtedAfterMs } from './table-fields.ts';
 
 /**
  * The argument `filter`, checked against a table that is no older than the newest change of the schema in the log.
@@ -23,15 +24,15 @@ export async function cellFilterOf(
   context: GraphQLContext,
 ): Promise<{ tableId: string; cells: CellFilter }> {
   // In this order: what the log tells of the schema up to here, the table below has.
-  const checkedAt = await context.app.changeLog.head(feed.id);
-  const table = await tableToFilter(conditions, tableIdOrName, connectionId, feed, context);
+  const standing = await context.app.logStandings.of(feed.id);
+  const table = await tableToFilter(conditions, tableIdOrName, connectionId, { feed, standing }, context);
   const test: RecordTest = { kind: 'all', parts: testsFor(conditions, table) };
   requireRecordedFields(test);
   return {
     tableId: table.id,
     cells: {
       fields: new Map(fieldsOf(test).map(({ id, name, type }) => [id, { name, type }])),
-      checkedAt,
+      checkedAt: standing.head,
       passes: (cells, isComplete) => passesTest(test, cells, isComplete),
       toJSON: () => testKey(test),
     },
@@ -42,13 +43,12 @@ async function tableToFilter(
   conditions: RecordConditions,
   tableIdOrName: string | null | undefined,
   connectionId: number,
-  feed: Feed,
+  { feed, standing }: { feed: Feed; standing: LogStanding },
   context: GraphQLContext,
 ): Promise<TableSchema> {
   const schemas = operationSchemas(context);
   const known = await schemas.load(connectionId, feed.baseId);
-  const isOutdated = await hasSchemaChangedSince(context.app.database, feed.id, known.readAt);
-  const schema = isOutdated ? await schemas.renew(known, connectionId) : known;
+  const schema = isOutdated(known.readAt, standing) ? await schemas.renew(known, connectionId) : known;
   const [only, ...others] = schema.tables;
   if (tableIdOrName == null && (!only || others.length > 0)) {
     throw new AppError(
@@ -57,7 +57,12 @@ async function tableToFilter(
       { details: { argument: 'tableId', baseId: feed.baseId } },
     );
   }
-  return schemas.table(connectionId, feed.baseId, tableIdOrName ?? only!.id, [], (table) =>
-    fitsTable(conditions, table),
+  return schemas.table(
+    connectionId,
+    feed.baseId,
+    tableIdOrName ?? only!.id,
+    [],
+    (table) => fitsTable(conditions, table),
+    doubtedAfterMs,
   );
 }

@@ -1,9 +1,16 @@
 import { suggestion } from '../nearest-name.ts';
 import { operationSchemas } from '../bases/schema.ts';
+import type { BaseSchema } from '../bases/base-schema.ts';
 import type { TableSchema } from '../bases/table-schema.ts';
 import { isUpstreamId } from '../calendly/ids.ts';
 import { AppError } from '../errors.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
+
+/**
+ * A subscription that names what a schema of this age does not have is not refused before that was read again, in
+ * milliseconds: who has just made a field subscribes to it next.
+ */
+export const doubtedAfterMs = 0;
 
 /** The argument `tableId`. Names are looked up in the schema; an id is taken as it is, so that a deleted table can still be asked for. */
 export async function tableIdOf(
@@ -15,7 +22,9 @@ export async function tableIdOf(
   if (idOrName == null || isUpstreamId('tbl', idOrName)) return idOrName ?? null;
   if (idOrName === '')
     throw new AppError('INVALID_INPUT', '"tableId" is empty. Leave it out to get the changes of all tables.');
-  return (await operationSchemas(context).table(connectionId, baseId, idOrName)).id;
+  return (
+    await operationSchemas(context).table(connectionId, baseId, idOrName, [], undefined, doubtedAfterMs)
+  ).id;
 }
 
 /**
@@ -33,10 +42,12 @@ export async function fieldIdsOf(
   const ids = new Set(idsOrNames.filter((one) => isUpstreamId('fld', one)));
   if (names.length === 0) return ids;
   const schemas = operationSchemas(context);
+  const hasAll = ({ tables }: BaseSchema): boolean =>
+    names.every((name) => tables.some((table) => table.findField(name)));
   const tables =
     tableIdOrName == null
-      ? (await schemas.load(connectionId, baseId)).tables
-      : [await schemas.table(connectionId, baseId, tableIdOrName, names)];
+      ? (await schemas.fitting(connectionId, baseId, hasAll, doubtedAfterMs)).tables
+      : [await schemas.table(connectionId, baseId, tableIdOrName, names, undefined, doubtedAfterMs)];
   for (const name of names) {
     const found = tables.flatMap((table) => table.findField(name)?.id ?? []);
     if (found.length === 0) throw fieldNotFound(name, tables);

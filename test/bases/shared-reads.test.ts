@@ -56,6 +56,20 @@ describe('a shared read', () => {
     expect(sent()).toBe(2);
   });
 
+  test('that has to be fresh is not the one under way, and shared by all who need it by then', async () => {
+    const { reads, send, sent } = setup();
+    const underWay = held<string>();
+    const first = reads.read('key', operation(), () => underWay.promise);
+    const afresh = Array.from({ length: 50 }, () => reads.readAfresh('key', operation(), send('fresh')));
+    underWay.resolve('outdated');
+    expect(await first).toBe('outdated');
+    expect(new Set(await Promise.all(afresh))).toEqual(new Set(['fresh']));
+    expect(sent()).toBe(1);
+    expect(await reads.read('key', operation(), send())).toBe('fresh');
+    await reads.readAfresh('key', operation(), send());
+    expect(sent()).toBe(2);
+  });
+
   test('of the key used longest ago makes room', async () => {
     const { reads, send, sent } = setup(100, 2);
     for (const key of ['a', 'b', 'a', 'c', 'a']) await reads.read(key, operation(), send());

@@ -236,6 +236,25 @@ it('costs no upstream call of its own', async () => {
   );
 });
 
+it('takes a filter on a field that was made a moment ago, with two calls at most for all who come with it', async () => {
+  await subscribe({ filter: { field: 'Name', eq: 'x' } }).started();
+  // Without news of it, what is known of the table is some milliseconds old.
+  await control(app.sandbox.url, 'pings', { drop: 1 });
+  try {
+    await control(app.sandbox.url, 'schema', {
+      baseId: crm.baseId,
+      addField: { tableId: crm.tableId, name: 'Shoe size', type: 'number' },
+    });
+    const calls = await countCalls(app, 'getBaseSchema');
+    const filtered = Array.from({ length: 5 }, () => subscribe({ filter: { field: 'Shoe size', gt: 40 } }));
+    const narrowed = Array.from({ length: 5 }, () => subscribe({ fields: ['Shoe size'] }));
+    await Promise.all([...filtered, ...narrowed].map((subscriber) => subscriber.started()));
+    expect((await countCalls(app, 'getBaseSchema')) - calls).toBeLessThanOrEqual(2);
+  } finally {
+    await control(app.sandbox.url, 'pings', { drop: 0 });
+  }
+});
+
 it('follows renamed fields, and ends when a field that it looks at is deleted, also when another instance has pulled that', async () => {
   const schemaEdit = (what: object) =>
     control<{ fieldId: string }>(app.sandbox.url, 'schema', { baseId: crm.baseId, ...what });
