@@ -1,21 +1,36 @@
+import { existsSync } from 'node:fs';
 import { ConfigError, type Config } from '../config.ts';
 import { createDataSource } from '../database/data-source.ts';
 import { AppError } from '../errors.ts';
 import { visitLocalDatabase } from './visit.ts';
 import type { DataSource } from 'typeorm';
 
-/**
- * Runs a command to its exit code. What is expected to go wrong is told in words, without a stack.
- * @param main Gets what stands behind the name of the program.
- */
-export async function runCommand(main: (args: string[]) => Promise<number>): Promise<void> {
+/** What a command reads and writes besides its arguments; `process` is one. */
+export interface Surroundings {
+  env: Record<string, string | undefined>;
+  stdout: { write(text: string): unknown };
+  stderr: { write(text: string): unknown };
+}
+
+/** @param args What stands behind the name of the program. @returns its exit code. */
+export type Command = (args: string[], around: Surroundings) => Promise<number>;
+
+/** Runs a command as the program of this process. */
+export async function runCommand(command: Command): Promise<void> {
   // A database that was started for this visit is told to end when the process exits, which a bare signal would skip.
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => process.exit(1));
+  // What the environment sets already stays as it is.
+  if (existsSync('.env')) process.loadEnvFile('.env');
+  process.exitCode = await callCommand(command, process.argv.slice(2), process);
+}
+
+/** Runs a command to its exit code. What is expected to go wrong is told in words, without a stack. */
+export async function callCommand(command: Command, args: string[], around: Surroundings): Promise<number> {
   try {
-    process.exitCode = await main(process.argv.slice(2));
+    return await command(args, around);
   } catch (error) {
-    process.stderr.write(`${wordsFor(error)}\n`);
-    process.exitCode = 1;
+    around.stderr.write(`${wordsFor(error)}\n`);
+    return 1;
   }
 }
 

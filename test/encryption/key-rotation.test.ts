@@ -2,12 +2,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { rotateKeys } from '../../src/commands/rotate-keys.ts';
 import { envelopePlaces } from '../../src/encryption/envelope-places.ts';
 import { KeyRotation, type UnreadableEnvelope } from '../../src/encryption/key-rotation.ts';
 import { readRotationCommand } from '../../src/encryption/rotation-command.ts';
 import { SecretCipher } from '../../src/encryption/secret-cipher.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { CommandProcess, runCommand } from '../support/command.ts';
+import { callInProcess, CommandProcess, runCommand } from '../support/command.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addSealedConnections, allEnvelopes, countUnder } from './sealed-rows.ts';
 
@@ -49,7 +50,7 @@ describe('under load', () => {
       for (let count = 0; count < 2; count += 1)
         instances.push(await first.another({ encryptionKeys: [newer, older] }));
 
-      const rotation = runCommand('rotate-keys.ts', ['--json'], variables);
+      const rotation = callInProcess(rotateKeys, ['--json'], variables);
       let isOver = false;
       void rotation.then(() => (isOver = true));
       const failures: unknown[] = [];
@@ -113,7 +114,7 @@ describe('under load', () => {
           ),
         }).toEqual({ name, rows: [] });
 
-      const status = await runCommand('rotate-keys.ts', ['--status', '--json'], variables);
+      const status = await callInProcess(rotateKeys, ['--status', '--json'], variables);
       expect(JSON.parse(status.output)).toMatchObject({
         sealingKey: newer.id,
         keys: [
@@ -222,7 +223,7 @@ describe('on a database', () => {
         `UPDATE connection_secrets SET client_secret = 'in the open' WHERE connection_id = $1`,
         [third],
       );
-      const { code, output, notes } = await runCommand('rotate-keys.ts', [], variables);
+      const { code, output, notes } = await callInProcess(rotateKeys, [], variables);
       expect(code).toBe(1);
       const named = [...notes.matchAll(/^Not re-encrypted: (\S+), row (\d+), connection (\d+) "([^"]+)"/gm)];
       expect(named.map(([, place, row, , name]) => `${place} ${row} ${name}`).sort()).toEqual([
@@ -236,7 +237,7 @@ describe('on a database', () => {
       expect(output).toMatch(/^8 secrets re-encrypted.*\n4 secrets can't be decrypted/);
       expect(await countUnder(database, newer.id)).toBe(8);
 
-      const status = await runCommand('rotate-keys.ts', ['--status'], variables);
+      const status = await callInProcess(rotateKeys, ['--status'], variables);
       expect(status.code).toBe(0);
       expect(status.output).toMatch(/^2026b +8 +first, encrypts, connection_secrets\.access_token 3/m);
       expect(status.output).toMatch(/^2026a +2 +decrypts only/m);
@@ -308,7 +309,7 @@ describe('on a database', () => {
         application_name: `omnera-calendly seals with ${older.id}`,
       });
       await listener.connect();
-      const { code, output } = await runCommand('rotate-keys.ts', [], variables);
+      const { code, output } = await callInProcess(rotateKeys, [], variables);
       await listener.end();
       expect(code).toBe(1);
       expect(output).toMatch(
@@ -374,9 +375,9 @@ test(
   'says what is missing, in words and with exit code 1',
   async () => {
     const [help, noKeys, noDatabase] = await Promise.all([
-      runCommand('rotate-keys.ts', ['--help'], {}),
+      callInProcess(rotateKeys, ['--help'], {}),
       runCommand('rotate-keys.ts', [], { DATABASE_URL: 'postgres://127.0.0.1:1/none', DATA_DIR: '/nowhere' }),
-      runCommand('rotate-keys.ts', [], {
+      callInProcess(rotateKeys, [], {
         DATABASE_URL: 'postgres://somebody:hidden-password@127.0.0.1:1/none',
         ENCRYPTION_KEYS: ring(newer),
       }),

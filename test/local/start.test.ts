@@ -3,7 +3,9 @@ import { readFile, readdir, stat } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { keys } from '../../src/commands/keys.ts';
 import { processIdentity } from '../../src/local/process-identity.ts';
+import { callInProcess } from '../support/command.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { ServerProcess, temporaryFolder } from './server-process.ts';
 
@@ -23,21 +25,48 @@ const endAll = async (): Promise<void> => {
   await endLeftovers();
 };
 
+/* One story: each test goes on where the one before it has ended. */
 describe('on one data folder, from the first start on', () => {
+  let server: ServerProcess;
+  let address = '';
+  let adminKey = '';
+  let parts: number[];
+  const keysMade: string[] = [];
   beforeAll(makeFolder);
-  afterEach(endAll);
-  afterAll(() => folder.remove());
+  afterAll(async () => {
+    await endAll();
+    await folder.remove();
+  });
+
+  const createKey = async (name: string): Promise<void> => {
+    const made = await callInProcess(keys, ['create', '--name', name, '--role', 'viewer'], {
+      DATA_DIR: dataDir,
+    });
+    expect(made.notes).toContain('Created key');
+    keysMade.push(made.output.trim());
+  };
 
   test(
-    'a first start ends with a link that is signed in, once; a second one has kept everything',
+    'Ctrl-C during the start ends it cleanly',
     async () => {
-      const first = start();
-      const link = await first.written(/Explore\s+(\S+)/);
-      const [address = '', code = ''] = link.split('/graphql#code=');
+      const interrupted = start();
+      await folderAppears(join(dataDir, 'keys'));
+      expect(await interrupted.ended('SIGINT')).toBe(0);
+    },
+    startTimeoutMs,
+  );
+
+  test(
+    'the next start just works, and ends with a link that is signed in, once',
+    async () => {
+      server = start();
+      const link = await server.written(/Explore\s+(\S+)/);
+      const [linked = '', code = ''] = link.split('/graphql#code=');
+      address = linked;
       const key = await exchange(address, code);
       expect(await exchange(address, code)).toBeNull();
-      const adminKey = (await readFile(join(dataDir, 'keys', 'admin-api-key'), 'utf8')).trim();
-      expect(first.output).not.toContain(adminKey);
+      adminKey = (await readFile(join(dataDir, 'keys', 'admin-api-key'), 'utf8')).trim();
+      expect(server.output).not.toContain(adminKey);
       const created = await query(
         address,
         adminKey,
@@ -48,57 +77,73 @@ describe('on one data folder, from the first start on', () => {
         data: { connections: [{ name: 'Kept' }] },
         extensions: expect.anything(),
       });
-      const parts = await localPids();
+      parts = await localPids();
       expect(await Promise.all(parts.map(processIdentity))).not.toContain(null);
+    },
+    startTimeoutMs,
+  );
 
-      const stoppedAt = performance.now();
-      expect(await first.ended('SIGINT')).toBe(0);
-      expect(performance.now() - stoppedAt).toBeLessThan(5_000);
-      expect(await Promise.all(parts.map(processIdentity))).toEqual([null, null]);
-      expect(await readdir(dataDir)).not.toContain('holder.json');
+  test(
+    'another start beside it is refused, with the first one named',
+    async () => {
+      const another = start();
+      expect(await another.ended()).toBe(1);
+      expect(another.output).toContain(`Already running: process ${server.pid} serves ${address}`);
+    },
+    startTimeoutMs,
+  );
 
-      const second = start();
-      const [newAddress = ''] = (await second.written(/Explore\s+(\S+)/)).split('/graphql');
-      expect(await query(newAddress, adminKey, '{ connections { name } }')).toMatchObject({
+  test('npm run keys works beside it', async () => {
+    await createKey('While it runs');
+    expect(await query(address, keysMade[0] ?? '', '{ __typename }')).toMatchObject({
+      data: { __typename: 'Query' },
+    });
+  });
+
+  test('Ctrl-C ends it with its parts, within five seconds', async () => {
+    const stoppedAt = performance.now();
+    expect(await server.ended('SIGINT')).toBe(0);
+    expect(performance.now() - stoppedAt).toBeLessThan(5_000);
+    expect(await Promise.all(parts.map(processIdentity))).toEqual([null, null]);
+    expect(await readdir(dataDir)).not.toContain('holder.json');
+  });
+
+  test('npm run keys works without it', () => createKey('While it does not'));
+
+  test(
+    'a start after that has kept everything',
+    async () => {
+      server = start();
+      [address = ''] = (await server.written(/Explore\s+(\S+)/)).split('/graphql');
+      expect(await query(address, adminKey, '{ connections { name } }')).toMatchObject({
         data: { connections: [{ name: 'Kept' }] },
       });
-      expect(await second.ended('SIGTERM')).toBe(0);
+      for (const key of keysMade)
+        expect(await query(address, key, '{ __typename }')).toMatchObject({ data: { __typename: 'Query' } });
+      const listed = await callInProcess(keys, ['list'], { DATA_DIR: dataDir });
+      expect(listed.output).toMatch(/While it runs[^]*While it does not/);
     },
     startTimeoutMs,
   );
 
   test(
-    'a second start on the same folder is refused with the first one named; after a kill of the first, a start just works',
+    'after a kill, a start just works and ends what was left behind',
     async () => {
-      const first = start();
-      const [address = ''] = (await first.written(/Explore\s+(\S+)/)).split('/graphql');
-
-      const second = start();
-      expect(await second.ended()).toBe(1);
-      expect(second.output).toContain(`Already running: process ${first.pid} serves ${address}`);
-
       const left = await localPids();
-      await first.ended('SIGKILL');
-      const third = start();
-      await third.written(/Explore\s+(\S+)/);
+      await server.ended('SIGKILL');
+      server = start();
+      await server.written(/Explore\s+(\S+)/);
       expect(await Promise.all(left.map(processIdentity))).toEqual([null, null]);
-      expect(await third.ended('SIGINT')).toBe(0);
     },
     startTimeoutMs,
   );
 
-  test(
-    'the server ends with a reason when its database is killed',
-    async () => {
-      const server = start();
-      await server.written(/Explore\s+(\S+)/);
-      const [database = 0] = await localPids();
-      process.kill(database, 'SIGKILL');
-      expect(await server.ended()).toBe(1);
-      expect(server.output).toContain('The local PostgreSQL has ended by itself');
-    },
-    startTimeoutMs,
-  );
+  test('it ends with a reason when its database is killed', async () => {
+    const [database = 0] = await localPids();
+    process.kill(database, 'SIGKILL');
+    expect(await server.ended()).toBe(1);
+    expect(server.output).toContain('The local PostgreSQL has ended by itself');
+  });
 });
 
 describe('on a folder of its own', () => {
@@ -107,19 +152,6 @@ describe('on a folder of its own', () => {
     await endAll();
     await folder.remove();
   });
-
-  test(
-    'Ctrl-C during the start ends it cleanly, and the next one just works',
-    async () => {
-      const first = start();
-      await folderAppears(join(dataDir, 'keys'));
-      expect(await first.ended('SIGINT')).toBe(0);
-      const second = start();
-      await second.written(/Explore\s+(\S+)/);
-      expect(await second.ended('SIGINT')).toBe(0);
-    },
-    startTimeoutMs,
-  );
 
   test('a chosen port that is taken ends the start with its name', async () => {
     const other = createServer().listen(0, '127.0.0.1');

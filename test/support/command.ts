@@ -2,12 +2,20 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { environment } from '../../src/environment.ts';
+import { callCommand, type Command } from '../../src/local/command.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
+/** How a command ended, and what it wrote to standard output and to standard error. */
+export interface CommandEnd {
+  code: number | null;
+  output: string;
+  notes: string;
+}
+
 /** A command of ours as a person runs it: a process of its own, with nothing set but what the test sets. */
 export class CommandProcess {
-  readonly ended: Promise<{ code: number | null; output: string; notes: string }>;
+  readonly ended: Promise<CommandEnd>;
   readonly #child: ChildProcess;
 
   /** @param entry A file of src, such as `keys.ts`. */
@@ -32,6 +40,26 @@ export class CommandProcess {
   }
 }
 
-export function runCommand(entry: string, args: string[], variables: Record<string, string>) {
+export function runCommand(
+  entry: string,
+  args: string[],
+  variables: Record<string, string>,
+): Promise<CommandEnd> {
   return new CommandProcess(entry, args, variables).ended;
+}
+
+/** Runs a command without a process, which takes a fiftieth of the time: all of it but the first line of its file. */
+export async function callInProcess(
+  command: Command,
+  args: string[],
+  variables: Record<string, string>,
+): Promise<CommandEnd> {
+  let output = '';
+  let notes = '';
+  const code = await callCommand(command, args, {
+    env: variables,
+    stdout: { write: (text) => (output += text) },
+    stderr: { write: (text) => (notes += text) },
+  });
+  return { code, output, notes };
 }
