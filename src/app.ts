@@ -263,10 +263,11 @@ export async function createApp(
     audit: audit.record,
     clock,
     logger,
-    onFailing: (connectionId, failing) =>
+    onFailing: ({ triggerId, connectionId }, failing) =>
       activity.raise({
         ...failing,
         connectionId,
+        subject: triggerId,
         kind: 'ENDPOINT_FAILING',
         threshold: endpointFailing.count,
       }),

@@ -98,8 +98,9 @@ export class ActivityLog {
   }
 
   #told(alert: Alert): void {
-    const { kind, connectionId, count, threshold } = alert;
-    this.#deps.logger.warn({ alert: kind, connectionId, count, threshold }, alertMessage(alert));
+    const { kind, connectionId, count, threshold, subject } = alert;
+    const about = subject && { trigger: subject };
+    this.#deps.logger.warn({ alert: kind, connectionId, ...about, count, threshold }, alertMessage(alert));
     this.#deps.onAlert(alert);
   }
 

@@ -56,7 +56,7 @@ export const alertTexts: Record<AlertKind, { what: string; advice: string }> = {
   ENDPOINT_FAILING: {
     what: 'deliveries of a trigger failed in a row',
     advice:
-      'Its endpoint is down or refuses what it is told. See which trigger has failures in its health, read the error of its deliveries and mend the endpoint; what waits is delivered then. After a day without a success the trigger is paused.',
+      'Its endpoint is down or refuses what it is told. Read the error of its deliveries and mend the endpoint; what waits is delivered then. After a day without a success the trigger is paused.',
   },
   CALLS_ABOVE_USUAL: {
     what: 'far more calls were sent than usual',

@@ -15,9 +15,11 @@ export interface Alert {
   /** How many there were when it was raised, and how many it takes. */
   count: number;
   threshold: number;
+  /** Id of the trigger that it is about; empty when it is about the connection as a whole. */
+  subject: string;
 }
 
-const columns = `id::int, connection_id AS "connectionId", kind, since, until, raised_at AS "raisedAt", count, threshold`;
+const columns = `id::int, connection_id AS "connectionId", kind, since, until, raised_at AS "raisedAt", count, threshold, subject`;
 
 /** What was unusual. Raised in the transaction that stores the counts, so what can be read has been judged. */
 export class Alerts {
@@ -62,14 +64,14 @@ export class Alerts {
 
   /** One that somebody else has judged. @returns null when the same was told within the last hour */
   async tell(alert: Omit<Alert, 'id' | 'raisedAt'>, now: Date): Promise<Alert | null> {
-    const { connectionId, kind, since, until, count, threshold } = alert;
+    const { connectionId, kind, since, until, count, threshold, subject } = alert;
     const [raised] = await this.#database.query<Alert[]>(
-      `INSERT INTO connection_alerts (connection_id, kind, hour, since, until, raised_at, count, threshold)
-       SELECT $1, $2, to_timestamp(floor(extract(epoch FROM $4::timestamptz) / 3600) * 3600), $3, $4, $5, $6, $7
-       WHERE NOT EXISTS (SELECT 1 FROM connection_alerts WHERE connection_id = $1 AND kind = $2
+      `INSERT INTO connection_alerts (connection_id, kind, hour, since, until, raised_at, count, threshold, subject)
+       SELECT $1, $2, to_timestamp(floor(extract(epoch FROM $4::timestamptz) / 3600) * 3600), $3, $4, $5, $6, $7, $9
+       WHERE NOT EXISTS (SELECT 1 FROM connection_alerts WHERE connection_id = $1 AND kind = $2 AND subject = $9
          AND raised_at > $5::timestamptz - make_interval(mins => $8))
-       ON CONFLICT (connection_id, kind, hour) DO NOTHING RETURNING ${columns}`,
-      [connectionId, kind, since, until, now, count, threshold, quietMinutes],
+       ON CONFLICT (connection_id, kind, subject, hour) DO NOTHING RETURNING ${columns}`,
+      [connectionId, kind, since, until, now, count, threshold, quietMinutes, subject],
     );
     return raised ?? null;
   }
@@ -98,7 +100,7 @@ export class Alerts {
          HAVING sum(one.count) >= rule.threshold
        ) AS burst
        ORDER BY connection_id, kind, minute
-       ON CONFLICT (connection_id, kind, hour) DO NOTHING
+       ON CONFLICT (connection_id, kind, subject, hour) DO NOTHING
        RETURNING ${columns}`,
       [
         burstRules.map(({ kind }) => kind),
@@ -121,7 +123,7 @@ export class Alerts {
        WHERE calls >= calls_limit AND NOT EXISTS (
          SELECT 1 FROM connection_alerts AS told
          WHERE told.connection_id = busy.connection_id AND told.kind = 'CALLS_ABOVE_USUAL' AND told.hour = busy.hour)
-       ON CONFLICT (connection_id, kind, hour) DO NOTHING
+       ON CONFLICT (connection_id, kind, subject, hour) DO NOTHING
        RETURNING ${columns}`,
       [hours.map(({ connectionId }) => connectionId), hours.map(({ hour }) => new Date(hour)), now, hourMs],
     );
@@ -129,8 +131,9 @@ export class Alerts {
 }
 
 /** An alert in words, with what to do next. */
-export function alertMessage({ connectionId, kind, count, threshold, since, until }: Alert): string {
+export function alertMessage({ connectionId, kind, count, threshold, since, until, subject }: Alert): string {
   const { what, advice } = alertTexts[kind];
+  const of = subject && ` (trigger ${subject})`;
   const minutes = Math.round((until.getTime() - since.getTime()) / 60_000);
-  return `Connection ${connectionId}: ${what}, ${count} within ${minutes} min where ${threshold} are too many. ${advice}`;
+  return `Connection ${connectionId}: ${what}${of}, ${count} within ${minutes} min where ${threshold} are too many. ${advice}`;
 }

@@ -42,7 +42,8 @@ const AlertKindEnum = builder.enumType('AlertKind', {
 });
 
 export const AlertRef = builder.objectRef<AlertNode>('Alert').implement({
-  description: 'Something unusual that a connection did, or that was done to it. Told once an hour at most.',
+  description:
+    'Something unusual that a connection did, or that was done to it. Told once an hour at most, for each trigger if it is about one.',
   fields: (t) => ({
     id: t.id({
       description: 'Stays the same; a newer alert has a higher one.',
@@ -56,6 +57,11 @@ export const AlertRef = builder.objectRef<AlertNode>('Alert').implement({
     message: t.string({
       description: 'What happened and what to do next. May be shown to people.',
       resolve: ({ alert }) => alertMessage(alert),
+    }),
+    triggerId: t.string({
+      nullable: true,
+      description: 'The trigger whose endpoint fails, of ENDPOINT_FAILING; null for all others.',
+      resolve: ({ alert }) => alert.subject || null,
     }),
     connection: t.field({
       type: ConnectionRef,

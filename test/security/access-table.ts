@@ -234,7 +234,7 @@ export const following: Record<string, string> = {
   Attachment: 'filename height id size thumbnails type url urlExpiresAt width',
   AttachmentThumbnail: 'height url width',
   AttachmentThumbnails: 'full large small',
-  Alert: 'connection count id kind message raisedAt since threshold until',
+  Alert: 'connection count id kind message raisedAt since threshold triggerId until',
   AlertEdge: 'cursor node',
   AlertPage: 'edges nodes pageInfo',
   ApiKey: 'bases configured connections createdAt expiresAt id lastUsedAt name revokedAt role',

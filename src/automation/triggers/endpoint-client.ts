@@ -106,7 +106,7 @@ export class EndpointClient {
         excerpt: await excerptOf(response.body, bodyTimeoutMs),
         retryAfterMs: retryAfterOf(response.headers),
       };
-      return attempt({ answer, error: refusalOf(answer.status, response.headers) });
+      return attempt({ answer, error: refusalOf(answer.status, response.headers, target) });
     } catch (error) {
       return attempt({ answer: null, error: failureOf(error, { hasTimedOut, isStopped: signal.aborted }) });
     } finally {
@@ -129,14 +129,28 @@ function rejectedBy(signal: AbortSignal): Promise<never> {
   });
 }
 
-function refusalOf(status: number, { location }: Dispatcher.ResponseData['headers']): AppError | null {
+function refusalOf(
+  status: number,
+  { location }: Dispatcher.ResponseData['headers'],
+  target: URL,
+): AppError | null {
   if (status >= 200 && status < 300) return null;
   if (status >= 300 && status < 400) {
-    const to = typeof location === 'string' ? ` to ${location.slice(0, 200)}` : '';
-    return refused(status, `a redirect${to}, which is not followed. Put the final address into the trigger`);
+    return refused(
+      status,
+      `a redirect${aimOf(location, target)}, which is not followed. Put the final address into the trigger`,
+    );
   }
   if (status === 410) return refused(status, '"gone": it wants no more deliveries');
   return refused(status, 'which is no success. A status from 200 to 299 says that the delivery was taken');
+}
+
+/** The host alone: what follows it may hold a secret, and so may what stands before it. */
+function aimOf(location: string | string[] | undefined, target: URL): string {
+  if (typeof location !== 'string' || !URL.canParse(location, target)) return '';
+  const { protocol, host } = new URL(location, target);
+  if (host === target.host && protocol === target.protocol) return ' to another path of the same host';
+  return ` to ${protocol}//${host.slice(0, 200)}`;
 }
 
 function refused(status: number, what: string): AppError {

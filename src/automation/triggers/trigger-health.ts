@@ -40,12 +40,18 @@ export class TriggerHealth {
     return row ?? { failuresInRow: 0, failingSince: null };
   }
 
-  /** Forgets failures, and has all that waits tried now. */
-  async reset(triggerId: string, now: Date): Promise<void> {
+  async forget(triggerId: string): Promise<void> {
     await this.#database.query(
-      'UPDATE trigger_health SET failures_in_row = 0, failing_since = NULL, rest_until = NULL WHERE trigger_id = $1',
+      'UPDATE trigger_health SET failures_in_row = 0, failing_since = NULL WHERE trigger_id = $1',
       [triggerId],
     );
+  }
+
+  /** Ends the rest of an endpoint, and has all that waits tried now. */
+  async tryNow(triggerId: string, now: Date): Promise<void> {
+    await this.#database.query('UPDATE trigger_health SET rest_until = NULL WHERE trigger_id = $1', [
+      triggerId,
+    ]);
     await this.hurry(triggerId, now);
   }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { DataSource } from 'typeorm';
 import type { RecordAudit } from '../../audit/audit-event.ts';
 import type { BaseSchemas } from '../../bases/base-schemas.ts';
@@ -51,7 +52,10 @@ export interface TriggersDeps {
   logger: Logger;
   onQueued: (count: number) => void;
   /** Told of an endpoint that keeps failing, as long as it does. */
-  onFailing: (connectionId: number, failing: { count: number; since: Date; until: Date }) => Promise<void>;
+  onFailing: (
+    trigger: { triggerId: string; connectionId: number },
+    failing: { count: number; since: Date; until: Date },
+  ) => Promise<void>;
   onAttempt: (outcome: 'delivered' | 'failed' | 'parked', durationMs: number) => void;
 }
 
@@ -69,6 +73,8 @@ export class Triggers {
   readonly #closing = new AbortController();
 
   constructor(deps: TriggersDeps) {
+    // Every test delivery listens to it; Node takes more than ten for a leak.
+    setMaxListeners(0, this.#closing.signal);
     this.#deps = deps;
     this.#secrets = new TriggerSecrets(deps.cipher);
     this.stored = new StoredTriggers({ ...deps, secrets: this.#secrets });
@@ -131,7 +137,8 @@ export class Triggers {
   }
 
   /**
-   * Goes on where it stood: what the log has kept is delivered first, and what waits is tried now.
+   * Goes on where it stood: what the log has kept is delivered first, and what waits is tried now. For one that runs it is
+   * the latter alone: how long its endpoint has been failing is not forgotten by it.
    * @throws AppError what making the base's webhook throws
    */
   async resume(trigger: Trigger, operation: Operation): Promise<Trigger> {
@@ -139,12 +146,16 @@ export class Triggers {
     const feed = await this.#deps.ensureFeed(trigger.connectionId, trigger.baseId, operation);
     const head = feed.id === trigger.feedId ? null : await log.head(feed.id);
     const now = new Date(clock.now());
-    await database.transaction(async (sql) => {
+    const [before] = await database.transaction(async (sql) => {
+      const was = await sql.query<Pick<Trigger, 'state'>[]>(
+        'SELECT state FROM triggers WHERE id = $1 FOR UPDATE',
+        [trigger.id],
+      );
       await sql.query(
         `UPDATE triggers SET state = 'active', paused_because = NULL, problem = NULL, updated_at = $2 WHERE id = $1`,
         [trigger.id, now],
       );
-      if (head === null) return;
+      if (head === null) return was;
       // Another OAuth client has another log: of what happened before its head it knows nothing.
       await sql.query(
         'UPDATE triggers SET feed_id = $2, generation = $3, payload = $4, ordinal = $5 WHERE id = $1',
@@ -157,8 +168,10 @@ export class Triggers {
         [{ ...lossEvent(loss, head, now, { trigger, feedKey: feed.key }), stopped: trigger.action && {} }],
         now,
       );
+      return was;
     });
-    await this.#health.reset(trigger.id, now);
+    if (before?.state === 'paused') await this.#health.forget(trigger.id);
+    await this.#health.tryNow(trigger.id, now);
     this.#lookSoon();
     return this.stored.get(trigger.id);
   }
@@ -214,7 +227,7 @@ export class Triggers {
     const since = failingSince ?? until;
     const ms = until.getTime() - since.getTime();
     if (failuresInRow < failingAlert.failures || ms < failingAlert.ms) return;
-    await this.#deps.onFailing(connectionId, { count: failuresInRow, since, until });
+    await this.#deps.onFailing({ triggerId, connectionId }, { count: failuresInRow, since, until });
     if (ms < pausedAfterMs) return;
     const problem = `The endpoint has taken nothing since ${since.toISOString()}. Mend it, then use "resumeTrigger".`;
     await this.#pauseByItself(triggerId, 'ENDPOINT_FAILING', problem);

@@ -44,7 +44,9 @@ export class Activity1764000000008 implements MigrationInterface {
         raised_at timestamptz NOT NULL,
         count integer NOT NULL,
         threshold integer NOT NULL,
-        UNIQUE (connection_id, kind, hour)
+        -- What of the connection it is about, such as a trigger; empty for all of it.
+        subject text NOT NULL DEFAULT '',
+        UNIQUE (connection_id, kind, subject, hour)
       );
       CREATE INDEX connection_alerts_by_connection ON connection_alerts (connection_id, id);
       CREATE INDEX connection_alerts_by_age ON connection_alerts (raised_at);

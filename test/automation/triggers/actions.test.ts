@@ -178,6 +178,46 @@ describe('loops', () => {
     );
     expect(data.trigger.deliveries.nodes[0].chain).toEqual([first, second]);
   });
+
+  test('and one through the other end of a link', async () => {
+    const tables = (await app.graphql(
+      'query ($connection: Int!, $baseId: String!) { base(connection: $connection, baseId: $baseId) { tables { id name } } }',
+      { connection, baseId: contacts.baseId },
+    )) as { data: { base: { tables: { id: string; name: string }[] } } };
+    const tableId = tables.data.base.tables.find(({ name }) => name === 'Companies')!.id;
+    // Each new contact of a company is a change of the company as well.
+    const id = await createTrigger(create({ Name: 'Of a company', Company: [self] }), {
+      tableId,
+      kinds: ['UPDATED'],
+    });
+    const { created } = await control<{ created: string[] }>(app.sandbox.url, 'edits', {
+      baseId: contacts.baseId,
+      tableId,
+      create: [{ fields: { Name: 'A company' } }],
+    });
+    await edit(app, { tableId, update: [{ id: created[0], fields: { Name: 'Another name' } }] });
+    await finished(id, 2);
+    expect(await statuses(id)).toEqual(['DELIVERED', 'STOPPED AUTOMATION_LOOP']);
+  });
+
+  test('no more than eight set each other off', async () => {
+    const [record] = (await addContacts(app, 1)) as [string];
+    const chain: string[] = [];
+    for (let place = 1; place <= 9; place += 1) {
+      const filter = { field: 'Phone', eq: String(place) };
+      const rest = { kinds: ['UPDATED'], fields: ['Phone'], filter };
+      chain.push(await createTrigger(update(self, { Phone: String(place + 1) }), rest));
+    }
+    await edit(app, { update: [{ id: record, fields: { Phone: '1' } }] });
+    const last = chain.at(-1)!;
+    await finished(last, 1);
+    expect((await deliveriesOf(last))[0]).toMatchObject({
+      status: 'STOPPED',
+      error: { code: 'AUTOMATION_LOOP', message: expect.stringContaining('8 triggers') },
+    });
+    expect(await statuses(chain.at(-2)!)).toContain('DELIVERED');
+    expect(await cellsOf(record)).toMatchObject({ Phone: '9' });
+  });
 });
 
 describe('making one', () => {

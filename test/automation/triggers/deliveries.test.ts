@@ -6,7 +6,7 @@ import { control, startTestApp, type TestApp } from '../../support/app.ts';
 import { until } from '../../support/ping-receiver.ts';
 import { EndpointServer, status } from './endpoint-server.ts';
 import { hostileUrls } from './hostile-urls.ts';
-import { contacts, createTrigger, mutate, triggerOf } from './operations.ts';
+import { contacts, createTrigger, lookNow, mutate, triggerOf } from './operations.ts';
 
 const clock = new MovableClock();
 const endpoint = new EndpointServer();
@@ -238,9 +238,11 @@ describe('what fails is tried again', () => {
     await edit(app, { update: [{ id: record, fields: { Phone: 'poison' } }] });
     await deliveries(1);
     await edit(app, { update: [{ id: record, fields: { Phone: 'cure' } }] });
+    await until('it waits', async () => (await triggerOf(app, id)).health.waiting === 2);
     for (const failures of [1, 2, 3]) {
       await failed(id, failures);
       wait(25 * hour);
+      await lookNow(app, id);
     }
     await settled(id);
     const { nodes } = (await triggerOf(app, id)).deliveries;
@@ -252,18 +254,63 @@ describe('what fails is tried again', () => {
     });
   });
 
-  test('an endpoint that was away for an hour gets everything at once when it is back', async () => {
-    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
-    await endpoint.close();
-    const made = await addContacts(app, 8);
-    await until('it fails', async () => (await triggerOf(app, id)).health.failuresInRow >= 5);
-    await until('nothing is under way', async () => (await underWay()) === 0);
-    await endpoint.start();
-    endpoint.reset();
-    wait(hour);
+  test('a receiver that is killed for an hour misses nothing, and is told nothing again that it had taken', async () => {
+    const records = (await addContacts(app, 3)) as [string, string, string];
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url, kinds: ['UPDATED'] });
+    let made = 0;
+    const changeAll = async (): Promise<void> => {
+      made += 1;
+      const update = records.map((record) => ({ id: record, fields: { Phone: String(made) } }));
+      await edit(app, { update });
+    };
+    await changeAll();
+    await deliveries(3);
     await settled(id);
-    expect(told().sort()).toEqual(made.map((one) => `record.created ${one}`).sort());
+    // It dies with deliveries in its hands, of which nobody knows whether it took them.
+    endpoint.answer = (response) => response.socket?.destroy();
+    await changeAll();
+    await until('it has them in its hands', () => endpoint.deliveries.length >= 4);
+    await endpoint.close();
+    for (let tenMinutes = 0; tenMinutes < 6; tenMinutes += 1) {
+      const { failuresInRow } = (await triggerOf(app, id)).health;
+      await changeAll();
+      wait(10 * minute);
+      await lookNow(app, id);
+      await until(
+        'it was tried',
+        async () => (await triggerOf(app, id)).health.failuresInRow > failuresInRow,
+      );
+    }
+    await until('nothing is under way', async () => (await underWay()) === 0);
+    const waiting = records.length * (made - 1);
+    await until('all waits', async () => (await triggerOf(app, id)).health.waiting === waiting);
+    endpoint.answer = (response) => response.writeHead(204).end();
+    await endpoint.start();
+    wait(10 * minute);
+    await lookNow(app, id);
+    await settled(id);
     expect((await triggerOf(app, id)).health).toMatchObject({ failuresInRow: 0, failingSince: null });
+
+    const phonesOf = new Map<string, string[]>();
+    const idOf = new Map<string, string>();
+    for (const [place, { data }] of endpoint.events.entries()) {
+      const { current } = (data['changes'] as unknown as { current: string }[])[0]!;
+      const eventId = endpoint.deliveries[place]!.headers['webhook-id']!;
+      const change = `${data.recordId} ${current}`;
+      // Whatever is told of a change has the same event id.
+      expect(idOf.get(change) ?? eventId).toBe(eventId);
+      idOf.set(change, eventId);
+      phonesOf.set(data.recordId!, [...(phonesOf.get(data.recordId!) ?? []), current]);
+    }
+    const all = Array.from({ length: made }, (_, index) => String(index + 1));
+    for (const record of records) {
+      const phones = phonesOf.get(record)!;
+      expect(phones).toEqual(phones.toSorted((a, b) => Number(a) - Number(b)));
+      expect([...new Set(phones)]).toEqual(all);
+      // Only what was in its hands when it died is told again, and never what it had taken.
+      expect(phones.filter((phone) => phone === '1')).toHaveLength(1);
+      for (const phone of all.slice(2)) expect(phones.filter((one) => one === phone)).toHaveLength(1);
+    }
   });
 
   test('an endpoint that is gone pauses its trigger, which goes on when it is resumed', async () => {
@@ -295,13 +342,21 @@ describe('an endpoint that keeps failing', () => {
     const goOn = async (failures: number, ms: number): Promise<void> => {
       await app.database.query('UPDATE trigger_health SET failures_in_row = $1', [failures - 1]);
       wait(ms);
+      await lookNow(app, id);
       await failed(id, failures);
     };
     await goOn(19, 11 * minute);
     expect(await alertsOf(app, connection)).toEqual([]);
     await goOn(20, 10 * minute);
     await until('the alert', async () => (await alertsOf(app, connection)).join() === 'ENDPOINT_FAILING');
+    const { data } = await app.graphql('{ alerts { nodes { triggerId message } } }');
+    expect(data.alerts.nodes).toEqual([{ triggerId: id, message: expect.stringContaining(id) }]);
     expect((await triggerOf(app, id)).state).toBe('ACTIVE');
+    // Whoever resumes one that runs has it tried, and the endpoint is as long down as it was.
+    const { failingSince } = (await triggerOf(app, id)).health;
+    await mutate(app, 'resumeTrigger', { id }, 'trigger { state }');
+    await failed(id, 21);
+    expect((await triggerOf(app, id)).health.failingSince).toBe(failingSince);
     await goOn(50, 24 * hour);
     await until('the pause', async () => (await triggerOf(app, id)).pausedBecause === 'ENDPOINT_FAILING');
     endpoint.reset();

@@ -124,15 +124,32 @@ describe('what comes back', () => {
     });
   });
 
-  test('a redirect is a failure that names its aim, and is not followed', async () => {
-    const inside = `http://127.0.0.1:${receiver.port}/inside`;
+  test('a redirect is a failure, and is not followed', async () => {
     for (const code of [301, 302, 303, 307, 308]) {
-      receiver.answer = status(code, '', { location: inside });
+      receiver.answer = status(code, '', { location: `http://127.0.0.1:${receiver.port}/inside` });
       const { error, answer } = await post(local, receiver.url);
       expect(answer?.status).toBe(code);
-      expect(error).toMatchObject({ code: 'ENDPOINT_REFUSED', message: expect.stringContaining(inside) });
+      expect(error).toMatchObject({
+        code: 'ENDPOINT_REFUSED',
+        message: expect.stringContaining('a redirect to another path of the same host'),
+      });
     }
     expect(receiver.deliveries.map(({ url }) => url)).toEqual(Array(5).fill('/hook'));
+  });
+
+  test.each([
+    [
+      'https://ada:pa55word@elsewhere.example:8443/t0ken?key=t0ken#t0ken',
+      ' to https://elsewhere.example:8443,',
+    ],
+    ['//elsewhere.example/t0ken', ' to http://elsewhere.example,'],
+    ['/t0ken?key=t0ken', ' to another path of the same host,'],
+    ['http://[t0ken', 'a redirect, which'],
+  ])('of a redirect to %s only the host is told', async (location, expected) => {
+    receiver.answer = status(308, '', { location });
+    const { error } = await post(local, receiver.url);
+    expect(error?.message).toContain(expected);
+    expect(error?.message).not.toMatch(/t0ken|pa55word|ada/);
   });
 
   test.each([

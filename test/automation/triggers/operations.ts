@@ -43,3 +43,8 @@ export async function triggerOf(app: Pick<TestApp, 'graphql'>, id: string): Prom
   if (errors) throw new Error(JSON.stringify(errors));
   return data.trigger;
 }
+
+/** Has triggers look for work now, which they would do within a second: a clock that was moved wakes nobody. */
+export async function lookNow(app: Pick<TestApp, 'graphql'>, id: string): Promise<void> {
+  await mutate(app, 'replayDeliveries', { id, deliveries: [] }, 'replayed');
+}

@@ -1,0 +1,139 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { minute, MovableClock } from '../../activity/activity-of.ts';
+import { addContacts, edit } from '../../changes/upstream-edits.ts';
+import { authorizationUrl, control, startTestApp, walkFlow, type TestApp } from '../../support/app.ts';
+import { until } from '../../support/ping-receiver.ts';
+import { EndpointServer } from './endpoint-server.ts';
+import { contacts, createTrigger, lookNow, mutate, triggerOf } from './operations.ts';
+
+const clock = new MovableClock();
+const endpoint = new EndpointServer();
+let app: TestApp;
+
+beforeAll(async () => {
+  [app] = await Promise.all([startTestApp({ clock }), endpoint.start()]);
+});
+afterAll(() => Promise.all([app.close(), endpoint.close()]));
+beforeEach(() => endpoint.reset());
+afterEach(async () => {
+  await app.database.query('DELETE FROM triggers');
+});
+
+const told = (): string[] =>
+  endpoint.events.map(({ type, data }) => (data.recordId ? `${type} ${data.recordId}` : type));
+const pausedBecause = async (id: string): Promise<string | null> => (await triggerOf(app, id)).pausedBecause;
+
+/** As if the time of the next check had come. */
+async function checkNow(id: string): Promise<void> {
+  await app.database.query(`UPDATE triggers SET checked_at = checked_at - interval '1 hour' WHERE id = $1`, [
+    id,
+  ]);
+  await lookNow(app, id);
+}
+
+test('a base that is taken out of the grant pauses its trigger, which goes on when it is granted again', async () => {
+  const connection = await app.connect();
+  const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+  const { grants } = await control<{ grants: { id: string }[] }>(app.sandbox.url, 'grants');
+  const grant = (baseIds: string[]) =>
+    control(app.sandbox.url, 'grants', { grantId: grants.at(-1)?.id, baseIds });
+  await grant(['appWorldCountries']);
+  // The schema that is known proves nothing any more.
+  clock.advance(10 * minute);
+  await checkNow(id);
+  await until('it is paused', async () => (await pausedBecause(id)) === 'BASE_OUT_OF_REACH');
+  expect((await triggerOf(app, id)).problem).toContain(contacts.baseId);
+
+  await grant([contacts.baseId]);
+  await checkNow(id);
+  await until('it goes on', async () => (await pausedBecause(id)) === null);
+  const [record] = await addContacts(app, 1);
+  await until('it was told', () => told().includes(`record.created ${record}`));
+  await app.graphql('mutation ($id: Int!) { deleteConnection(input: { connection: $id }) { __typename } }', {
+    id: connection,
+  });
+});
+
+test('a key that does not reach the base neither makes, sees nor edits its triggers', async () => {
+  const connection = await app.connect();
+  const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+  const { key } = await app.app.keys.issue({
+    name: 'Elsewhere',
+    role: 'admin',
+    connectionIds: [connection],
+    baseIds: ['appWorldCountries'],
+    expiresAt: null,
+  });
+  const elsewhere: Pick<TestApp, 'graphql'> = {
+    graphql: (document, variables) => app.graphql(document, variables, { key }),
+  };
+  await expect(createTrigger(elsewhere, { connection, endpoint: endpoint.url })).rejects.toThrow('NOT_FOUND');
+  await expect(triggerOf(elsewhere, id)).rejects.toThrow('TRIGGER_NOT_FOUND');
+  for (const name of ['pauseTrigger', 'deleteTrigger', 'testTrigger'])
+    await expect(mutate(elsewhere, name, { id }, '__typename')).rejects.toThrow('TRIGGER_NOT_FOUND');
+  const { data } = await elsewhere.graphql('{ triggers { id } }');
+  expect(data.triggers).toEqual([]);
+  expect((await triggerOf(app, id)).state).toBe('ACTIVE');
+});
+
+test('with another OAuth client it is told that changes may be lost, and goes on at the head of the other log', async () => {
+  const connection = await app.connect();
+  const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+  await app.graphql(
+    'mutation ($input: UpdateConnectionInput!) { updateConnection(input: $input) { __typename } }',
+    {
+      input: {
+        connection,
+        clientId: 'calendly_client_second',
+        clientSecret: 'secret_calendly_second',
+      },
+    },
+  );
+  await lookNow(app, id);
+  await until('it is paused', async () => (await pausedBecause(id)) === 'CONNECTION_AWAY');
+  const [missed] = await addContacts(app, 1);
+  await walkFlow(await authorizationUrl(app.graphql, connection));
+  await checkNow(id);
+  await until('it goes on', async () => (await pausedBecause(id)) === null);
+  const [record] = (await addContacts(app, 1)) as [string];
+  await until('it was told', () => told().includes(`record.created ${record}`));
+  expect(told()).toEqual(['changes.lost', `record.created ${record}`]);
+  expect(told()).not.toContain(`record.created ${missed}`);
+  expect(endpoint.events[0]?.data).toMatchObject({ reason: 'WEBHOOK_GONE', since: null });
+});
+
+test('one that was paused for longer than the log reaches back is told so, and then what the log still has', async () => {
+  const connection = await app.connect();
+  const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+  const [record] = (await addContacts(app, 1)) as [string];
+  await until('it was told', () => told().length === 1);
+  await mutate(app, 'pauseTrigger', { id }, 'trigger { id }');
+  await lookNow(app, id);
+  // What lies in memory can't be lost.
+  await until('nobody follows the log', () => app.app.changeFeeds.followed.length === 0);
+  const logged = async (): Promise<number> => (await app.database.query('SELECT 1 FROM changes')).length;
+  const before = await logged();
+  for (const Phone of ['1', '2', '3']) await edit(app, { update: [{ id: record, fields: { Phone } }] });
+  await until('they are logged', async () => (await logged()) === before + 3);
+  await app.database.query(
+    `UPDATE changes SET logged_at = now() - interval '31 days'
+     WHERE (feed_id, generation, payload, ordinal) NOT IN (
+       SELECT DISTINCT ON (feed_id) feed_id, generation, payload, ordinal FROM changes
+       ORDER BY feed_id, generation DESC, payload DESC, ordinal DESC)`,
+  );
+  await app.database.query(`UPDATE change_feeds SET pruned_until = pruned_until - interval '31 days'`);
+  expect(await app.app.changeLog.prune(30)).toBeGreaterThanOrEqual(3);
+  endpoint.reset();
+  await mutate(app, 'resumeTrigger', { id }, 'trigger { id }');
+  await until('it was told', () => told().length === 2);
+  expect(told().sort()).toEqual(['changes.lost', `record.updated ${record}`]);
+  const loss = endpoint.events.find(({ type }) => type === 'changes.lost');
+  const kept = endpoint.events.find(({ type }) => type === 'record.updated');
+  expect(loss?.data).toMatchObject({
+    trigger: id,
+    reason: 'CURSOR_PRUNED',
+    since: null,
+    until: expect.any(String),
+  });
+  expect(kept?.data['changes']).toContainEqual(expect.objectContaining({ name: 'Phone', current: '3' }));
+});
