@@ -1,11 +1,15 @@
 import { findSourceMap } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
+/** Jest asks for a hundred, which takes most of the time where an operation has thousands of errors. */
+const maxFrames = 20;
+
 /**
  * Makes stacks tell positions in the files as they are written. Node would do so by itself, but calls functions
  * without a name `<anonymous>`, and Jest leaves out such lines: of a test, that is the one that failed.
  */
 export function showWrittenPositions(): void {
+  Error.stackTraceLimit = maxFrames;
   Error.prepareStackTrace = (error, frames) =>
     [errorLine(error), ...frames.map((frame) => `    at ${writtenFrame(frame)}`)].join('\n');
 }
