@@ -22,7 +22,13 @@ export class BusyDoor {
           door.#count(429);
           return void response.writeHead(429, { 'retry-after': '1' }).end();
         }
-        const { host: _host, connection: _connection, ...headers } = request.headers;
+        // What belongs to the one connection is for fetch to say again.
+        const {
+          host: _host,
+          connection: _connection,
+          'content-length': _length,
+          ...headers
+        } = request.headers;
         fetch(targetUrl + (request.url ?? ''), {
           method: 'POST',
           headers: headers as Record<string, string>,

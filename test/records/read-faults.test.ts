@@ -8,7 +8,7 @@ import { allRecords, clearFaults, countCalls, crm, type KnownRecord } from './cr
 const forgottenAfterMs = 6 * 60_000;
 const penaltyMs = 20;
 /** How long a read may take whose call is never answered, and how much later it may be told so. */
-const silentDeadlineMs = 150;
+const silentDeadlineMs = isLongRun ? 150 : 400;
 const graceMs = isLongRun ? 250 : 1_500;
 
 let app: TestApp;
@@ -120,6 +120,7 @@ describe.each(Object.entries(reads))('%s', (_, read) => {
       const every = Array.from({ length: calls }, (_, index) => index);
       const some = takesTime && !isLongRun ? [turn++ % calls] : every;
       let sentInAll = 0;
+      let mayStillCome = 0;
       await countCalls(app, () => Promise.resolve());
       for (const after of some) {
         // A read has no effect; all the same its iterator and its log are upstream, so both come in turn.
@@ -150,9 +151,13 @@ describe.each(Object.entries(reads))('%s', (_, read) => {
           sentInAll += sent;
           expect(sent).toBeLessThanOrEqual(calls + 1);
           expect(tookMs).toBeLessThan((deadlineMs ?? 5_000) + graceMs);
-          // An answer does not wait for the other calls of what has failed, so some may still be on their way.
-          while ((await arrived()) < sentInAll) await delay(5);
-          expect(await arrived()).toBe(sentInAll);
+          if (codes.length > 0) {
+            // An answer does not wait for the other calls of what has failed: some are on their way, and those of a read
+            // that is over may have ended before they got there.
+            while (deadlineMs === undefined && (await arrived()) < sentInAll) await delay(5);
+            mayStillCome += calls + 1 - sent;
+            expect(await arrived()).toBeLessThanOrEqual(sentInAll + mayStillCome);
+          } else expect(await arrived()).toBe(sentInAll);
         }
       }
       // Nothing of it is left behind.
