@@ -1,21 +1,17 @@
-import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { airtableClient, benchAirtableClient, explainAirtableClient } from './airtable-client.ts';
 import { checkAnswer, checkLists } from './answers.ts';
 import { benchChangeLog, changeLog, explainChangeLog } from './change-log.ts';
-import { startChild, type Child } from './child.ts';
+import type { Child } from './child.ts';
 import { fillConnections, listLength } from './connections.ts';
 import { pagePath, type WirePageOfContacts } from './contacts.ts';
-import { leaveServerCore } from './cores.ts';
 import { benchFanout, explainFanout, fanout } from './fanout.ts';
-import { startDatabase } from './database.ts';
 import { load, type Round, type Target } from './load.ts';
-import { barReport, cpuReport, lineOf, machine, table, type Line } from './report.ts';
+import { barReport, cpuReport, lineOf, table, type Line } from './report.ts';
 import { benchResume, explainResume, resume } from './resume.ts';
 import { scenarios, serverNames, type Contestant, type Scenario, type ServerName } from './scenarios.ts';
-import type { Setup } from './servers/serve.ts';
+import { onStage, type Stage } from './stage.ts';
 import { benchTriggers, explainTriggers, triggers } from './triggers.ts';
-import { grantToken } from '../test/support/sandbox-grant.ts';
 
 const connections = 50;
 /** Code is compiled for speed after some thousand calls, which a slow server needs longer for. */
@@ -64,45 +60,18 @@ async function main(): Promise<void> {
     .filter(({ name }) => positionals.length === 0 || positionals.includes(name))
     .map((scenario) => (values.profile === undefined ? scenario : withoutPeers(scenario)));
 
-  leaveServerCore();
-  console.log(
-    `${machine()}\n${connections} connections, one request at a time on each; median of ${rounds} interleaved rounds of ${roundMs / 1_000} s.`,
-  );
-  const stops: (() => Promise<void>)[] = [];
-  try {
-    await run(chosen, values.profile ?? null, stops);
-  } finally {
-    for (const stop of stops.reverse()) await stop();
-  }
+  await onStage((stage) => run(chosen, stage), values.profile ?? null, 'sandbox.ts');
 }
 
-async function run(
-  chosen: Scenario[],
-  profileDir: string | null,
-  stops: (() => Promise<void>)[],
-): Promise<void> {
-  const database = await startDatabase();
-  stops.push(() => database.stop());
-  const sandbox = await startChild('sandbox.ts', {}, { pinned: false });
-  stops.push(() => sandbox.stop());
-  const { accessToken: token } = await grantToken(sandbox.url);
-  const setup: Setup = {
-    databaseUrl: database.url,
-    sandboxUrl: sandbox.url,
-    adminKey: randomBytes(32).toString('base64url'),
-    encryptionKeys: `bench:${randomBytes(32).toString('base64')}`,
-    token,
-    page: await fetchPage(sandbox.url, token),
-    limited: false,
-  };
-
+async function run(chosen: Scenario[], { databaseUrl, sandbox, token, start }: Stage): Promise<void> {
+  console.log(
+    `${connections} connections, one request at a time on each; median of ${rounds} interleaved rounds of ${roundMs / 1_000} s.`,
+  );
+  const page = await fetchPage(sandbox.url, token);
   const children = new Map<ServerName, Child>();
   const wanted = new Set(chosen.flatMap(({ contestants }) => contestants.map(({ server }) => server)));
-  for (const name of serverNames.filter((server) => wanted.has(server))) {
-    const child = await startChild(`${name}.ts`, setup, { pinned: true, profileDir });
-    stops.push(() => child.stop());
-    children.set(name, child);
-  }
+  for (const name of serverNames.filter((server) => wanted.has(server)))
+    children.set(name, await start(`${name}.ts`, { page }));
 
   const measured = new Map<string, Line[]>();
   for (const scenario of chosen) {
@@ -110,11 +79,11 @@ async function run(
       entryOf(contestant, children.get(contestant.server)!),
     );
     if (scenario.name === 'connections') {
-      await fillConnections(database.url);
+      await fillConnections(databaseUrl);
       const servers = entries.map(({ contestant, target }) => ({ label: contestant.label, target }));
       await checkLists(servers, listLength);
     }
-    const lines = await measure(scenario, entries, setup.page);
+    const lines = await measure(scenario, entries, page);
     measured.set(scenario.name, lines);
     console.log(
       `\n## ${scenario.name}\n${scenario.explanation.join('\n')}\n\n${table(lines)}\n${cpuReport(lines)}`,

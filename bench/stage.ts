@@ -7,16 +7,24 @@ import { startDatabase } from './database.ts';
 import { machine } from './report.ts';
 import type { Setup } from './servers/serve.ts';
 
-/** A database, a sandbox that tells of its notifications, and servers as they are asked for. */
+/** A database, a sandbox with a grant, and servers as they are asked for. */
 export interface Stage {
+  databaseUrl: string;
   sandbox: Child;
-  start(file: string): Promise<Child>;
+  /** An access token of the sandbox. */
+  token: string;
+  /** @param more where the server's set-up differs */
+  start(file: string, more?: Partial<Setup>): Promise<Child>;
 }
 
-/** Sets up what a scenario of changes needs, plays it, and clears everything away. */
+/**
+ * Sets up what a scenario needs, plays it, and clears everything away.
+ * @param sandboxFile by default one that tells of its notifications
+ */
 export async function onStage(
   play: (stage: Stage) => Promise<void>,
   profileDir: string | null,
+  sandboxFile: 'pinging-sandbox.ts' | 'sandbox.ts' = 'pinging-sandbox.ts',
 ): Promise<void> {
   leaveServerCore();
   console.log(`${machine()} Load average ${loadavg()[0]?.toFixed(1)} at the start.`);
@@ -24,7 +32,7 @@ export async function onStage(
   try {
     const database = await startDatabase();
     stops.push(() => database.stop());
-    const sandbox = await startChild('pinging-sandbox.ts', {}, { pinned: false });
+    const sandbox = await startChild(sandboxFile, {}, { pinned: false });
     stops.push(() => sandbox.stop());
     const { accessToken: token } = await grantToken(sandbox.url);
     const setup: Setup = {
@@ -37,9 +45,11 @@ export async function onStage(
       limited: false,
     };
     await play({
+      databaseUrl: database.url,
       sandbox,
-      async start(file) {
-        const child = await startChild(file, setup, { pinned: true, profileDir });
+      token,
+      async start(file, more = {}) {
+        const child = await startChild(file, { ...setup, ...more }, { pinned: true, profileDir });
         stops.push(() => child.stop());
         return child;
       },
