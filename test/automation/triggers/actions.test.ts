@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { addContacts, edit, ledger, ledgerEnd } from '../../changes/upstream-edits.ts';
 import { control, startTestApp, type TestApp } from '../../support/app.ts';
 import { until } from '../../support/ping-receiver.ts';
-import { contacts, mutate, triggerOf } from './operations.ts';
+import { contacts, lookNow, mutate, triggerOf } from './operations.ts';
 
 let app: TestApp;
 let connection: number;
@@ -102,6 +102,7 @@ describe('what is carried out', () => {
       `UPDATE trigger_deliveries SET status = 'WAITING', finished_at = NULL, lease_holder = gen_random_uuid(),
               lease_until = clock_timestamp() - interval '1 s', open_since = clock_timestamp()`,
     );
+    await lookNow(app, id);
     await until('it ran again', async () => (await deliveriesOf(id))[0]?.attempts === 2);
     await finished(id, 1);
     expect(await statuses(id)).toEqual(['DELIVERED']);
@@ -121,7 +122,14 @@ describe('what is carried out', () => {
       times: 1,
     });
     await edit(app, { update: [{ id: record, fields: { Email: 'c@example.com' } }] });
-    await finished(id, 1);
+    // As if the seconds were over after which it is asked again.
+    await until('it is known', async () => {
+      await app.database.query(
+        `UPDATE trigger_deliveries SET next_attempt_at = created_at WHERE lease_until IS NULL`,
+      );
+      await lookNow(app, id);
+      return (await statuses(id)).join() === 'DELIVERED';
+    });
     expect(await statuses(id)).toEqual(['DELIVERED']);
     expect((await deliveriesOf(id))[0]!.attempts).toBeGreaterThan(1);
     expect((await ledger(app, before)).filter((line) => line.startsWith('created'))).toHaveLength(2);

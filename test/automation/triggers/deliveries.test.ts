@@ -6,7 +6,7 @@ import { control, startTestApp, type TestApp } from '../../support/app.ts';
 import { until } from '../../support/ping-receiver.ts';
 import { EndpointServer, status } from './endpoint-server.ts';
 import { hostileUrls } from './hostile-urls.ts';
-import { contacts, createTrigger, lookNow, mutate, triggerOf } from './operations.ts';
+import { checkNow, contacts, createTrigger, lookNow, mutate, triggerOf } from './operations.ts';
 
 const clock = new MovableClock();
 const endpoint = new EndpointServer();
@@ -34,8 +34,11 @@ const underWay = async (): Promise<number> =>
   (await app.database.query('SELECT 1 FROM trigger_deliveries WHERE lease_until IS NOT NULL')).length;
 const told = (): string[] => endpoint.events.map(({ type, data }) => `${type} ${data.recordId}`);
 
-/** Time for the triggers alone: tokens do not grow old by it. */
-const wait = (ms: number): void => clock.advance(ms);
+/** Time for the triggers alone: tokens do not grow old by it. A clock that moved wakes nobody, so they are. */
+async function wait(ms: number, id: string): Promise<void> {
+  clock.advance(ms);
+  await lookNow(app, id);
+}
 
 describe('what is told', () => {
   test('creations, updates and deletions, signed, each once and in order', async () => {
@@ -184,7 +187,7 @@ describe('endpoints that hang', () => {
     expect(failuresInRow).toBeGreaterThan(0);
     expect(endpoint.deliveries.length - 1).toBeLessThan(20);
     endpoint.reset();
-    wait(minute);
+    await wait(minute, id);
     await settled(id);
   });
 });
@@ -201,7 +204,7 @@ describe('what fails is tried again', () => {
     await edit(app, { update: [{ id: b, fields: { Phone: '3' } }] });
     await failed(id, 2);
     expect(told()).toEqual([a, b].map((one) => `record.updated ${one}`));
-    wait(minute);
+    await wait(minute, id);
     await settled(id);
     const phones = endpoint.events.map(
       ({ data }) => (data['changes'] as unknown as { current: string }[])[0]!.current,
@@ -226,7 +229,7 @@ describe('what fails is tried again', () => {
       error: { code: 'ENDPOINT_REFUSED' },
     });
     expect(Date.parse(delivery.nextAttemptAt) - clock.now()).toBeGreaterThanOrEqual(1_200_000 - 1_000);
-    wait(21 * minute);
+    await wait(21 * minute, id);
     await settled(id);
   });
 
@@ -241,8 +244,7 @@ describe('what fails is tried again', () => {
     await until('it waits', async () => (await triggerOf(app, id)).health.waiting === 2);
     for (const failures of [1, 2, 3]) {
       await failed(id, failures);
-      wait(25 * hour);
-      await lookNow(app, id);
+      await wait(25 * hour, id);
     }
     await settled(id);
     const { nodes } = (await triggerOf(app, id)).deliveries;
@@ -274,8 +276,7 @@ describe('what fails is tried again', () => {
     for (let tenMinutes = 0; tenMinutes < 6; tenMinutes += 1) {
       const { failuresInRow } = (await triggerOf(app, id)).health;
       await changeAll();
-      wait(10 * minute);
-      await lookNow(app, id);
+      await wait(10 * minute, id);
       await until(
         'it was tried',
         async () => (await triggerOf(app, id)).health.failuresInRow > failuresInRow,
@@ -286,8 +287,7 @@ describe('what fails is tried again', () => {
     await until('all waits', async () => (await triggerOf(app, id)).health.waiting === waiting);
     endpoint.answer = (response) => response.writeHead(204).end();
     await endpoint.start();
-    wait(10 * minute);
-    await lookNow(app, id);
+    await wait(10 * minute, id);
     await settled(id);
     expect((await triggerOf(app, id)).health).toMatchObject({ failuresInRow: 0, failingSince: null });
 
@@ -341,8 +341,7 @@ describe('an endpoint that keeps failing', () => {
     // As after many more: each takes a minute.
     const goOn = async (failures: number, ms: number): Promise<void> => {
       await app.database.query('UPDATE trigger_health SET failures_in_row = $1', [failures - 1]);
-      wait(ms);
-      await lookNow(app, id);
+      await wait(ms, id);
       await failed(id, failures);
     };
     await goOn(19, 11 * minute);
@@ -370,7 +369,7 @@ describe('an endpoint that keeps failing', () => {
     endpoint.queued = [status(500), status(500)];
     const [record] = await addContacts(app, 1);
     await failed(id, 1);
-    wait(73 * hour);
+    await wait(73 * hour, id);
     await until('it is parked', async () => (await triggerOf(app, id)).health.parked === 1);
     const replay = (deliveries?: string[]) =>
       mutate(app, 'replayDeliveries', { id, deliveries }, 'replayed').then(
@@ -416,6 +415,7 @@ describe('instances', () => {
       `UPDATE trigger_deliveries SET status = 'WAITING', finished_at = NULL, lease_holder = gen_random_uuid(),
               lease_until = clock_timestamp() - interval '1 s'`,
     );
+    await lookNow(app, id);
     await deliveries(2);
     await settled(id);
     const [first, again] = endpoint.deliveries;
@@ -426,7 +426,8 @@ describe('instances', () => {
   test('one that serves requests alone delivers nothing', async () => {
     const web = await app.another({ role: 'web' });
     try {
-      await createTrigger(web, { connection, endpoint: endpoint.url });
+      const { id } = await createTrigger(web, { connection, endpoint: endpoint.url });
+      await lookNow(app, id);
       await addContacts(app, 1);
       await deliveries(1);
       expect(web.logs.text).not.toContain('trigger_deliveries');
@@ -530,7 +531,7 @@ describe('managing triggers', () => {
     expect(await test()).toMatchObject({ delivered: true, httpStatus: 204, error: null });
     expect(endpoint.events[0]).toMatchObject({ type: 'test', data: { trigger: id } });
     expect(signedWith([newer, older])).toEqual([true, true]);
-    wait(2 * hour + minute);
+    await wait(2 * hour + minute, id);
     await test();
     expect(signedWith([newer, older])).toEqual([true, false]);
     const newest = await rotate(0);
@@ -547,9 +548,11 @@ describe('managing triggers', () => {
     const leaving = await app.connect({ name: 'Leaving' });
     const { id } = await createTrigger(app, { connection: leaving, endpoint: endpoint.url });
     await app.database.query(`UPDATE connections SET state = 'disconnected' WHERE id = $1`, [leaving]);
+    await lookNow(app, id);
     await until('it is paused', async () => (await triggerOf(app, id)).pausedBecause === 'CONNECTION_AWAY');
     const [record] = await addContacts(app, 1);
     await app.database.query(`UPDATE connections SET state = 'connected' WHERE id = $1`, [leaving]);
+    await checkNow(app, id);
     await until('it goes on', async () => (await triggerOf(app, id)).state === 'ACTIVE');
     await deliveries(1);
     expect(told()).toEqual([`record.created ${record}`]);
@@ -566,7 +569,7 @@ describe('managing triggers', () => {
       addField: { tableId: contacts.tableId, name: 'Passing', type: 'singleLineText' },
     });
     // The schema that is known is old enough to be doubted.
-    wait(minute);
+    clock.advance(minute);
     const filter = { field: 'Passing', isEmpty: true };
     const { id } = await createTrigger(app, { connection, endpoint: endpoint.url, filter });
     await control(app.sandbox.url, 'schema', {

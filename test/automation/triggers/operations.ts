@@ -48,3 +48,11 @@ export async function triggerOf(app: Pick<TestApp, 'graphql'>, id: string): Prom
 export async function lookNow(app: Pick<TestApp, 'graphql'>, id: string): Promise<void> {
   await mutate(app, 'replayDeliveries', { id, deliveries: [] }, 'replayed');
 }
+
+/** As if the time had come to look whether its connection may still follow its base. */
+export async function checkNow(app: Pick<TestApp, 'graphql' | 'database'>, id: string): Promise<void> {
+  await app.database.query(`UPDATE triggers SET checked_at = checked_at - interval '1 hour' WHERE id = $1`, [
+    id,
+  ]);
+  await lookNow(app, id);
+}
