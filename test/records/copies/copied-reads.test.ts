@@ -1,58 +1,370 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startTestApp, type TestApp } from '../../support/app.ts';
-import { countCalls, crm } from '../crm.ts';
+import fc from 'fast-check';
+import type { RecordFilter } from '../../../src/records/filters/filter.ts';
+import { startTestApp, type TestApp, type UntypedData } from '../../support/app.ts';
+import { repeats, timeLimitMs } from '../../support/repeats.ts';
+import { crm } from '../crm.ts';
+import { hostileText } from '../filter-cases.ts';
 import { copyTable } from './copied-tables.ts';
 
 let app: TestApp;
 let connection: number;
+const copied = [
+  ...[
+    'Name',
+    'Email',
+    'Phone',
+    'Website',
+    'Notes',
+    'Bio',
+    'Status',
+    'Tags',
+    'VIP',
+    'Score',
+    'Rating',
+    'Budget',
+  ],
+  ...['Engagement', 'Birthday', 'Last contacted', 'Call duration', 'Badge', 'Company', 'Deals', 'Created'],
+];
+
+interface Row {
+  id: string;
+  createdTime: string;
+  fields: Record<string, unknown>;
+}
+
+/** Texts that collations, cases and escapes make much of, and values at the ends of their types. */
+const oddContacts = [
+  { Name: 'O\'Hara \\ "x" {y}', Notes: 'line\nbreak\ttab', Score: 0, Budget: -0.1, VIP: true },
+  { Name: 'ÅNGSTRÖM ΟΔΟΣ İıß ﬁ 👩‍👩‍👧', Score: -5, Engagement: 0.3, Tags: ['Événement'] },
+  { Name: 'a\u0301 e\u0301É', Score: 9_007_199_254_740_991, Budget: 1e-7, Birthday: '0999-12-31' },
+  { Name: ' ', Score: 1e21, 'Last contacted': '2026-03-28T23:00:00.001Z', Birthday: '2026-02-28' },
+  { Email: 'x@example.com', 'Last contacted': '2026-03-28T22:59:59.999Z', Status: 'Lead' },
+  {},
+];
 
 beforeAll(async () => {
   app = await startTestApp();
   connection = await app.connect();
+  const written = await app.graphql(
+    `mutation ($c: Int!, $records: [RecordToCreate!]!) {
+      createRecords(input: { connection: $c, baseId: "${crm}", tableId: "Contacts", records: $records }) { ... on CreateRecordsSuccess { results { status error { message } } } ... on Error { message } }
+    }`,
+    { c: connection, records: oddContacts.map((fields) => ({ fields })) },
+  );
+  const results: { status: string }[] | undefined = written.data?.createRecords.results;
+  if (!results?.every(({ status }) => status === 'WRITTEN')) throw new Error(JSON.stringify(written));
   for (const table of ['Contacts', 'Companies'] as const) await copyTable(app, connection, table);
 });
 afterAll(() => app.close());
 
-const page = `query ($c: Int!, $t: String!, $filter: RecordFilter, $search: String, $formula: String, $view: String, $sort: [RecordSort!], $first: Int, $after: String, $maxAge: Duration, $names: [String!]) {
+const document = `query ($c: Int!, $t: String!, $filter: RecordFilter, $search: String, $formula: String, $view: String, $sort: [RecordSort!], $first: Int, $after: String, $maxAge: Duration, $names: [String!]) {
   base(connection: $c, baseId: "${crm}") { table(id: $t) {
     records(filter: $filter, search: $search, formula: $formula, view: $view, sort: $sort, first: $first, after: $after, maxAge: $maxAge) {
       source asOf liveBecause
-      nodes { id createdTime source asOf fields(names: $names) }
+      nodes { id createdTime fields(names: $names) problems { code } }
       pageInfo { hasNextPage hasPreviousPage endCursor }
     }
   } }
 }`;
 
 async function list(variables: Record<string, unknown>) {
-  const asked = { c: connection, t: 'Contacts', names: ['Name', 'Score'], ...variables };
-  const { data, errors, extensions } = await app.graphql(page, asked);
+  const asked = { c: connection, t: 'Contacts', names: copied, first: 1_000, ...variables };
+  const { data, errors, extensions } = await app.graphql(document, asked);
   return { page: data?.base?.table?.records, errors, calls: extensions?.upstream?.calls };
 }
 
-describe('a page from the copy', () => {
-  test('tells the same as a live one, without a call', async () => {
-    const names = [
-      'Name',
-      'Email',
-      'Score',
-      'VIP',
-      'Status',
-      'Tags',
-      'Birthday',
-      'Last contacted',
-      'Company',
-      'Created',
-    ];
-    const live = await list({ names, first: 1000 });
-    const { result: copied, calls } = await countCalls(app, () =>
-      list({ names, first: 1000, maxAge: 'PT1H' }),
+/** All pages of the copy one after the other, none of which may take a call. */
+async function listCopied(variables: Record<string, unknown>, first: number): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (let after: string | null = null, more = true; more;) {
+    const { page, errors, calls } = await list({ ...variables, first, after, maxAge: 'PT1H' });
+    expect(errors).toBeUndefined();
+    expect({ source: page.source, because: page.liveBecause, calls }).toEqual({
+      source: 'COPY',
+      because: null,
+      calls: 0,
+    });
+    expect(page.pageInfo.hasPreviousPage).toBe(after !== null);
+    rows.push(...page.nodes);
+    [after, more] = [page.pageInfo.endCursor, page.pageInfo.hasNextPage];
+  }
+  return rows;
+}
+
+const byId = (rows: readonly Row[]) => rows.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+
+describe('pages from the copy', () => {
+  test(
+    'have the same records, with the same cells and in the same order, as live ones, whatever is asked',
+    async () => {
+      const whole = await list({});
+      const rows: Row[] = whole.page.nodes;
+      const conditions = copied.map((field) => conditionsOn(field, rows)).filter((one) => one !== null);
+      const filter = fc.letrec<{ filter: RecordFilter; group: RecordFilter }>((tie) => ({
+        filter: fc.oneof({ depthSize: 'small' }, fc.oneof(...conditions), tie('group')),
+        group: fc.oneof(
+          fc.array(tie('filter'), { maxLength: 3 }).map((and): RecordFilter => ({ and })),
+          fc.array(tie('filter'), { maxLength: 3 }).map((or): RecordFilter => ({ or })),
+          tie('filter').map((not): RecordFilter => ({ not })),
+        ),
+      })).filter;
+      const sort = fc.uniqueArray(
+        fc.record({ field: fc.constantFrom(...sortable), direction: fc.constantFrom('ASC', 'DESC') }),
+        { selector: ({ field }) => field, maxLength: 3 },
+      );
+      const first = fc.integer({ min: 1, max: 25 });
+      const seen = { some: 0, runs: 0 };
+      await fc.assert(
+        fc.asyncProperty(fc.option(filter, { nil: null }), sort, first, async (asked, order, length) => {
+          const live = await list({ filter: asked, sort: order });
+          fc.pre(!live.errors);
+          const found: Row[] = live.page.nodes;
+          seen.runs += 1;
+          if (found.length > 0 && found.length < rows.length) seen.some += 1;
+          const pages = await listCopied({ filter: asked, sort: order }, found.length > 100 ? 70 : length);
+          expect(byId(pages)).toEqual(byId(found));
+          const keys = ({ fields, createdTime }: Row) =>
+            order.map(({ field }) => fields[field] ?? createdTime);
+          expect(pages.map(keys)).toEqual(found.map(keys));
+        }),
+        { numRuns: repeats({ suite: 12, long: 2_000 }) },
+      );
+      expect(seen.some / seen.runs).toBeGreaterThan(0.3);
+    },
+    timeLimitMs,
+  );
+});
+
+describe('a record from the copy', () => {
+  const byIds = `query ($c: Int!, $ids: [String!]!, $id: String!, $maxAge: Duration) {
+    base(connection: $c, baseId: "${crm}") { table(id: "Contacts") {
+      recordsById(ids: $ids, maxAge: $maxAge) { ...Shown company: linked(field: "Company") { ...Shown } deals: linked(field: "Deals") { ...Shown } }
+      record(id: $id, maxAge: $maxAge) { ...Shown }
+    } }
+    record(connection: $c, baseId: "${crm}", tableId: "Contacts", recordId: $id, maxAge: $maxAge) { ...Shown linkedCount(field: "Deals") }
+  }
+  fragment Shown on Record { id createdTime name: text(field: "Name") source asOf liveBecause }`;
+  const shown = (value: unknown): unknown =>
+    JSON.parse(
+      JSON.stringify(value, (key, one: unknown) =>
+        ['source', 'asOf', 'liveBecause'].includes(key) ? null : one,
+      ),
     );
-    expect(copied.errors).toBeUndefined();
-    expect(copied.page.source).toBe('COPY');
-    expect(copied.calls).toBe(0);
-    expect(calls).toEqual({});
-    const byId = (nodes: { id: string }[]) =>
-      nodes.map((node) => ({ ...node, source: null, asOf: null })).sort((a, b) => a.id.localeCompare(b.id));
-    expect(byId(copied.page.nodes)).toEqual(byId(live.page.nodes));
+
+  test('and those behind its links, are the live ones; only a table without a copy costs a call', async () => {
+    const { page } = await list({ filter: { field: 'Company', hasRecord: await aCompany() } });
+    const ids = [...page.nodes.map(({ id }: Row) => id), 'recNobody', page.nodes[0].id];
+    const variables = { c: connection, ids, id: ids[0] };
+    const live = await app.graphql(byIds, variables);
+    const copy = await app.graphql(byIds, { ...variables, maxAge: 'PT1H' });
+    expect(copy.errors).toBeUndefined();
+    expect(shown(copy.data)).toEqual(shown(live.data));
+    expect(copy.extensions?.upstream?.calls).toBe(1);
+    const [first] = copy.data.base.table.recordsById;
+    expect(first).toMatchObject({ source: 'COPY', liveBecause: null, company: [{ source: 'COPY' }] });
+    const [deal] = copy.data.base.table.recordsById.flatMap((one: UntypedData) => one?.deals ?? []);
+    expect(deal).toMatchObject({ source: 'LIVE', liveBecause: 'NO_COPY' });
+    expect(live.data.record).toMatchObject({ source: 'LIVE', liveBecause: null });
+    expect(Date.parse(first.asOf)).toBeLessThanOrEqual(Date.parse(live.data.record.asOf));
+  });
+
+  async function aCompany(): Promise<string> {
+    const { page } = await list({ names: ['Company', 'Deals'] });
+    const used = page.nodes.find(({ fields }: Row) =>
+      ['Company', 'Deals'].every((field) => (fields[field] as string[]).length > 0),
+    );
+    return used.fields.Company[0];
+  }
+});
+
+describe('what a copy can not tell', () => {
+  test.each([
+    ['NOT_COPIED', 'a formula that is selected', { names: ['Label'] }],
+    ['NOT_COPIED', 'people, who can be renamed', { names: ['Owner'] }],
+    ['NOT_COPIED', 'files, whose addresses expire', { names: ['Avatar'] }],
+    ['NOT_COPIED', 'all cells, where some are computed', { names: null }],
+    [
+      'NOT_COPIED',
+      'a lookup that is filtered by',
+      { filter: { field: 'Company industry', hasAny: ['Energy'] } },
+    ],
+    ['NOT_COPIED', 'a search, where a formula gives a text', { search: 'an' }],
+    ['ORDER_NOT_DOCUMENTED', 'the order of texts', { sort: [{ field: 'Name' }] }],
+    [
+      'ORDER_NOT_DOCUMENTED',
+      'the order of several choices',
+      { sort: [{ field: 'Score' }, { field: 'Tags' }] },
+    ],
+    ['UPSTREAM_ONLY', 'a formula', { formula: '1' }],
+    ['UPSTREAM_ONLY', 'a view', { view: 'All contacts' }],
+    ['NO_COPY', 'a table without a copy', { t: 'Deals', names: ['Name'] }],
+    ['TOO_OLD', 'anything that is older than it may be', { maxAge: 'PT0S' }],
+  ])('%s: %s comes live, and says so', async (because, _what, asked) => {
+    const { page, errors } = await list({ names: ['Name'], first: 3, maxAge: 'PT1H', ...asked });
+    expect(errors).toBeUndefined();
+    expect(page).toMatchObject({ source: 'LIVE', liveBecause: because });
+    expect(page.nodes).toHaveLength(3);
+  });
+
+  test('what live refuses is refused, however fresh the copy', async () => {
+    const refused = { filter: { field: 'Name', eq: 'two\nlines' }, maxAge: 'PT1H' };
+    expect((await list(refused)).errors).toMatchObject([{ extensions: { code: 'FILTER_NOT_EXACT' } }]);
+    for (const maxAge of ['P1M', 'P31D', '-PT1S'])
+      expect((await list({ maxAge })).errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT' } }]);
   });
 });
+
+describe('a cursor', () => {
+  test('of the copy goes on there, and only there', async () => {
+    const asked = { first: 2, sort: [{ field: 'Score' }] };
+    const { page } = await list({ ...asked, maxAge: 'PT1H' });
+    const after = page.pageInfo.endCursor;
+    const next = await list({ ...asked, after, maxAge: 'PT30M' });
+    expect(next.page).toMatchObject({ source: 'COPY', pageInfo: { hasPreviousPage: true } });
+    expect((await list({ ...asked, after })).errors).toMatchObject([
+      { extensions: { code: 'CURSOR_INVALID' } },
+    ]);
+    const other = await list({ ...asked, after, maxAge: 'PT1H', filter: { field: 'VIP', eq: true } });
+    expect(other.errors).toMatchObject([{ extensions: { code: 'CURSOR_INVALID' } }]);
+    const gone = await list({ ...asked, names: ['Label'], after, maxAge: 'PT1H' });
+    expect(gone.errors).toMatchObject([{ extensions: { code: 'CURSOR_EXPIRED' } }]);
+  });
+
+  test('that somebody made up does no harm', async () => {
+    const { page } = await list({
+      first: 1,
+      sort: [{ field: 'Last contacted' }, { field: 'Status' }],
+      maxAge: 'PT1H',
+    });
+    const parts = JSON.parse(Buffer.from(page.pageInfo.endCursor, 'base64url').toString()) as unknown[];
+    for (const [place, part] of [
+      [2, ["'; DROP TABLE syncs", 'Lead']],
+      [2, ['2026-01-01', 'No choice']],
+      [2, [1]],
+      [3, 1e300],
+      [4, 'rec\u0000'],
+      [5, 'many'],
+    ] as const) {
+      const after = Buffer.from(JSON.stringify(parts.with(place, part))).toString('base64url');
+      const { errors } = await list({
+        first: 1,
+        sort: [{ field: 'Last contacted' }, { field: 'Status' }],
+        maxAge: 'PT1H',
+        after,
+      });
+      expect(errors?.[0]?.extensions.code).toMatch(/^CURSOR_/);
+    }
+  });
+
+  test('of a live listing stays live', async () => {
+    const asked = { first: 2, sort: [{ field: 'Score' }] };
+    const { page } = await list(asked);
+    const next = await list({ ...asked, after: page.pageInfo.endCursor, maxAge: 'PT1H' });
+    expect(next.page).toMatchObject({ source: 'LIVE', liveBecause: 'LIVE_CURSOR' });
+  });
+});
+
+describe('a copy', () => {
+  test('is not for those who may not see its base, nor for a connection that has ended', async () => {
+    const key = await keyFor(['appOther00000001']);
+    const asked = { c: connection, t: 'Contacts', names: ['Name'], maxAge: 'PT1H' };
+    expect((await app.graphql(document, asked, { key })).errors).toMatchObject([
+      { extensions: { code: 'BASE_NOT_FOUND' } },
+    ]);
+    expect((await list(asked)).page.source).toBe('COPY');
+    await app.graphql(
+      'mutation ($c: Int!) { disconnectConnection(input: { connection: $c }) { __typename ... on Error { message } } }',
+      { c: connection },
+    );
+    expect((await list(asked)).errors).toMatchObject([{ extensions: { code: 'CONNECTION_NOT_CONNECTED' } }]);
+  });
+
+  async function keyFor(bases: string[]): Promise<string> {
+    const { data, errors } = await app.graphql(
+      'mutation ($bases: [String!]) { createApiKey(input: { name: "Elsewhere", role: VIEWER, bases: $bases }) { ... on CreateApiKeySuccess { key } ... on Error { message } } }',
+      { bases },
+    );
+    if (!data?.createApiKey.key) throw new Error(JSON.stringify(errors ?? data));
+    return data.createApiKey.key;
+  }
+});
+
+const sortable = [
+  ...['Status', 'VIP', 'Score', 'Rating', 'Budget', 'Engagement', 'Birthday', 'Last contacted'],
+  ...['Call duration', 'Created'],
+];
+
+/** Conditions on a field, mostly with values that some records have. Null where there is no filter for such fields. */
+function conditionsOn(field: string, rows: readonly Row[]): fc.Arbitrary<RecordFilter> | null {
+  const cells = rows.map(({ fields }) => fields[field]).filter((cell) => cell !== null && cell !== false);
+  const cell = fc.constantFrom(...cells);
+  const with_ = (operators: string[], value: fc.Arbitrary<unknown>) =>
+    fc.tuple(fc.constantFrom(...operators), value).map(([operator, one]): RecordFilter => {
+      return {
+        field,
+        [operator]: ['in', 'notIn', 'hasAny', 'hasAll', 'hasNone'].includes(operator) ? [one].flat() : one,
+      };
+    });
+  const empty = fc.boolean().map((isEmpty): RecordFilter => ({ field, isEmpty }));
+  switch (field) {
+    case 'Badge':
+      return null;
+    case 'VIP':
+      return with_(['eq', 'ne'], fc.boolean());
+    case 'Status':
+      return fc.oneof(with_(['eq', 'ne', 'in', 'notIn'], cell), empty);
+    case 'Tags':
+      return fc.oneof(
+        with_(
+          ['hasAny', 'hasAll', 'hasNone'],
+          fc.constantFrom('Newsletter', 'Partner', 'Press', 'Événement'),
+        ),
+        empty,
+      );
+    case 'Company':
+    case 'Deals':
+      return with_(['hasRecord'], fc.constantFrom(...(cells.flat() as string[])));
+    case 'Birthday':
+      return fc.oneof(
+        with_(
+          ['eq', 'ne', 'gt', 'gte', 'lt', 'lte', 'before', 'after'],
+          cell.filter((one) => String(one) >= '1'),
+        ),
+        empty,
+      );
+    case 'Created':
+    case 'Last contacted':
+      return fc.oneof(
+        with_(['eq', 'ne', 'gt', 'gte', 'lt', 'lte'], cell),
+        with_(
+          ['eq', 'gt', 'lt'],
+          cell.map((one) => String(one).slice(0, 10)),
+        ).map((one) => ({
+          ...one,
+          timeZone: 'America/New_York',
+        })),
+        empty,
+      );
+    case 'Score':
+    case 'Rating':
+    case 'Budget':
+    case 'Engagement':
+    case 'Call duration':
+      return fc.oneof(with_(['eq', 'ne', 'gt', 'gte', 'lt', 'lte', 'in', 'notIn'], cell), empty);
+    default: {
+      const piece = fc.oneof(
+        hostileText.filter((text) => text !== ''),
+        fc.tuple(cell, fc.nat(5), fc.integer({ min: 1, max: 6 })).map(([text, from, length]) => {
+          return [...String(text)].slice(from, from + length).join('') || 'a';
+        }),
+      );
+      return fc.oneof(
+        with_(['eq', 'ne', 'in', 'notIn'], cell),
+        with_(['contains', 'startsWith', 'eq'], piece),
+        with_(['contains', 'startsWith', 'eq'], piece).map((one) => ({ ...one, ignoreCase: true })),
+        empty,
+      );
+    }
+  }
+}
