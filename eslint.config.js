@@ -38,6 +38,17 @@ const mayImport = {
     'changes',
     'graphql/list-slice.ts',
   ],
+  sync: [
+    'calendly',
+    'audit',
+    'access',
+    'connections',
+    'bases',
+    'records',
+    'changes',
+    'database/notifications.ts',
+    'graphql/list-slice.ts',
+  ],
   database: ['calendly', 'audit', 'activity', 'connections', 'changes', 'webhooks'],
   local: ['app.ts', 'database/data-source.ts'],
 };
@@ -56,6 +67,7 @@ const edgesMayImport = {
   changes: ['access', 'connections', 'bases', 'records', 'calendly'],
   webhooks: ['access', 'connections', 'bases', 'records', 'changes', 'calendly'],
   automation: ['access', 'connections', 'bases', 'records', 'changes', 'calendly'],
+  sync: ['access', 'connections', 'bases', 'records', 'changes', 'calendly'],
 };
 
 /** The words in which routes answer. */

@@ -50,6 +50,7 @@ import { Metrics } from './metrics/metrics.ts';
 import { RecordCopies } from './records/copies/record-copies.ts';
 import { RecordReads } from './records/record-reads.ts';
 import { StoredWrites } from './records/writes/stored-writes.ts';
+import { Syncs } from './sync/syncs.ts';
 import { leaveConnection } from './webhooks/webhook.ts';
 import { Webhooks } from './webhooks/webhooks.ts';
 
@@ -92,6 +93,7 @@ export interface App {
   connectionWatch: ConnectionWatch;
   webhooks: Webhooks;
   triggers: Triggers;
+  syncs: Syncs;
   isClosing(): boolean;
   /** Closes in the reverse order of building: nothing is closed that something open still needs. */
   close(): Promise<void>;
@@ -274,6 +276,23 @@ export async function createApp(
     onQueued: (count) => metrics.deliveriesQueued(count),
     onAttempt: (outcome, durationMs) => metrics.deliveryAttempt(outcome, durationMs),
   });
+  const syncs = new Syncs({
+    database,
+    upstream,
+    schemas: baseSchemas,
+    log: changeLog,
+    feeds: changeFeeds,
+    ensureFeed: async (connectionId, baseId, operation) =>
+      (await webhooks.ensure(connectionId, baseId, operation)).feed,
+    refusal: (connectionId, baseId) => webhooks.refusal(connectionId, baseId),
+    drainedAt: (feedId) => webhooks.drainedAt(feedId),
+    drainNow: (feedId) => webhooks.drainNow(feedId),
+    reconcileHours: config.syncReconcileHours,
+    works: config.role !== 'web',
+    audit: audit.record,
+    clock,
+    logger,
+  });
   const grants = new GrantEnding({
     database,
     secrets,
@@ -319,6 +338,7 @@ export async function createApp(
   notifications.start();
   webhooks.start();
   triggers.start();
+  syncs.start();
   recordWrites.start();
   if (config.role !== 'web') tokenUpkeep.start();
 
@@ -354,12 +374,14 @@ export async function createApp(
     connectionWatch,
     webhooks,
     triggers,
+    syncs,
     isClosing: () => closing,
     async close() {
       closing = true;
       recordWrites.close();
       const upkeepEnded = tokenUpkeep.close();
       await triggers.close();
+      await syncs.close();
       await webhooks.close();
       await auditRetention.close();
       connectionWatch.close();

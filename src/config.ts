@@ -53,6 +53,8 @@ export interface Config {
   /** Where triggers may deliver to. */
   endpoints: EndpointRules;
   auditRetentionDays: number;
+  /** Hours after which the table of a sync is read again, to find what differs; 0 for never. */
+  syncReconcileHours: number;
 }
 
 /** Where triggers may deliver to. */
@@ -180,5 +182,6 @@ export function readConfig(variables: NodeJS.ProcessEnv): Config {
       lookup: null,
     },
     auditRetentionDays: env.AUDIT_RETENTION_DAYS,
+    syncReconcileHours: env.SYNC_RECONCILE_HOURS,
   };
 }

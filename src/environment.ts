@@ -151,4 +151,10 @@ export const environment = z.object({
     .min(30, 'must be 30 to 3650')
     .max(3650, 'must be 30 to 3650')
     .default(365),
+  SYNC_RECONCILE_HOURS: z.coerce
+    .number()
+    .int()
+    .min(0, 'must be 0 to 720')
+    .max(720, 'must be 0 to 720')
+    .default(24),
 });

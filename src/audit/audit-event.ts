@@ -46,6 +46,8 @@ export const otherActions = [
   'authenticate',
   'pauseTrigger',
   'resumeTrigger',
+  'pauseSync',
+  'resumeSync',
 ] as const;
 export type OtherAction = (typeof otherActions)[number];
 

@@ -23,6 +23,11 @@ const kindsOfId: Record<string, string> = {
   rotateTriggerSecret: 'trigger',
   testTrigger: 'trigger',
   replayDeliveries: 'trigger',
+  updateSync: 'sync',
+  deleteSync: 'sync',
+  pauseSync: 'sync',
+  resumeSync: 'sync',
+  reconcileSync: 'sync',
 };
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -47,7 +52,7 @@ export function factsOfInput(mutation: string, type: GraphQLInputType | undefine
 
 /** What only the result tells: ids of what was created, what became of each record. */
 export function factsOfResult(result: unknown): Omit<AuditEnding, 'outcome'> {
-  const { results, connection, webhook, trigger, apiKey, problem } = isObject(result) ? result : {};
+  const { results, connection, webhook, trigger, sync, apiKey, problem } = isObject(result) ? result : {};
   const found: Facts & { details: AuditDetails } = { details: countsByStatus(results ?? result) };
   if (isObject(connection)) found.connectionId = connectionIdOf(connection.id);
   if (isObject(webhook)) {
@@ -59,6 +64,11 @@ export function factsOfResult(result: unknown): Omit<AuditEnding, 'outcome'> {
     found.connectionId = connectionIdOf(trigger.connectionId);
     if (typeof trigger.id === 'string' && uuid.test(trigger.id)) found.details.trigger = trigger.id;
     if (isUpstreamId('app', trigger.baseId)) found.details.base = trigger.baseId;
+  }
+  if (isObject(sync)) {
+    found.connectionId = connectionIdOf(sync.connectionId);
+    if (typeof sync.id === 'string' && uuid.test(sync.id)) found.details.sync = sync.id;
+    if (isUpstreamId('app', sync.baseId)) found.details.base = sync.baseId;
   }
   if (isObject(apiKey)) found.target = ownId('key', apiKey.id);
   if (isObject(problem) && isCode(problem.code)) found.details.problem = problem.code;

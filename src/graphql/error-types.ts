@@ -53,6 +53,9 @@ export class ApiKeyNotFound extends AppError {}
 export class ApiKeyConfigured extends AppError {}
 export class IdempotencyKeyReused extends AppError {}
 export class TriggerNotFound extends AppError {}
+export class SyncNotFound extends AppError {}
+export class TargetNotFound extends AppError {}
+export class TargetUnfit extends AppError {}
 
 const members: [new (code: ErrorCode, message: string) => AppError, string, string][] = [
   [NameTaken, 'NameTakenError', 'Another connection has this name already.'],
@@ -79,6 +82,13 @@ const members: [new (code: ErrorCode, message: string) => AppError, string, stri
     'The idempotency key was used for a write with other input within the last day.',
   ],
   [TriggerNotFound, 'TriggerNotFoundError', 'There is no such trigger, or your key may not see it.'],
+  [SyncNotFound, 'SyncNotFoundError', 'There is no such sync, or your key may not see it.'],
+  [TargetNotFound, 'TargetNotFoundError', 'The database of the server has no such table.'],
+  [
+    TargetUnfit,
+    'TargetUnfitError',
+    'The table can not be the target of the sync; the message names the column, and says why.',
+  ],
 ];
 
 for (const [errorClass, name, description] of members) {
@@ -99,6 +109,9 @@ const memberByCode: Partial<
   API_KEY_CONFIGURED: ApiKeyConfigured,
   IDEMPOTENCY_KEY_REUSED: IdempotencyKeyReused,
   TRIGGER_NOT_FOUND: TriggerNotFound,
+  SYNC_NOT_FOUND: SyncNotFound,
+  TARGET_NOT_FOUND: TargetNotFound,
+  TARGET_UNFIT: TargetUnfit,
 };
 
 /** Runs a mutation so that failures with a type of their own become members of its result. */

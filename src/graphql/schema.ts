@@ -32,6 +32,8 @@ import '../automation/schema.ts';
 import '../automation/triggers/schema.ts';
 import '../automation/triggers/delivery-fields.ts';
 import '../automation/triggers/trigger-fields.ts';
+import '../sync/schema.ts';
+import '../sync/sync-fields.ts';
 import './node.ts';
 
 /**

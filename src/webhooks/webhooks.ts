@@ -167,6 +167,31 @@ export class Webhooks {
     return feed;
   }
 
+  /**
+   * When the last pull began that came to the end of what the upstream had to tell of a base; by PostgreSQL's clock. All
+   * of it is in the log. Null while no webhook feeds the log.
+   */
+  async drainedAt(feedId: number): Promise<Date | null> {
+    const [row] = await this.#deps.database.query<{ at: Date | null }[]>(
+      `SELECT last_drained_at AS at FROM webhooks WHERE feed_id = $1 AND state = 'active'`,
+      [feedId],
+    );
+    return row?.at ?? null;
+  }
+
+  /** Pulls now what there is to tell of a base. @returns as `drainedAt`; null unless that began after the call */
+  async drainNow(feedId: number): Promise<Date | null> {
+    const [[row]] = await this.#deps.database.query<[{ id: string; now: Date }[], number]>(
+      `UPDATE webhooks SET drain_wanted_at = clock_timestamp() WHERE feed_id = $1 AND state = 'active'
+       RETURNING id, clock_timestamp() AS now`,
+      [feedId],
+    );
+    if (!row) return null;
+    await this.#drains.drain(row.id);
+    const at = await this.drainedAt(feedId);
+    return at !== null && at >= row.now ? at : null;
+  }
+
   /** Extends its life upstream to seven days from now. */
   async refresh(webhook: Webhook, operation: Operation): Promise<Webhook> {
     const { upstreamId, connectionId } = webhook;

@@ -127,6 +127,25 @@ const mutations: Record<string, { input: object; outcome: string; tells: object 
       { input: { id: webhook }, outcome: 'TRIGGER_NOT_FOUND', tells: { target: `trigger:${webhook}` } },
     ]),
   ),
+  createSync: {
+    input: {
+      ...place,
+      table: 'planted.name',
+      columns: [{ field: 'planted-field', column: 'planted_column' }],
+    },
+    outcome: 'CONNECTION_NOT_FOUND',
+    tells: {
+      connection_id: missing,
+      target: 'appABC123/tblDEF456',
+      details: expect.objectContaining({ columns: 1 }),
+    },
+  },
+  ...Object.fromEntries(
+    ['deleteSync', 'pauseSync', 'resumeSync', 'reconcileSync'].map((name) => [
+      name,
+      { input: { id: webhook }, outcome: 'SYNC_NOT_FOUND', tells: { target: `sync:${webhook}` } },
+    ]),
+  ),
   runAction: {
     input: {
       action: {

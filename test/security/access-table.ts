@@ -7,6 +7,7 @@ export interface Target {
   recordId: string;
   webhookId: string;
   triggerId: string;
+  syncId: string;
   keyId: number;
 }
 
@@ -20,7 +21,7 @@ export interface Guard {
   /** The field is there for everybody with the role, but shows this only to those who reach it. */
   shows?: (target: Target) => string;
   /** Ends what it is about, which therefore is made for one call. */
-  ends?: 'connection' | 'webhook' | 'trigger';
+  ends?: 'connection' | 'webhook' | 'trigger' | 'sync';
   /** Not asked for below it, since it has no meaning for all that is shown. */
   without?: string[];
 }
@@ -41,6 +42,7 @@ const inTable = (target: Target) => `${inBase(target)}, tableId: "tblDEF456"`;
 const contacts = ', tableId: "tblDEF456"';
 const choice = ({ connection }: Target) => `input: { connection: ${connection} }`;
 const trigger = ({ triggerId }: Target) => `input: { id: "${triggerId}" }`;
+const sync = ({ syncId }: Target) => `input: { id: "${syncId}" }`;
 const webhook = ({ webhookId }: Target) => `input: { id: "${webhookId}" }`;
 
 let made = 0;
@@ -84,6 +86,8 @@ export const guards: Record<string, Guard[]> = {
     { ...viewer, reach: 'base', args: (target) => `${inTable(target)}, recordId: "${target.recordId}"` },
   ],
 
+  'Query.sync': [{ ...viewer, reach: 'base', args: ({ syncId }) => `id: "${syncId}"` }],
+  'Query.syncs': [{ ...viewer, reach: 'base', shows: ({ syncId }) => `"id":"${syncId}"` }],
   'Query.trigger': [{ ...admin, reach: 'base', args: ({ triggerId }) => `id: "${triggerId}"` }],
   'Query.triggers': [{ ...admin, reach: 'base', shows: ({ triggerId }) => `"id":"${triggerId}"` }],
 
@@ -124,6 +128,7 @@ export const guards: Record<string, Guard[]> = {
       args: (target) => `input: { ${inTable(target)}, records: [{ fields: { Name: "Made" } }] }`,
     },
   ],
+  'Mutation.createSync': [{ ...admin, reach: 'base', args: (target) => `input: { ${inTable(target)} }` }],
   'Mutation.createTrigger': [
     {
       ...admin,
@@ -141,12 +146,16 @@ export const guards: Record<string, Guard[]> = {
       args: (target) => `input: { ${inTable(target)}, ids: ["${target.recordId}"], validateOnly: true }`,
     },
   ],
+  'Mutation.deleteSync': [{ ...admin, reach: 'base', args: sync, ends: 'sync' }],
   'Mutation.deleteTrigger': [{ ...admin, reach: 'base', args: trigger, ends: 'trigger' }],
   'Mutation.deleteWebhook': [{ ...admin, reach: 'base', args: webhook, ends: 'webhook' }],
   'Mutation.disconnectConnection': [{ ...admin, reach: 'connection', args: choice, ends: 'connection' }],
+  'Mutation.pauseSync': [{ ...admin, reach: 'base', args: sync }],
   'Mutation.pauseTrigger': [{ ...admin, reach: 'base', args: trigger }],
+  'Mutation.reconcileSync': [{ ...admin, reach: 'base', args: sync }],
   'Mutation.refreshWebhook': [{ ...admin, reach: 'base', args: webhook }],
   'Mutation.replayDeliveries': [{ ...admin, reach: 'base', args: trigger }],
+  'Mutation.resumeSync': [{ ...admin, reach: 'base', args: sync }],
   'Mutation.resumeTrigger': [{ ...admin, reach: 'base', args: trigger }],
   'Mutation.revokeApiKey': [{ ...admin, reach: 'base', args: ({ keyId }) => `input: { id: ${keyId} }` }],
   'Mutation.rotateTokens': [{ ...admin, reach: 'connection', args: choice }],
@@ -263,10 +272,12 @@ export const following: Record<string, string> = {
   CreateApiKeySuccess: 'apiKey key',
   CreateConnectionSuccess: 'connection',
   CreateRecordsSuccess: writeFields,
+  CreateSyncSuccess: 'sync',
   CreateTriggerSuccess: 'secret trigger',
   CreateWebhookSuccess: 'webhook',
   DeleteConnectionSuccess: `connectionId name ${grantEnding}`,
   DeleteRecordsSuccess: writeFields,
+  DeleteSyncSuccess: 'id',
   DeleteTriggerSuccess: 'id',
   DeleteWebhookSuccess: 'id',
   DisconnectConnectionSuccess: `connection ${grantEnding}`,
@@ -279,6 +290,9 @@ export const following: Record<string, string> = {
   InvalidInputError: 'code faults message',
   NameTakenError: 'code message',
   PageInfo: 'endCursor hasNextPage hasPreviousPage startCursor',
+  ParkedRecord: 'code column constraint isDeletion message parkedAt recordId',
+  ParkedRecordPage: 'nodes pageInfo',
+  PauseSyncSuccess: 'sync',
   PauseTriggerSuccess: 'trigger',
   Record:
     'asOf attachments changes checked createdTime date fields id linked linkedCount liveBecause nodeId number problems source table text value',
@@ -288,8 +302,10 @@ export const following: Record<string, string> = {
   RecordWriteError: 'code message',
   RecordWriteFault: 'code message path',
   RecordWriteResult: 'effect error index record recordId status',
+  ReconcileSyncSuccess: 'sync',
   RefreshWebhookSuccess: 'webhook',
   ReplayDeliveriesSuccess: 'replayed trigger',
+  ResumeSyncSuccess: 'sync',
   ResumeTriggerSuccess: 'trigger',
   RevokeApiKeySuccess: 'apiKey',
   RotateTriggerSecretSuccess: 'secret trigger',
@@ -297,7 +313,13 @@ export const following: Record<string, string> = {
   RunActionSuccess: 'action connection result',
   SchemaChange: 'actor cursor edits occurredAt source',
   SchemaEdit: 'current fieldId kind previous tableId',
+  Sync: 'asOf baseId columns conflicts connection createdAt createdBy direction driftFound id isOwnTable lastReconciledAt parked parkedCount pausedBecause problem progress state table tableId updatedAt',
+  SyncColumn: 'column columnType fieldId fieldName fieldType goneAt',
+  SyncNotFoundError: 'code message',
+  SyncProgress: 'asOf backlog phase recordsDone recordsExpected sync timeLeftMs upstreamCalls',
   Table: 'base description field fields id name nodeId record records recordsById views',
+  TargetNotFoundError: 'code message',
+  TargetUnfitError: 'code message',
   TestTriggerSuccess: 'answer delivered durationMs error httpStatus trigger',
   Trigger:
     'action baseId connection createdAt createdBy deliveries endpoint fields filter health id kinds name pausedBecause problem state tableId updatedAt',

@@ -10,6 +10,7 @@ import { control, startTestApp, type GraphQLAnswer, type TestApp } from '../supp
 import { TEST_CLIENT } from '../support/sandbox-grant.ts';
 import { addContacts, crm } from '../changes/upstream-edits.ts';
 import { createTrigger } from '../automation/triggers/operations.ts';
+import { createSync } from '../sync/sync-app.ts';
 import { createWebhook, otherBase } from '../webhooks/operations.ts';
 import {
   alertCount,
@@ -39,7 +40,7 @@ type Caller = (typeof callers)[number];
 
 /** Ids of nothing. */
 const noId = '00000000-0000-4000-8000-000000000000';
-const nothing = { webhookId: noId, triggerId: noId, keyId: 2_147_483_646 };
+const nothing = { webhookId: noId, triggerId: noId, syncId: noId, keyId: 2_147_483_646 };
 const noConnection = 2_147_483_647;
 const noBase = 'appNOWHERE';
 
@@ -85,8 +86,9 @@ beforeAll(async () => {
     baseId: crm.baseId,
     addField: { tableId: crm.tableId, name: 'Added', type: 'singleLineText' },
   });
-  own = { connection, baseId: crm.baseId, recordId, webhookId, triggerId: '', keyId: 0 };
+  own = { connection, baseId: crm.baseId, recordId, webhookId, triggerId: '', syncId: '', keyId: 0 };
   own.triggerId = await guardedTrigger();
+  own.syncId = await guardedSync();
 
   const mine = [connection, ...throwaways];
   const reach = {
@@ -135,6 +137,16 @@ async function guardedTrigger(): Promise<string> {
   await app.database.query(
     `INSERT INTO trigger_deliveries (trigger_id, event_id, record_id, type, body, status, next_attempt_at, created_at, error_code)
      VALUES ($1, 'evt_1', 'rec1', 'record.deleted', '{}', 'WAITING', now() + interval '1 day', now(), 'ENDPOINT_REFUSED')`,
+    [id],
+  );
+  return id;
+}
+
+/** A sync with a record that its table has refused. */
+async function guardedSync(): Promise<string> {
+  const { id } = await createSync(app, own.connection);
+  await app.database.query(
+    `INSERT INTO sync_parked (sync_id, record_id, code, message, parked_at) VALUES ($1, 'rec1', '23505', 'It is taken.', now())`,
     [id],
   );
   return id;
@@ -211,6 +223,7 @@ async function targetOf(name: string, guard: Guard, isLet: boolean): Promise<Tar
   if (guard.ends === 'connection') return { ...own, connection: isLet ? throwaways.pop()! : throwaways[0]! };
   if (name === 'Mutation.revokeApiKey') return { ...own, keyId: await guardedKey('To be revoked') };
   if (guard.ends === 'trigger') return { ...own, triggerId: await guardedTrigger() };
+  if (guard.ends === 'sync') return { ...own, syncId: await guardedSync() };
   if (guard.ends === 'webhook' || name === 'Mutation.refreshWebhook')
     return { ...own, webhookId: await createWebhook(app, own.connection) };
   return own;
@@ -225,10 +238,10 @@ const reachesIt = ({ reach }: Caller, guard: Guard): boolean => {
 /** An answer without what differs in any case, and with the ids that were asked for left open. */
 function openly(
   { data, errors }: Answer,
-  { connection, baseId, webhookId, triggerId, keyId }: Target,
+  { connection, baseId, webhookId, triggerId, syncId, keyId }: Target,
 ): string {
   const ids = new RegExp(
-    [connection, baseId, webhookId, triggerId, keyId].map((id) => `\\b${id}\\b`).join('|'),
+    [connection, baseId, webhookId, triggerId, syncId, keyId].map((id) => `\\b${id}\\b`).join('|'),
     'g',
   );
   return JSON.stringify({ data, errors })

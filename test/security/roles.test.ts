@@ -34,6 +34,11 @@ const mutations: Record<string, [Role, object]> = {
   rotateTriggerSecret: ['admin', { id: 'none' }],
   replayDeliveries: ['admin', { id: 'none' }],
   testTrigger: ['admin', { id: 'none' }],
+  createSync: ['admin', place],
+  deleteSync: ['admin', { id: 'none' }],
+  pauseSync: ['admin', { id: 'none' }],
+  resumeSync: ['admin', { id: 'none' }],
+  reconcileSync: ['admin', { id: 'none' }],
   runAction: ['editor', { action: { action: 'calendly.listBases', connection: missing, config: {} } }],
 };
 

@@ -130,6 +130,7 @@ async function startInstance(shared: {
     webhookIdleDays: 30,
     endpoints: { allowedHosts: ['127.0.0.1'], requireHttps: false, lookup: null },
     auditRetentionDays: 365,
+    syncReconcileHours: 0,
     ...options.config,
   };
   const app = await createApp(config, {

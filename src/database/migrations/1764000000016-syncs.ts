@@ -18,7 +18,8 @@ export class Syncs1764000000016 implements MigrationInterface {
         owned boolean NOT NULL,
         -- The primary key of the target, in its order.
         key_columns text[] NOT NULL,
-        -- [{fieldId, fieldName, fieldType, column, columnType}]
+        key_types text[] NOT NULL,
+        -- [{fieldId, fieldName, fieldType, valueType, computed, column, columnType, goneAt}]
         columns jsonb NOT NULL,
         state text NOT NULL CHECK (state IN ('filling', 'live', 'paused')),
         paused_because text,
@@ -36,9 +37,21 @@ export class Syncs1764000000016 implements MigrationInterface {
         -- The reading of the whole table that is under way (run_kind 'fill' or 'reconcile'), or the last one.
         run integer NOT NULL DEFAULT 0,
         run_kind text CHECK (run_kind IN ('fill', 'reconcile')),
+        -- What made it necessary; null for a fill.
+        run_because text,
         run_started_at timestamptz,
         run_finished_at timestamptz,
         run_expected integer,
+        -- Upstream calls of the run.
+        run_calls integer NOT NULL DEFAULT 0,
+        -- Why the whole table has to be read again. Until that is done, 'CHANGES_LOST' and 'FIELDS_CHANGED' keep as_of where it is.
+        reread_because text CHECK (reread_because IN ('CHANGES_LOST', 'FIELDS_CHANGED', 'BY_HAND', 'DUE')),
+        -- Fields have changed since the columns were made.
+        schema_outdated boolean NOT NULL DEFAULT false,
+        -- Columns have changed since all rows were written.
+        rows_outdated boolean NOT NULL DEFAULT false,
+        -- When a row of the target was last written.
+        changed_at timestamptz,
         -- Records that the last reconcile found to differ.
         drift_found integer,
         -- The instance that works at it, by PostgreSQL's clock.
@@ -53,7 +66,7 @@ export class Syncs1764000000016 implements MigrationInterface {
       CREATE INDEX syncs_by_connection ON syncs (connection_id);
       CREATE INDEX syncs_by_table ON syncs (base_id, table_id);
 
-      -- A run reads the table in slices, by the second of the day in which a record was created, modulo slices_of.
+      -- A run reads the table in slices, by a number from 0 to slices_of that is made of when each record was created.
       CREATE TABLE sync_slices (
         sync_id uuid NOT NULL REFERENCES syncs (id) ON DELETE CASCADE,
         run integer NOT NULL,
@@ -98,13 +111,32 @@ export class Syncs1764000000016 implements MigrationInterface {
         record_id text NOT NULL,
         code text NOT NULL,
         message text NOT NULL,
+        -- What the target named; null where it did not.
+        column_name text,
+        constraint_name text,
+        -- The row that should be gone; null where a row should be written.
+        row_key text[],
         parked_at timestamptz NOT NULL,
         PRIMARY KEY (sync_id, record_id)
       );
+
+      -- Tables that the server makes stand here, beside what they are in step with.
+      CREATE SCHEMA IF NOT EXISTS calendly;
+      CREATE VIEW calendly._syncs AS
+        SELECT s.id, s.target_schema AS schema_name, s.target_table AS table_name, s.connection_id, s.base_id, s.table_id, s.direction,
+               s.state, s.paused_because, s.problem, s.as_of, s.changed_at,
+               (SELECT count(*) FROM sync_parked AS p WHERE p.sync_id = s.id) AS parked
+        FROM syncs AS s;
+      CREATE VIEW calendly._columns AS
+        SELECT s.id AS sync_id, s.target_schema AS schema_name, s.target_table AS table_name, c->>'column' AS column_name,
+               c->>'columnType' AS column_type, c->>'fieldId' AS field_id, c->>'fieldName' AS field_name,
+               c->>'fieldType' AS field_type, (c->>'goneAt')::timestamptz AS gone_at
+        FROM syncs AS s, jsonb_array_elements(s.columns) AS c;
     `);
   }
 
   async down(runner: QueryRunner): Promise<void> {
+    await runner.query('DROP VIEW calendly._syncs, calendly._columns');
     await runner.query('DROP TABLE sync_parked, base_writes, copied_records, sync_slices, syncs');
   }
 }

@@ -1,0 +1,214 @@
+import { operationSchemas } from '../bases/schema.ts';
+import { requireId } from '../calendly/ids.ts';
+import { connectionArgument } from '../connections/connection-argument.ts';
+import { AppError } from '../errors.ts';
+import { builder } from '../graphql/builder.ts';
+import {
+  connectionErrors,
+  NameTaken,
+  SyncNotFound,
+  TargetNotFound,
+  TargetUnfit,
+  withTypedErrors,
+} from '../graphql/error-types.ts';
+import { InvalidInput } from '../graphql/invalid-input.ts';
+import { requireListLength } from '../graphql/list-slice.ts';
+import { SyncConflictsEnum, SyncDirectionEnum, SyncRef, visibleSync } from './schema.ts';
+import type { Direction, Sync } from './sync.ts';
+
+/** Longest name of a schema and a table, in characters. */
+const maxTargetCharacters = 140;
+
+const SyncColumnInput = builder.inputType('SyncColumnInput', {
+  description: 'A field and the column that it goes to.',
+  fields: (t) => ({
+    field: t.string({ required: true, description: 'The field, by id or exact name.' }),
+    column: t.string({ required: true, description: 'The column, exactly as PostgreSQL spells it.' }),
+  }),
+});
+
+const columnsHelp =
+  'Which field goes to which column of an existing table; at least one. Left out where the server makes the table: it gets a column for each field.';
+
+const CreateSyncInput = builder.inputType('CreateSyncInput', {
+  description: 'A new sync.',
+  fields: (t) => ({
+    connection: t.int(connectionArgument),
+    baseId: t.string({ required: true, description: 'Id of the base; starts with `app`.' }),
+    tableId: t.string({ required: true, description: 'The table, by id or exact name.' }),
+    direction: t.field({
+      type: SyncDirectionEnum,
+      defaultValue: 'pull',
+      description: 'Which side follows which.',
+    }),
+    conflicts: t.field({
+      type: SyncConflictsEnum,
+      defaultValue: 'calendly_wins',
+      description: 'Who wins where both sides have changed the same cell.',
+    }),
+    table: t.string({
+      description:
+        'An existing table with a primary key in the database of the server, as `schema.name`. When left out, one is made in the schema `calendly`.',
+    }),
+    columns: t.field({ type: [SyncColumnInput], description: columnsHelp }),
+  }),
+});
+
+const withSync = (name: string, description: string) =>
+  builder.objectRef<{ sync: Sync }>(name).implement({
+    description,
+    fields: (t) => ({
+      sync: t.field({ type: SyncRef, description: 'The sync as it is now.', resolve: ({ sync }) => sync }),
+    }),
+  });
+
+builder.mutationField('createSync', (t) =>
+  t.field({
+    type: withSync('CreateSyncSuccess', 'The sync was made, and begins to fill its table.'),
+    nullable: true,
+    authScopes: { role: 'admin' },
+    args: { input: t.arg({ type: CreateSyncInput, required: true, description: 'The new sync.' }) },
+    description:
+      'Keeps a PostgreSQL table in step with a table of Calendly from now on: reads it whole, then follows every change. Needs a connection with the scopes `webhook:manage`, `data.records:read` and `schema.bases:read`. For admins.',
+    errors: { types: [...connectionErrors, NameTaken, TargetNotFound, TargetUnfit] },
+    resolve: (_root, { input }, context) =>
+      withTypedErrors(async () => {
+        const { app, caller, operation } = context;
+        const { connection: connectionId, baseId, tableId, columns } = input;
+        requireId('app', baseId, 'baseId');
+        caller.requireBase(connectionId, baseId);
+        const direction = input.direction ?? 'pull';
+        requireDirection(direction);
+        const target = input.table == null ? null : readTarget(input.table);
+        requireListLength('columns', columns?.length ?? 0);
+        if ((target === null) !== (columns == null) || columns?.length === 0) {
+          const message =
+            target === null
+              ? 'Columns go with a table: leave them out, or name the table that they belong to'
+              : 'Columns must name at least one field and its column';
+          throw new InvalidInput([{ path: ['columns'], message }]);
+        }
+        const table = await operationSchemas(context).table(connectionId, baseId, tableId);
+        const wish = {
+          connectionId,
+          baseId,
+          direction,
+          conflicts: input.conflicts ?? 'calendly_wins',
+          target,
+          columns: columns ?? null,
+          createdBy: caller.id,
+        };
+        return { sync: await app.syncs.create(wish, table, operation) };
+      }),
+  }),
+);
+
+/** @throws AppError INVALID_INPUT */
+function requireDirection(direction: Direction): void {
+  if (direction === 'pull') return;
+  throw new AppError(
+    'INVALID_INPUT',
+    'Direction must be PULL: this server does not write to Calendly by itself.',
+    {
+      details: { argument: 'direction' },
+    },
+  );
+}
+
+/** @throws InvalidInput */
+function readTarget(table: string): { targetSchema: string; targetTable: string } {
+  const [, targetSchema, targetTable] = /^([^.\0]+)\.([^.\0]+)$/.exec(table) ?? [];
+  if (targetSchema && targetTable && table.length <= maxTargetCharacters)
+    return { targetSchema, targetTable };
+  throw new InvalidInput([{ path: ['table'], message: 'Table must be spelled as schema.name' }]);
+}
+
+const SyncInput = (mutation: string) =>
+  builder.inputType(`${mutation}Input`, {
+    description: 'Which sync.',
+    fields: (t) => ({ id: t.string({ required: true, description: 'Our id of the sync.' }) }),
+  });
+
+const syncErrors = { types: [InvalidInput, SyncNotFound] };
+
+builder.mutationField('pauseSync', (t) =>
+  t.field({
+    type: withSync('PauseSyncSuccess', 'The sync stands still.'),
+    nullable: true,
+    authScopes: { role: 'admin' },
+    args: { input: t.arg({ type: SyncInput('PauseSync'), required: true, description: 'Which.' }) },
+    description: 'Has a sync stand still, until `resumeSync`. For admins.',
+    errors: syncErrors,
+    resolve: (_root, { input }, context) =>
+      withTypedErrors(async () => {
+        const { id } = await visibleSync(input.id, context);
+        return { sync: await context.app.syncs.stored.pauseByHand(id) };
+      }),
+  }),
+);
+
+builder.mutationField('resumeSync', (t) =>
+  t.field({
+    type: withSync('ResumeSyncSuccess', 'The sync goes on, and catches up with what it has missed.'),
+    nullable: true,
+    authScopes: { role: 'admin' },
+    args: { input: t.arg({ type: SyncInput('ResumeSync'), required: true, description: 'Which.' }) },
+    description: 'Has a sync go on where it stood. A table of ours that is gone is made again. For admins.',
+    errors: { types: [...connectionErrors, SyncNotFound, TargetNotFound] },
+    resolve: (_root, { input }, context) =>
+      withTypedErrors(async () => {
+        const sync = await visibleSync(input.id, context);
+        return { sync: await context.app.syncs.resume(sync, context.operation) };
+      }),
+  }),
+);
+
+builder.mutationField('reconcileSync', (t) =>
+  t.field({
+    type: withSync('ReconcileSyncSuccess', 'The table is read again soon.'),
+    nullable: true,
+    authScopes: { role: 'admin' },
+    args: { input: t.arg({ type: SyncInput('ReconcileSync'), required: true, description: 'Which.' }) },
+    description:
+      'Has a sync read its whole table again, beside following it, and repair what differs. That takes about one upstream call for each 100 records, and is done by itself now and then. For admins.',
+    errors: syncErrors,
+    resolve: (_root, { input }, context) =>
+      withTypedErrors(async () => {
+        const sync = await visibleSync(input.id, context);
+        return { sync: await context.app.syncs.reconcile(sync) };
+      }),
+  }),
+);
+
+const DeleteSyncInput = builder.inputType('DeleteSyncInput', {
+  description: 'Which sync to delete.',
+  fields: (t) => ({
+    id: t.string({ required: true, description: 'Our id of the sync.' }),
+    dropTable: t.boolean({
+      description:
+        'Whether a table that the server has made goes as well, with all its rows. False by default; a table that was there before stays in any case.',
+    }),
+  }),
+});
+
+const DeleteSyncSuccess = builder.objectRef<{ id: string }>('DeleteSyncSuccess').implement({
+  description: 'The sync is gone.',
+  fields: (t) => ({ id: t.exposeString('id', { description: 'Our id of the sync that is gone.' }) }),
+});
+
+builder.mutationField('deleteSync', (t) =>
+  t.field({
+    type: DeleteSyncSuccess,
+    nullable: true,
+    authScopes: { role: 'admin' },
+    args: { input: t.arg({ type: DeleteSyncInput, required: true, description: 'Which.' }) },
+    description: 'Deletes a sync. Its table stays as it is, unless you say otherwise. For admins.',
+    errors: syncErrors,
+    resolve: (_root, { input }, context) =>
+      withTypedErrors(async () => {
+        const sync = await visibleSync(input.id, context);
+        await context.app.syncs.delete(sync, { dropTable: input.dropTable ?? false });
+        return { id: sync.id, sync };
+      }),
+  }),
+);

@@ -1,0 +1,228 @@
+import { randomUUID } from 'node:crypto';
+import type { DataSource } from 'typeorm';
+import { theServer, type RecordAudit } from '../audit/audit-event.ts';
+import type { TableSchema } from '../bases/table-schema.ts';
+import type { BaseSchemas } from '../bases/base-schemas.ts';
+import type { Operation } from '../calendly/operation.ts';
+import type { ChangeFeeds } from '../changes/change-feeds.ts';
+import type { ChangeLog } from '../changes/change-log.ts';
+import type { Feed } from '../changes/feed.ts';
+import type { Clock } from '../clock.ts';
+import type { Upstream } from '../connections/upstream.ts';
+import { type AppError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { ownColumns } from './follow-schema.ts';
+import { quotedTable } from './identifiers.ts';
+import { mapColumns, type ColumnWish } from './mapped-table.ts';
+import { StoredSyncs, type NewSync } from './stored-syncs.ts';
+import { targetName, type ConflictPolicy, type Direction, type Sync, type SyncPauseReason } from './sync.ts';
+import { SyncLeases } from './sync-lease.ts';
+import { SyncUpkeep } from './sync-upkeep.ts';
+import { SyncWork } from './sync-work.ts';
+import {
+  createTargetTable,
+  freeTableName,
+  ownKey,
+  ownSchema,
+  readTargetShape,
+  targetNotFound,
+} from './target-table.ts';
+import { UpstreamTable } from './upstream-table.ts';
+
+export interface SyncsDeps {
+  database: DataSource;
+  upstream: Pick<Upstream, 'api'>;
+  schemas: BaseSchemas;
+  log: ChangeLog;
+  feeds: ChangeFeeds;
+  /** The log of a base, with a living webhook. */
+  ensureFeed: (connectionId: number, baseId: string, operation: Operation) => Promise<Feed>;
+  refusal: (connectionId: number, baseId: string) => Promise<AppError | null>;
+  drainedAt: (feedId: number) => Promise<Date | null>;
+  drainNow: (feedId: number) => Promise<Date | null>;
+  /** Hours after which a table is read again, to find what differs; 0 for never. */
+  reconcileHours: number;
+  /** Whether this process works at syncs, or only lets them be managed. */
+  works: boolean;
+  audit: RecordAudit;
+  clock: Clock;
+  logger: Logger;
+}
+
+/** What somebody wants of a sync. */
+export interface SyncWish {
+  connectionId: number;
+  baseId: string;
+  direction: Direction;
+  conflicts: ConflictPolicy;
+  /** Null for a table that is to be made. */
+  target: { targetSchema: string; targetTable: string } | null;
+  columns: readonly ColumnWish[] | null;
+  createdBy: string;
+}
+
+/** Tables that are kept in step with tables of the upstream. */
+export class Syncs {
+  readonly stored: StoredSyncs;
+  readonly #deps: SyncsDeps;
+  readonly #leases: SyncLeases;
+  readonly #table: UpstreamTable;
+  readonly #upkeep: SyncUpkeep;
+  readonly #works = new Map<string, SyncWork>();
+  readonly #closing = new AbortController();
+
+  constructor(deps: SyncsDeps) {
+    this.#deps = deps;
+    this.stored = new StoredSyncs(deps);
+    this.#leases = new SyncLeases(deps.database, randomUUID());
+    this.#table = new UpstreamTable(deps);
+    this.#upkeep = new SyncUpkeep({
+      ...deps,
+      stored: this.stored,
+      leases: this.#leases,
+      work: (ids) => this.#work(ids),
+      resume: (id) => this.#resumeByItself(id),
+      onMoved: (id, connectionId, action, outcome) => this.#audit(id, connectionId, action, outcome),
+    });
+  }
+
+  start(): void {
+    if (this.#deps.works) this.#upkeep.start();
+  }
+
+  /**
+   * Makes the table, unless it is there, and begins to fill it.
+   * @throws AppError TOO_MANY, NAME_TAKEN, TARGET_NOT_FOUND, TARGET_UNFIT, and what making the base's webhook throws
+   */
+  async create(wish: SyncWish, table: TableSchema, operation: Operation): Promise<Sync> {
+    const feed = await this.#deps.ensureFeed(wish.connectionId, wish.baseId, operation);
+    // Before the first page is read: what happens from here on is told by the log.
+    const position = await this.#deps.log.head(feed.id);
+    const sync = await this.stored.create(
+      async (sql): Promise<NewSync> => {
+        const place = { ...wish, tableId: table.id };
+        if (wish.target) {
+          const shape = await readTargetShape(sql, wish.target);
+          if (!shape) throw targetNotFound(targetName(wish.target));
+          return {
+            ...place,
+            ...wish.target,
+            owned: false,
+            ...mapColumns(wish.target, shape, table, wish.columns ?? []),
+          };
+        }
+        const target = { targetSchema: ownSchema, targetTable: await freeTableName(sql, table.name) };
+        const columns = ownColumns(table);
+        await createTargetTable(sql, target, columns);
+        return {
+          ...place,
+          ...target,
+          owned: true,
+          keyColumns: ownKey.columns,
+          keyTypes: ownKey.types,
+          columns,
+        };
+      },
+      { feedId: feed.id, position },
+    );
+    this.#lookSoon();
+    return sync;
+  }
+
+  /**
+   * Goes on where it stood. Where the log does not reach back so far, the whole table is read again.
+   * @throws AppError TARGET_NOT_FOUND, and what making the base's webhook throws
+   */
+  async resume(sync: Sync, operation: Operation): Promise<Sync> {
+    const { database, log, clock } = this.#deps;
+    const feed = await this.#deps.ensureFeed(sync.connectionId, sync.baseId, operation);
+    const isOther = feed.id !== sync.feedId;
+    const head = isOther ? await log.head(feed.id) : sync.position;
+    await database.transaction(async (sql) => {
+      const shape = await readTargetShape(sql, sync);
+      if (!shape && !sync.owned) throw targetNotFound(targetName(sync));
+      if (!shape) {
+        await createTargetTable(sql, sync, sync.columns);
+        await sql.query('UPDATE copied_records SET row_key = NULL WHERE sync_id = $1', [sync.id]);
+      }
+      // Another OAuth client has another log: of what happened before its head it knows nothing.
+      await sql.query(
+        `UPDATE syncs SET state = CASE WHEN as_of IS NULL THEN 'filling' ELSE 'live' END, paused_because = NULL, problem = NULL,
+                feed_id = $2, generation = $3, payload = $4, ordinal = $5, updated_at = $6, schema_outdated = true,
+                reread_because = CASE WHEN $7 THEN 'CHANGES_LOST' ELSE reread_because END, rows_outdated = rows_outdated OR $8
+         WHERE id = $1`,
+        [
+          sync.id,
+          feed.id,
+          head.generation,
+          head.payload,
+          head.ordinal,
+          new Date(clock.now()),
+          isOther,
+          shape === null,
+        ],
+      );
+    });
+    this.#lookSoon();
+    return this.stored.get(sync.id);
+  }
+
+  /** Has the whole table read again soon, to find and repair what differs. */
+  async reconcile(sync: Sync): Promise<Sync> {
+    await this.#deps.database.query(
+      `UPDATE syncs SET reread_because = coalesce(reread_because, 'BY_HAND'), rows_outdated = true WHERE id = $1`,
+      [sync.id],
+    );
+    this.#lookSoon();
+    return this.stored.get(sync.id);
+  }
+
+  /** @param dropTable whether a table that we made goes as well */
+  async delete(sync: Sync, { dropTable }: { dropTable: boolean }): Promise<void> {
+    await this.#deps.database.transaction(async (sql) => {
+      await sql.query('SELECT 1 FROM syncs WHERE id = $1 FOR UPDATE', [sync.id]);
+      await this.stored.delete(sql, sync.id);
+      if (dropTable && sync.owned) await sql.query(`DROP TABLE IF EXISTS ${quotedTable(sync)}`);
+    });
+  }
+
+  /** Lets transactions under way end; whoever comes next goes on from there. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#upkeep.close();
+    await Promise.all([...this.#works.values()].map((work) => work.close()));
+    if (this.#deps.works) await this.#leases.releaseAll();
+  }
+
+  #work(ids: readonly string[]): void {
+    for (const id of ids) {
+      if (this.#works.has(id)) continue;
+      const work = new SyncWork(id, {
+        ...this.#deps,
+        leases: this.#leases,
+        table: this.#table,
+        pause: (syncId, because, problem) => this.#pauseByItself(syncId, because, problem),
+      });
+      this.#works.set(id, work);
+      void work.ended.then(() => this.#works.delete(id));
+    }
+  }
+
+  #lookSoon(): void {
+    if (this.#deps.works) this.#upkeep.lookSoon();
+  }
+
+  async #resumeByItself(id: string): Promise<void> {
+    await this.resume(await this.stored.get(id), this.#table.operation(this.#closing.signal));
+  }
+
+  async #pauseByItself(id: string, because: SyncPauseReason, problem: string): Promise<void> {
+    const { connectionId } = await this.stored.get(id);
+    if (await this.stored.pause(id, because, problem)) this.#audit(id, connectionId, 'pauseSync', because);
+  }
+
+  #audit(id: string, connectionId: number, action: 'pauseSync' | 'resumeSync', outcome: string): void {
+    this.#deps.logger.info({ sync: id, connectionId, action, outcome }, 'a sync moved by itself');
+    void this.#deps.audit({ actor: theServer, action, connectionId, target: `sync:${id}`, outcome });
+  }
+}

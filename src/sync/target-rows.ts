@@ -1,0 +1,216 @@
+import type { EntityManager } from 'typeorm';
+import { jsonText } from '../changes/json-text.ts';
+import { columnValue } from './column-types.ts';
+import { quoted, quotedTable } from './identifiers.ts';
+import { refusalOf, type RowRefusal } from './row-refusal.ts';
+import type { Cells } from './row-writes.ts';
+import { livingColumns, type Sync } from './sync.ts';
+import { changedAtColumn, recordIdColumn, sqlState } from './target-table.ts';
+
+export interface RowToPut {
+  recordId: string;
+  /** Null for a row that has to be made. */
+  rowKey: string[] | null;
+  cells: Cells;
+  changedAt: Date;
+}
+
+export interface RowToDelete {
+  recordId: string;
+  rowKey: string[];
+}
+
+export interface PutRows {
+  /** The primary keys of the rows that were written, by record. */
+  keys: Map<string, string[]>;
+  refused: RowRefusal[];
+}
+
+/**
+ * Writes rows in the caller's transaction, all with one statement; where the target refuses one of them, each by itself,
+ * so that the others get through. Rows that are missing are made.
+ */
+export async function putRows(sql: EntityManager, sync: Sync, rows: readonly RowToPut[]): Promise<PutRows> {
+  const written = await guarded(sql, sync, rows, (some) => putTogether(sql, sync, some));
+  return { keys: new Map(written.done.flatMap((keys) => [...keys])), refused: written.refused };
+}
+
+/** Deletes rows in the caller's transaction; one that is gone already is deleted. @returns those that the target holds on to */
+export async function deleteRows(
+  sql: EntityManager,
+  sync: Sync,
+  rows: readonly RowToDelete[],
+): Promise<RowRefusal[]> {
+  const { refused } = await guarded(sql, sync, rows, async (some) => {
+    await sql.query(
+      `DELETE FROM ${quotedTable(sync)} AS t USING jsonb_to_recordset($1::jsonb) AS src(k text[]) WHERE ${sameKey(sync)}`,
+      [jsonText(some.map(({ rowKey }) => ({ k: rowKey })))],
+    );
+  });
+  return refused.map((refusal) => ({
+    ...refusal,
+    rowKey: rows.find(({ recordId }) => recordId === refusal.recordId)?.rowKey ?? null,
+  }));
+}
+
+/** Records whose row is missing, or has other values than it should. */
+export async function differingRows(
+  sql: EntityManager,
+  sync: Sync,
+  rows: readonly RowToPut[],
+): Promise<Set<string>> {
+  const columns = livingColumns(sync);
+  if (rows.length === 0) return new Set();
+  // The type json has no equality.
+  const side = (of: (index: number, column: string) => string) =>
+    columns
+      .map(({ column, columnType }, index) => `${of(index, column)}${columnType === 'json' ? '::jsonb' : ''}`)
+      .join(', ');
+  const found = await sql.query<{ r: string }[]>(
+    `SELECT src.r FROM jsonb_to_recordset($1::jsonb) AS src(${definitions(sync)})
+       LEFT JOIN ${quotedTable(sync)} AS t ON ${sameKey(sync)}
+     WHERE ROW(t.${quoted(sync.keyColumns[0] ?? '')}) IS NULL
+        OR ROW(${side((index) => `src.v${index}`)}) IS DISTINCT FROM ROW(${side((_, column) => `t.${quoted(column)}`)})`,
+    [source(sync, rows)],
+  );
+  return new Set(found.map(({ r }) => r));
+}
+
+async function putTogether(
+  sql: EntityManager,
+  sync: Sync,
+  rows: readonly RowToPut[],
+): Promise<Map<string, string[]>> {
+  const keys = await updateRows(
+    sql,
+    sync,
+    rows.filter(({ rowKey }) => rowKey !== null),
+  );
+  const missing = rows.filter(({ recordId }) => !keys.has(recordId));
+  if (missing.length > 0) for (const [id, key] of await insertRows(sql, sync, missing)) keys.set(id, key);
+  return keys;
+}
+
+async function updateRows(
+  sql: EntityManager,
+  sync: Sync,
+  rows: readonly RowToPut[],
+): Promise<Map<string, string[]>> {
+  if (rows.length === 0) return new Map();
+  const [updated] = await sql.query<[{ r: string; key: string[] }[], number]>(
+    `UPDATE ${quotedTable(sync)} AS t SET ${targetColumns(sync)
+      .map(({ column, value }) => `${quoted(column)} = ${value}`)
+      .join(', ')}
+     FROM jsonb_to_recordset($1::jsonb) AS src(${definitions(sync)}) WHERE ${sameKey(sync)}
+     RETURNING src.r, ${keyOf(sync)} AS key`,
+    [source(sync, rows)],
+  );
+  return new Map(updated.map(({ r, key }) => [r, key]));
+}
+
+async function insertRows(
+  sql: EntityManager,
+  sync: Sync,
+  rows: readonly RowToPut[],
+): Promise<Map<string, string[]>> {
+  const columns = targetColumns(sync);
+  const names = columns.map(({ column }) => quoted(column)).join(', ');
+  // A table of ours knows the records that it has, should what we remember of them be lost.
+  const again = sync.owned
+    ? `ON CONFLICT (${quoted(recordIdColumn)}) DO UPDATE SET ${columns.map(({ column }) => `${quoted(column)} = excluded.${quoted(column)}`).join(', ')}`
+    : '';
+  const inserted = await sql.query<{ key: string[] }[]>(
+    `INSERT INTO ${quotedTable(sync)} AS t (${names}) SELECT ${columns.map(({ value }) => value).join(', ')}
+     FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (${definitions(sync)})) WITH ORDINALITY AS src
+     ORDER BY src.ordinality ${again} RETURNING ${keyOf(sync)} AS key`,
+    [source(sync, rows)],
+  );
+  // A trigger of the target may have kept rows out; which of them only shows one by one.
+  if (inserted.length !== rows.length) throw new RowsKeptOut();
+  return new Map(rows.map(({ recordId }, index) => [recordId, inserted[index]?.key ?? []]));
+}
+
+/** The target took fewer rows than it was given, without an error. */
+class RowsKeptOut extends Error {
+  constructor() {
+    super('A trigger of the table keeps the row out.');
+  }
+}
+
+/**
+ * Tries all at once and, where the target refuses, one by one.
+ * @param run must have no effect but on the database
+ */
+async function guarded<Row extends { recordId: string }, T>(
+  sql: EntityManager,
+  sync: Sync,
+  rows: readonly Row[],
+  run: (rows: readonly Row[]) => Promise<T>,
+): Promise<{ done: T[]; refused: RowRefusal[] }> {
+  if (rows.length === 0) return { done: [], refused: [] };
+  const attempt = async (some: readonly Row[]): Promise<{ value: T } | { error: unknown }> => {
+    await sql.query('SAVEPOINT some_rows');
+    try {
+      const value = await run(some);
+      await sql.query('RELEASE SAVEPOINT some_rows');
+      return { value };
+    } catch (error) {
+      if (!(error instanceof RowsKeptOut) && !isRefusal(error)) throw error;
+      await sql.query('ROLLBACK TO SAVEPOINT some_rows');
+      return { error };
+    }
+  };
+  const together = rows.length > 1 ? await attempt(rows) : null;
+  if (together && 'value' in together) return { done: [together.value], refused: [] };
+  const done: T[] = [];
+  const refused: RowRefusal[] = [];
+  for (const row of rows) {
+    const alone = await attempt([row]);
+    if ('value' in alone) done.push(alone.value);
+    else refused.push(await refusalOf(sql, sync, row, alone.error));
+  }
+  return { done, refused };
+}
+
+/** A value that a column can't hold, a constraint, or what a trigger of the target raises. */
+function isRefusal(error: unknown): boolean {
+  const state = sqlState(error);
+  return state !== null && (/^2[23]/.test(state) || state === 'P0001');
+}
+
+/** What each column gets, in terms of `src`. */
+function targetColumns(sync: Sync): { column: string; value: string }[] {
+  const fields = livingColumns(sync).map(({ column }, index) => ({ column, value: `src.v${index}` }));
+  if (!sync.owned) return fields;
+  return [{ column: recordIdColumn, value: 'src.r' }, { column: changedAtColumn, value: 'src.c' }, ...fields];
+}
+
+function definitions(sync: Sync): string {
+  const values = livingColumns(sync).map(({ columnType }, index) => `v${index} ${columnType}`);
+  return ['r text', 'k text[]', 'c timestamptz', ...values].join(', ');
+}
+
+/** Rows as one JSON parameter, which PostgreSQL reads into the types of the columns. */
+export function source(sync: Sync, rows: readonly RowToPut[]): string {
+  const columns = livingColumns(sync);
+  return jsonText(
+    rows.map(({ recordId, rowKey, cells, changedAt }) => ({
+      r: recordId,
+      k: rowKey,
+      c: changedAt,
+      ...Object.fromEntries(
+        columns.map((column, index) => [`v${index}`, columnValue(column, cells[column.fieldId])]),
+      ),
+    })),
+  );
+}
+
+function sameKey({ keyColumns, keyTypes }: Sync): string {
+  return keyColumns
+    .map((column, index) => `t.${quoted(column)} = (src.k)[${index + 1}]::${keyTypes[index] ?? 'text'}`)
+    .join(' AND ');
+}
+
+function keyOf({ keyColumns }: Sync): string {
+  return `ARRAY[${keyColumns.map((column) => `t.${quoted(column)}::text`).join(', ')}]`;
+}
