@@ -25,7 +25,7 @@ const ownUnits: [RegExp, number][] = [
   [/Ms\b|^deadlines\./, 1],
   [/Seconds\b/, 1_000],
   [/Minutes\b/, 60_000],
-  [/Hours\b/, 3_600_000],
+  [/Hours\b|_HOURS$/, 3_600_000],
   [/Days\b|_DAYS$/, 86_400_000],
   [/_MS$/, 1],
 ];
