@@ -1,19 +1,19 @@
 import { randomUUID } from 'node:crypto';
-import { performance } from 'node:perf_hooks';
 import type { DataSource } from 'typeorm';
 import type { ActionTemplate } from './action-template.ts';
 import { maxTakenPerTrigger } from './delivery-lanes.ts';
-import { deliveryColumns, type Delivery, type DeliveryStatus } from './delivery.ts';
+import type { Delivery, DeliveryStatus } from './delivery.ts';
+import { LeaseWatch } from './lease-watch.ts';
 import { failuresUntilResting } from './retry-schedule.ts';
 import type { SealedSecrets } from './trigger-secrets.ts';
 
 /** A delivery whose process is gone is taken over after this. Renewed while it is under way. */
 const leaseSeconds = 15;
-/** So long after the last renewal nothing is begun any more: somebody else may be about to. In milliseconds. */
-const surelyHeldMs = 10_000;
+
+type Told = Pick<Delivery, 'id' | 'triggerId' | 'eventId' | 'body' | 'chain' | 'attempts' | 'firstAttemptAt'>;
 
 /** A delivery that is ours to make, and where to. */
-export type ClaimedDelivery = Delivery &
+export type ClaimedDelivery = Told &
   SealedSecrets & {
     connectionId: number;
     endpointUrl: string | null;
@@ -21,7 +21,7 @@ export type ClaimedDelivery = Delivery &
     /** Writes that had no effect, of one with an action. */
     actionRound: number;
     openSince: Date | null;
-    /** By this process's own clock; see `surelyHeld`. */
+    /** By the clock of LeaseWatch. */
     takenAt: number;
   };
 
@@ -49,9 +49,7 @@ export interface Outcome {
 export class DeliveryLeases {
   readonly #database: DataSource;
   readonly #holder = randomUUID();
-  #renewedAt = performance.now();
-  /** What was taken before may have been lost. */
-  #lapsedAt = 0;
+  readonly #watch = new LeaseWatch();
 
   constructor(database: DataSource) {
     this.#database = database;
@@ -72,7 +70,7 @@ export class DeliveryLeases {
 
   /** Takes deliveries that are due. @param places at most how many of each trigger */
   async claim(places: ReadonlyMap<string, number>, now: Date): Promise<ClaimedDelivery[]> {
-    const takenAt = performance.now();
+    const takenAt = this.#watch.moment;
     const [rows] = await this.#database.query<[ClaimedDelivery[], number]>(
       `WITH due AS (
          SELECT chosen.id, t.connection_id, t.endpoint_url, t.action, s.secret, s.previous_secret, s.previous_until
@@ -101,7 +99,8 @@ export class DeliveryLeases {
        UPDATE trigger_deliveries AS d
        SET lease_holder = $1, lease_until = clock_timestamp() + make_interval(secs => $5)
        FROM due WHERE d.id = due.id
-       RETURNING ${deliveryColumns}, due.endpoint_url AS "endpointUrl", due.action, due.connection_id AS "connectionId",
+       RETURNING d.id, d.trigger_id AS "triggerId", d.event_id AS "eventId", d.body, d.chain, d.attempts,
+         d.first_attempt_at AS "firstAttemptAt", due.endpoint_url AS "endpointUrl", due.action, due.connection_id AS "connectionId",
          due.secret, due.previous_secret AS "previousSecret", due.previous_until AS "previousUntil",
          d.action_round AS "actionRound", d.open_since AS "openSince"`,
       [
@@ -120,7 +119,7 @@ export class DeliveryLeases {
 
   /** Passes over those that are being stored. @param held how many this process holds */
   async renew(held: number): Promise<void> {
-    const now = performance.now();
+    const since = this.#watch.moment;
     if (held > 0) {
       await this.#database.query(
         `UPDATE trigger_deliveries SET lease_until = clock_timestamp() + make_interval(secs => $2)
@@ -129,14 +128,13 @@ export class DeliveryLeases {
            WHERE lease_holder = $1 AND status = 'WAITING' AND lease_until > clock_timestamp() FOR UPDATE SKIP LOCKED)`,
         [this.#holder, leaseSeconds],
       );
-      if (now - this.#renewedAt > surelyHeldMs) this.#lapsedAt = now;
     }
-    this.#renewedAt = now;
+    this.#watch.renewed(since);
   }
 
   /** Whether nobody else can have taken it meanwhile, however long this process stood still or missed the database. */
   surelyHeld({ takenAt }: ClaimedDelivery): boolean {
-    return takenAt >= this.#lapsedAt && performance.now() - Math.max(takenAt, this.#renewedAt) < surelyHeldMs;
+    return this.#watch.surelyHolds(takenAt);
   }
 
   /**

@@ -32,6 +32,8 @@ const failed = (id: string, count: number): Promise<void> =>
   until(`${count} failures`, async () => (await triggerOf(app, id)).health.failuresInRow === count);
 const underWay = async (): Promise<number> =>
   (await app.database.query('SELECT 1 FROM trigger_deliveries WHERE lease_until IS NOT NULL')).length;
+const createAtOnce = (count: number): Promise<void> =>
+  edit(app, { create: Array.from({ length: count }, () => ({ fields: { Name: 'One of many' } })) });
 const told = (): string[] => endpoint.events.map(({ type, data }) => `${type} ${data.recordId}`);
 
 /** Time for the triggers alone: tokens do not grow old by it. A clock that moved wakes nobody, so they are. */
@@ -159,7 +161,8 @@ describe('endpoints that hang', () => {
     await addContacts(app, 1);
     await deliveries(slow.length);
     for (const one of slow) await settled(one);
-    await addContacts(app, 15);
+    // All at once: an endpoint that has kept one waiting for a second gets no more.
+    await createAtOnce(15);
     await until('all that may be are under way', () => held.length === 60);
     const { id } = await createTrigger(app, { connection, endpoint: endpoint.url.replace('hook', 'quick') });
     const made = await addContacts(app, 15);
@@ -179,7 +182,7 @@ describe('endpoints that hang', () => {
     await deliveries(1);
     await settled(id);
     endpoint.answer = status(500);
-    await edit(app, { create: Array.from({ length: 40 }, () => ({ fields: { Name: 'One of many' } })) });
+    await createAtOnce(40);
     const waiting = async (): Promise<number> => (await triggerOf(app, id)).health.waiting;
     await until('all are queued', async () => (await waiting()) === 40);
     await until('none is under way', async () => (await underWay()) === 0);
