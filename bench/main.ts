@@ -11,6 +11,7 @@ import { barReport, cpuReport, lineOf, table, type Line } from './report.ts';
 import { benchResume, explainResume, resume } from './resume.ts';
 import { scenarios, serverNames, type Contestant, type Scenario, type ServerName } from './scenarios.ts';
 import { onStage, type Stage } from './stage.ts';
+import { benchStorm, explainStorm, storm } from './storm.ts';
 import { benchTriggers, explainTriggers, triggers } from './triggers.ts';
 
 const connections = 50;
@@ -25,6 +26,7 @@ const alone = [
   { name: fanout, explanation: explainFanout, run: benchFanout },
   { name: changeLog, explanation: explainChangeLog, run: benchChangeLog },
   { name: resume, explanation: explainResume, run: benchResume },
+  { name: storm, explanation: explainStorm, run: benchStorm },
   { name: triggers, explanation: explainTriggers, run: benchTriggers },
 ];
 

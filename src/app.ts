@@ -19,6 +19,7 @@ import { BaseSchemas } from './bases/base-schemas.ts';
 import { ChangeFeeds } from './changes/change-feeds.ts';
 import { ChangeLog } from './changes/change-log.ts';
 import { LogStandings } from './changes/log-standing.ts';
+import { SubscriptionStarts } from './changes/subscription-starts.ts';
 import { creationsBetween } from './changes/creations.ts';
 import { ConnectionWatch } from './changes/connection-watch.ts';
 import { CallMeter } from './calendly/operation.ts';
@@ -89,6 +90,7 @@ export interface App {
   recordWrites: StoredWrites;
   changeLog: ChangeLog;
   logStandings: LogStandings;
+  subscriptionStarts: SubscriptionStarts;
   changeFeeds: ChangeFeeds;
   connectionWatch: ConnectionWatch;
   webhooks: Webhooks;
@@ -370,6 +372,7 @@ export async function createApp(
     recordWrites,
     changeLog,
     logStandings,
+    subscriptionStarts: new SubscriptionStarts({ clock }),
     changeFeeds,
     connectionWatch,
     webhooks,

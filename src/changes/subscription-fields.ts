@@ -45,20 +45,24 @@ builder.subscriptionField('recordChanges', (t) =>
       requireListLength('recordIds', args.recordIds?.length ?? 0);
       requireListLength('fields', args.fields?.length ?? 0);
       const conditions = args.filter ? readConditions({ filter: args.filter }) : null;
-      const { feed } = await context.app.webhooks.ensure(connectionId, baseId, context.operation);
-      const filtered =
-        conditions && (await cellFilterOf(conditions, args.tableId, connectionId, feed, context));
-      const filter = {
-        tableId: filtered?.tableId ?? (await tableIdOf(args.tableId, connectionId, baseId, context)),
-        cells: filtered?.cells,
-        recordIds: args.recordIds && new Set(args.recordIds),
-        kinds: args.kinds && new Set(args.kinds),
-        fieldIds: await fieldIdsOf(args.fields, args.tableId, { connectionId, baseId }, context),
-      };
-      const { changeFeeds: feeds, connectionWatch: watch, logger } = context.app;
-      const more = { connectionId, feed };
-      const after = context.lastEventId ?? args.after ?? null;
-      return shared(await subscribeToFeed(feed, { connectionId, after, filter, feeds, watch, logger, more }));
+      return context.app.subscriptionStarts.run(context.operation, async () => {
+        const { feed } = await context.app.webhooks.ensure(connectionId, baseId, context.operation);
+        const filtered =
+          conditions && (await cellFilterOf(conditions, args.tableId, connectionId, feed, context));
+        const filter = {
+          tableId: filtered?.tableId ?? (await tableIdOf(args.tableId, connectionId, baseId, context)),
+          cells: filtered?.cells,
+          recordIds: args.recordIds && new Set(args.recordIds),
+          kinds: args.kinds && new Set(args.kinds),
+          fieldIds: await fieldIdsOf(args.fields, args.tableId, { connectionId, baseId }, context),
+        };
+        const { changeFeeds: feeds, connectionWatch: watch, logger } = context.app;
+        const more = { connectionId, feed };
+        const after = context.lastEventId ?? args.after ?? null;
+        return shared(
+          await subscribeToFeed(feed, { connectionId, after, filter, feeds, watch, logger, more }),
+        );
+      });
     },
     resolve: (event) => {
       if (event.type === 'ended') throw event.error;

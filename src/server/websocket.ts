@@ -13,6 +13,7 @@ import { bearer, type ServerContext, type Yoga } from '../graphql/yoga.ts';
 import { NextFrames } from './next-frames.ts';
 import { requestIdOf } from './reply.ts';
 import { SocketOutlet, SocketWay, type WayOptions } from './socket-outlet.ts';
+import { UpgradeLine } from './upgrade-line.ts';
 
 /** Longest message from a client, in bytes. */
 const maxMessageBytes = 1_000_000;
@@ -141,6 +142,18 @@ export function createWebSockets(app: App, yoga: Yoga) {
     keepAliveMs,
   );
 
+  const line = new UpgradeLine();
+  const take = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    server.handleUpgrade(request, socket, head, (client) => {
+      forgetHeaders(request);
+      server.emit('connection', client, request);
+      // The protocol library prints what goes wrong on a socket to the console. The socket closes itself with the
+      // fitting code, such as 1009 for a message that is too long.
+      client.removeAllListeners('error');
+      client.on('error', (error) => app.logger.debug({ err: error }, 'a WebSocket failed'));
+    });
+  };
+
   return {
     upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
       const path = (request.url ?? '').split('?')[0];
@@ -148,14 +161,13 @@ export function createWebSockets(app: App, yoga: Yoga) {
       if (path !== '/graphql') return refuse(socket, '404 Not Found');
       // Browsers always send their origin; other clients have none.
       if (origin !== undefined && !origins.has(origin)) return refuse(socket, '403 Forbidden');
-      if (server.clients.size >= maxSockets) return refuse(socket, '503 Service Unavailable');
-      server.handleUpgrade(request, socket, head, (client) => {
-        forgetHeaders(request);
-        server.emit('connection', client, request);
-        // The protocol library prints what goes wrong on a socket to the console. The socket closes itself with the
-        // fitting code, such as 1009 for a message that is too long.
-        client.removeAllListeners('error');
-        client.on('error', (error) => app.logger.debug({ err: error }, 'a WebSocket failed'));
+      if (server.clients.size + line.length >= maxSockets) return refuse(socket, '503 Service Unavailable');
+      // Nobody else listens to it while it waits.
+      const onError = (): unknown => socket.destroy();
+      socket.on('error', onError);
+      line.join(() => {
+        socket.off('error', onError);
+        take(request, socket, head);
       });
     },
     /** Cuts the sockets of peers that did not answer the goodbye. */

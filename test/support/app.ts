@@ -250,11 +250,17 @@ export async function walkFlow(
 
 /** Speaks to the sandbox's control API. */
 export async function control<T = UntypedData>(sandboxUrl: string, path: string, body?: object): Promise<T> {
+  // A connection that was kept may just be closing, where a busy machine holds that news up.
+  const connection = 'close';
   const response = await fetch(
     `${sandboxUrl}/_control/${path}`,
     body === undefined
-      ? {}
-      : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
+      ? { headers: { connection } }
+      : {
+          method: 'POST',
+          headers: { connection, 'content-type': 'application/json' },
+          body: JSON.stringify(body),
+        },
   );
   if (!response.ok)
     throw new Error(`/_control/${path} answered ${response.status}: ${await response.text()}`);
