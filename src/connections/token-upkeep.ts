@@ -62,7 +62,7 @@ export class TokenUpkeep {
         this.#logger.warn({ err: error }, 'tokens to renew could not be looked for; it will be tried again');
         return false;
       });
-      const waitMs = wasFull ? 0 : lookIntervalMs * (0.5 + Math.random() / 2);
+      const waitMs = wasFull ? 0 : (this.#clock.lookEveryMs ?? lookIntervalMs) * (0.5 + Math.random() / 2);
       await delay(waitMs, undefined, { signal }).catch(() => undefined);
     }
   }

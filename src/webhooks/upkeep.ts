@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { DataSource } from 'typeorm';
 import type { ChangeFeeds } from '../changes/change-feeds.ts';
 import type { ChangeLog } from '../changes/change-log.ts';
+import type { Clock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
 import type { Drains } from './drain.ts';
 import { endIdleWebhooks, noteUse } from './feed-use.ts';
@@ -46,6 +47,7 @@ export class Upkeep {
     idleDays: number;
     /** False: only for feeds that somebody follows here; the rest is another instance's work. */
     forAll: boolean;
+    clock: Clock;
     logger: Logger;
   };
   #timer: NodeJS.Timeout | undefined;
@@ -67,6 +69,7 @@ export class Upkeep {
     idleDays: number;
     /** False: only for feeds that somebody follows here; the rest is another instance's work. */
     forAll: boolean;
+    clock: Clock;
     logger: Logger;
   }) {
     // Everything under way listens to it; Node takes more than ten for a leak.
@@ -94,7 +97,7 @@ export class Upkeep {
     if (this.#closing.signal.aborted) return;
     this.#timer = setTimeout(() => {
       this.#work('tick', () => this.#tick());
-      void this.#working.get('tick')?.then(() => this.#schedule(tickMs));
+      void this.#working.get('tick')?.then(() => this.#schedule(this.#deps.clock.lookEveryMs ?? tickMs));
     }, delayMs);
   }
 

@@ -11,7 +11,7 @@ describe('tokens are renewed ahead of time', () => {
   let app: TestApp;
   let other: TestApp;
   beforeAll(async () => {
-    app = await startTestApp({ clock: { now: () => Date.now() + aheadMs } });
+    app = await startTestApp({ clock: { now: () => Date.now() + aheadMs }, lookEveryMs: 300 });
     other = await app.another();
   });
   afterEach(async () => {

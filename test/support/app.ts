@@ -57,6 +57,8 @@ export interface ConnectOptions {
 export interface TestAppOptions {
   config?: Partial<ResolvedConfig>;
   clock?: Clock;
+  /** Between two looks of background work, where a test would otherwise wait for it again and again. */
+  lookEveryMs?: number;
   /** Requests per second and base at the sandbox; 0, the default here, lifts the limit. */
   requestsPerSecond?: number;
   /** How queries are answered. */
@@ -101,6 +103,7 @@ async function startInstance(shared: {
   const port = await getPort();
   const url = `http://localhost:${port}`;
   const logs = new LogLines();
+  const clock = options.clock ?? systemClock;
   const config: ResolvedConfig = {
     production: false,
     host: 'localhost',
@@ -135,7 +138,7 @@ async function startInstance(shared: {
   };
   const app = await createApp(config, {
     logger: createLogger('debug', logs),
-    clock: options.clock ?? systemClock,
+    clock: { lookEveryMs: options.lookEveryMs, now: () => clock.now() },
   });
   const server = await listen(app, { host: 'localhost', port }, options.queries ?? queryWays());
 

@@ -13,7 +13,7 @@ let app: TestApp;
 let subscriber: Subscriber;
 
 beforeEach(async () => {
-  app = await startTestApp();
+  app = await startTestApp({ lookEveryMs: 100 });
   const connection = await app.connect();
   subscriber = await new Subscriber(app, { connection, baseId: crm.baseId }).started();
 });

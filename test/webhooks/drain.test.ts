@@ -9,7 +9,7 @@ let app: TestApp;
 let webhookId: string;
 
 beforeAll(async () => {
-  app = await startTestApp();
+  app = await startTestApp({ lookEveryMs: 100 });
   const connection = await app.connect();
   webhookId = await createWebhook(app, connection);
 });

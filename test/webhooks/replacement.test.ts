@@ -20,7 +20,7 @@ let app: TestApp;
 let connection: number;
 
 beforeAll(async () => {
-  app = await startTestApp();
+  app = await startTestApp({ lookEveryMs: 100 });
   connection = await app.connect();
 });
 afterAll(() => app.close());

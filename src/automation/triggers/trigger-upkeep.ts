@@ -3,6 +3,7 @@ import type { ChangeFeeds } from '../../changes/change-feeds.ts';
 import { feedFromRow, type FeedRow } from '../../changes/feed.ts';
 import type { FeedReader } from '../../changes/feed-reader.ts';
 import { comparePositions, type Position } from '../../changes/position.ts';
+import type { Clock } from '../../clock.ts';
 import { AppError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { DeliveryList } from './delivery-list.ts';
@@ -38,6 +39,7 @@ export interface TriggerUpkeepDeps {
     why: string,
   ) => void;
   now: () => number;
+  clock: Pick<Clock, 'lookEveryMs'>;
   logger: Logger;
 }
 
@@ -95,7 +97,7 @@ export class TriggerUpkeep {
       );
       void this.#working.then(() => {
         this.#isTicking = false;
-        this.#schedule(this.#tickAgain ? 0 : tickMs);
+        this.#schedule(this.#tickAgain ? 0 : (this.#deps.clock.lookEveryMs ?? tickMs));
       });
     }, delayMs);
   }
