@@ -287,6 +287,8 @@ export async function createApp(
     ensureFeed: async (connectionId, baseId, operation) =>
       (await webhooks.ensure(connectionId, baseId, operation)).feed,
     refusal: (connectionId, baseId) => webhooks.refusal(connectionId, baseId),
+    notifications,
+    services: { connections, upstream, recordReads, recordCopies, recordWrites, clock },
     drainedAt: (feedId) => webhooks.drainedAt(feedId),
     drainNow: (feedId) => webhooks.drainNow(feedId),
     reconcileHours: config.syncReconcileHours,

@@ -16,6 +16,7 @@ import { Activity1764000000008 } from './migrations/1764000000008-activity.ts';
 import { Triggers1764000000014 } from './migrations/1764000000014-triggers.ts';
 import { TriggerActions1764000000015 } from './migrations/1764000000015-trigger-actions.ts';
 import { Syncs1764000000016 } from './migrations/1764000000016-syncs.ts';
+import { SyncPushes1764000000017 } from './migrations/1764000000017-sync-pushes.ts';
 import { UnreadableGrants1764000000010 } from './migrations/1764000000010-unreadable-grants.ts';
 import { WebhookSuccession1764000000011 } from './migrations/1764000000011-webhook-succession.ts';
 
@@ -38,6 +39,7 @@ const migrations = [
   Triggers1764000000014,
   TriggerActions1764000000015,
   Syncs1764000000016,
+  SyncPushes1764000000017,
 ];
 
 /** How long a caller waits for a free connection before it gets an error instead of hanging, in milliseconds. */

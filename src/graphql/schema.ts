@@ -34,6 +34,7 @@ import '../automation/triggers/delivery-fields.ts';
 import '../automation/triggers/trigger-fields.ts';
 import '../sync/schema.ts';
 import '../sync/sync-fields.ts';
+import '../sync/conflict-fields.ts';
 import './node.ts';
 
 /**

@@ -4,6 +4,7 @@ import { park } from './parked-records.ts';
 import { decideRowWrites, type Cells, type KnownNews, type RecordNews, type RowWrite } from './row-writes.ts';
 import type { Sync } from './sync.ts';
 import { deleteRows, putRows } from './target-rows.ts';
+import { decideMerges, foldAll } from './two-way.ts';
 
 export interface ApplyOptions {
   /** The run that read the records, or that they are to be counted as seen by. */
@@ -26,8 +27,12 @@ export async function applyRecords(
   if (news.length === 0) return;
   // A constraint that is checked at the end would fail everything, and not the row.
   await sql.query('SET CONSTRAINTS ALL IMMEDIATE');
+  const isPull = sync.direction === 'pull';
+  if (!isPull) await foldAll(sql, sync);
   const known = await withKnown(sql, sync.id, news);
-  const writes = await decideRowWrites(sql, sync, known, { always });
+  const writes = isPull
+    ? await decideRowWrites(sql, sync, known, { always })
+    : await decideMerges(sql, sync, known, { always, now });
   const puts = writes.filter((write) => write.kind === 'put');
   const deletes = writes.filter((write) => write.kind === 'delete');
   // First, since a key that is given up may be another's in the same moment.
@@ -39,7 +44,13 @@ export async function applyRecords(
   const { keys, refused } = await putRows(
     sql,
     sync,
-    puts.map(({ news: { recordId, rowKey, changedAt }, cells }) => ({ recordId, rowKey, cells, changedAt })),
+    puts.map(({ news: { recordId, rowKey, changedAt }, cells, only }) => ({
+      recordId,
+      rowKey,
+      cells,
+      changedAt,
+      ...(only ? { only } : {}),
+    })),
   );
   await remember(sql, sync, writes, keys, seenRun);
   const stuck = new Set([...held, ...refused].map(({ recordId }) => recordId));

@@ -6,6 +6,11 @@ export function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+/** Any text as a literal that it can not break out of. */
+export function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
 export function quotedTable({
   targetSchema,
   targetTable,

@@ -116,10 +116,14 @@ export class Reconcile {
     slice: Slice,
     records: readonly WireRecord[],
   ): Promise<void> {
-    const rows = await sql.query<{ id: string; cells: Cells; rowKey: string[] | null; isParked: boolean }[]>(
+    const rows = await sql.query<{ id: string; cells: Cells; rowKey: string[] | null; isBusy: boolean }[]>(
       `SELECT c.record_id AS id, c.cells, c.row_key AS "rowKey",
-              EXISTS (SELECT 1 FROM sync_parked AS p WHERE p.sync_id = c.sync_id AND p.record_id = c.record_id) AS "isParked"
-       FROM copied_records AS c WHERE c.sync_id = $1 AND c.record_id = ANY($2) ORDER BY c.record_id FOR UPDATE OF c`,
+              EXISTS (SELECT 1 FROM sync_parked AS p WHERE p.sync_id = c.sync_id AND p.record_id = c.record_id)
+                OR EXISTS (SELECT 1 FROM sync_pending AS p WHERE p.sync_id = c.sync_id AND p.record_id = c.record_id)
+         OR EXISTS (SELECT 1 FROM sync_writes AS w WHERE w.sync_id = c.sync_id AND w.record_id = c.record_id)
+         OR s.direction = 'push' AND c.row_key IS NULL AS "isBusy"
+       FROM copied_records AS c JOIN syncs AS s ON s.id = c.sync_id
+       WHERE c.sync_id = $1 AND c.record_id = ANY($2) ORDER BY c.record_id FOR UPDATE OF c`,
       [sync.id, records.map(({ id }) => id)],
     );
     const known = new Map(rows.map((row) => [row.id, row]));
@@ -135,7 +139,7 @@ export class Reconcile {
       sql,
       sync,
       equal
-        .filter(({ id }) => known.get(id)?.isParked === false)
+        .filter(({ id }) => known.get(id)?.isBusy === false)
         .map(({ id, fields }) => ({
           recordId: id,
           rowKey: known.get(id)?.rowKey ?? null,

@@ -32,8 +32,11 @@ export interface KnownNews extends RecordNews {
 /** What is to be done with the row of one record. */
 export type RowWrite =
   | { kind: 'none'; news: KnownNews }
-  /** All mapped columns get the values of the cells; a row that is not there is made. */
-  | { kind: 'put'; news: KnownNews; cells: Cells }
+  /**
+   * All mapped columns, or those of the fields in `only`, get the values of the cells; a row that is not there is made with
+   * all of them.
+   */
+  | { kind: 'put'; news: KnownNews; cells: Cells; only?: readonly string[] }
   | { kind: 'delete'; news: KnownNews; rowKey: string[] };
 
 /**

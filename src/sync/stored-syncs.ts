@@ -3,6 +3,7 @@ import type { DataSource, EntityManager } from 'typeorm';
 import type { Position } from '../changes/position.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
+import { beginCapture } from './capture.ts';
 import {
   isSyncId,
   syncColumns,
@@ -86,6 +87,7 @@ export class StoredSyncs {
           this.#now(),
         ],
       );
+      if (sync.direction !== 'pull') await beginCapture(sql, { ...sync, id });
     });
     return this.get(id);
   }

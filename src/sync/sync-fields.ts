@@ -1,7 +1,6 @@
 import { operationSchemas } from '../bases/schema.ts';
 import { requireId } from '../calendly/ids.ts';
 import { connectionArgument } from '../connections/connection-argument.ts';
-import { AppError } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import {
   connectionErrors,
@@ -14,7 +13,7 @@ import {
 import { InvalidInput } from '../graphql/invalid-input.ts';
 import { requireListLength } from '../graphql/list-slice.ts';
 import { SyncConflictsEnum, SyncDirectionEnum, SyncRef, visibleSync } from './schema.ts';
-import type { Direction, Sync } from './sync.ts';
+import type { Sync } from './sync.ts';
 
 /** Longest name of a schema and a table, in characters. */
 const maxTargetCharacters = 140;
@@ -78,7 +77,6 @@ builder.mutationField('createSync', (t) =>
         requireId('app', baseId, 'baseId');
         caller.requireBase(connectionId, baseId);
         const direction = input.direction ?? 'pull';
-        requireDirection(direction);
         const target = input.table == null ? null : readTarget(input.table);
         requireListLength('columns', columns?.length ?? 0);
         if ((target === null) !== (columns == null) || columns?.length === 0) {
@@ -102,18 +100,6 @@ builder.mutationField('createSync', (t) =>
       }),
   }),
 );
-
-/** @throws AppError INVALID_INPUT */
-function requireDirection(direction: Direction): void {
-  if (direction === 'pull') return;
-  throw new AppError(
-    'INVALID_INPUT',
-    'Direction must be PULL: this server does not write to Calendly by itself.',
-    {
-      details: { argument: 'direction' },
-    },
-  );
-}
 
 /** @throws InvalidInput */
 function readTarget(table: string): { targetSchema: string; targetTable: string } {

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type { DataSource, EntityManager } from 'typeorm';
 import { syncColumns, syncFromRow, type Sync, type SyncRow } from './sync.ts';
 
@@ -9,6 +10,16 @@ const maxAtATime = 3;
 
 /** The sync is no longer ours: it was paused, deleted, or another instance took over. What was under way is dropped. */
 export class SyncLost extends Error {}
+
+/**
+ * Something can not be done at this moment: somebody is writing to a row, or what was sent is about to be answered. The
+ * transaction is undone, which gives its locks away, and tried again.
+ */
+export class NotYet extends Error {}
+
+/** For so long, in milliseconds, and with such pauses. */
+const notYetPatienceMs = 10_000;
+const notYetPauseMs = 50;
 
 /** The right of one process to work at syncs, held on their rows by PostgreSQL's clock. */
 export class SyncLeases {
@@ -58,9 +69,21 @@ export class SyncLeases {
 
   /**
    * Runs a transaction that nobody else's work on the sync can come into.
-   * @throws SyncLost
+   * @param run may throw NotYet, and is then run again
+   * @throws SyncLost, NotYet after some seconds
    */
-  transaction<T>(id: string, run: (sql: EntityManager, sync: Sync) => Promise<T>): Promise<T> {
+  async transaction<T>(id: string, run: (sql: EntityManager, sync: Sync) => Promise<T>): Promise<T> {
+    for (const until = performance.now() + notYetPatienceMs; ;) {
+      try {
+        return await this.#once(id, run);
+      } catch (error) {
+        if (!(error instanceof NotYet) || performance.now() > until) throw error;
+      }
+      await wait(notYetPauseMs);
+    }
+  }
+
+  #once<T>(id: string, run: (sql: EntityManager, sync: Sync) => Promise<T>): Promise<T> {
     return this.#inTurn(() =>
       this.#database.transaction(async (sql) => {
         // The lease is extended with it, since whoever extends leases passes over rows that are locked.

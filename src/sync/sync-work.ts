@@ -10,9 +10,11 @@ import { fill } from './fill.ts';
 import { followSchema } from './follow-schema.ts';
 import { LogApplier } from './log-applier.ts';
 import { Reconcile } from './reconcile.ts';
+import { fillColumns } from './fill-columns.ts';
 import { rewriteRows } from './rewrite-rows.ts';
 import { finishRun } from './stored-run.ts';
 import type { Sync, SyncPauseReason } from './sync.ts';
+import type { SyncPush } from './sync-push.ts';
 import { SyncLost, type SyncLeases } from './sync-lease.ts';
 import { misfitOf } from './target-table.ts';
 import type { UpstreamTable } from './upstream-table.ts';
@@ -37,6 +39,8 @@ export interface SyncWorkDeps {
   /** Hours after which a table is read again, to find what differs; 0 for never. */
   reconcileHours: number;
   pause: (syncId: string, because: SyncPauseReason, problem: string) => Promise<void>;
+  /** Begins to send what is changed in the target. */
+  push: (syncId: string) => SyncPush;
   clock: Clock;
   logger: Logger;
 }
@@ -53,6 +57,7 @@ export class SyncWork {
   readonly #applier: LogApplier;
   readonly #closing = new AbortController();
   #followed: { feedId: number; reader: FeedReader; stop: () => void } | null = null;
+  #push: SyncPush | null = null;
   #reconciling: Promise<void> | null = null;
   #reconcileNotBefore = 0;
   #reconcileFailures = 0;
@@ -62,6 +67,11 @@ export class SyncWork {
     this.#deps = deps;
     this.#applier = new LogApplier(id, deps, this.#closing.signal);
     this.ended = this.#run();
+  }
+
+  /** Something was changed in the target. */
+  look(): void {
+    this.#push?.look();
   }
 
   async close(): Promise<void> {
@@ -82,7 +92,7 @@ export class SyncWork {
       }
     }
     this.#closing.abort();
-    await this.#reconciling;
+    await Promise.all([this.#reconciling, this.#push?.close()]);
     this.#followed?.stop();
   }
 
@@ -106,6 +116,7 @@ export class SyncWork {
     const { leases, clock } = this.#deps;
     const sync = await leases.read(this.#id);
     if (sync.state === 'filling') return this.#fill(sync);
+    if (sync.direction !== 'pull') this.#push ??= this.#deps.push(this.#id);
     const reader = await this.#follow(sync);
     // In this order: what the last pull has found is in the log, and is applied before that is said.
     const drainedAt = await this.#deps.drainedAt(sync.feedId);
@@ -182,6 +193,7 @@ export class SyncWork {
     const schema = await table.schema(sync, this.#closing.signal);
     await leases.transaction(this.#id, async (sql, current) => {
       const followed = await followSchema(sql, current, schema, new Date(clock.now()));
+      await fillColumns(sql, current, followed.columns, new Date(clock.now()));
       await sql.query(
         `UPDATE syncs SET columns = $2, problem = $3, schema_outdated = false, rows_outdated = rows_outdated OR $4,
                 reread_because = CASE WHEN $5 THEN coalesce(reread_because, 'FIELDS_CHANGED') ELSE reread_because END

@@ -78,7 +78,6 @@ export interface Sync {
   /** All entries of the feed's log up to here have been applied. */
   position: Position;
   asOf: Date | null;
-  writtenAt: Date | null;
   run: number;
   runKind: RunKind | null;
   runBecause: RereadReason | null;
@@ -101,7 +100,7 @@ export type SyncRow = Omit<Sync, 'position'> & Position;
 export const syncColumns = `s.id, s.connection_id AS "connectionId", s.base_id AS "baseId", s.table_id AS "tableId", s.direction, s.conflicts,
   s.target_schema AS "targetSchema", s.target_table AS "targetTable", s.owned, s.key_columns AS "keyColumns", s.key_types AS "keyTypes",
   s.columns, s.state, s.paused_because AS "pausedBecause", s.problem, s.feed_id AS "feedId", s.generation, s.payload, s.ordinal,
-  s.as_of AS "asOf", s.written_at AS "writtenAt", s.run, s.run_kind AS "runKind", s.run_because AS "runBecause", s.run_started_at AS "runStartedAt",
+  s.as_of AS "asOf", s.run, s.run_kind AS "runKind", s.run_because AS "runBecause", s.run_started_at AS "runStartedAt",
   s.run_finished_at AS "runFinishedAt", s.run_expected AS "runExpected", s.run_calls AS "runCalls", s.reread_because AS "rereadBecause",
   s.schema_outdated AS "schemaOutdated", s.rows_outdated AS "rowsOutdated", s.drift_found AS "driftFound", s.changed_at AS "changedAt", s.created_by AS "createdBy",
   s.created_at AS "createdAt", s.updated_at AS "updatedAt"`;

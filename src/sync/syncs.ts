@@ -10,13 +10,18 @@ import type { Feed } from '../changes/feed.ts';
 import type { Clock } from '../clock.ts';
 import type { Upstream } from '../connections/upstream.ts';
 import { type AppError } from '../errors.ts';
+import type { Notifications } from '../database/notifications.ts';
 import type { Logger } from '../logger.ts';
+import type { RecordServices } from '../records/record-work.ts';
 import { ownColumns } from './follow-schema.ts';
 import { quotedTable } from './identifiers.ts';
 import { mapColumns, type ColumnWish } from './mapped-table.ts';
 import { StoredSyncs, type NewSync } from './stored-syncs.ts';
 import { targetName, type ConflictPolicy, type Direction, type Sync, type SyncPauseReason } from './sync.ts';
 import { SyncLeases } from './sync-lease.ts';
+import { ensureCapture, removeCapture, removeStrayCaptures } from './capture.ts';
+import { pruneConflicts } from './conflicts.ts';
+import { SyncPush } from './sync-push.ts';
 import { SyncUpkeep } from './sync-upkeep.ts';
 import { SyncWork } from './sync-work.ts';
 import {
@@ -40,6 +45,8 @@ export interface SyncsDeps {
   refusal: (connectionId: number, baseId: string) => Promise<AppError | null>;
   drainedAt: (feedId: number) => Promise<Date | null>;
   drainNow: (feedId: number) => Promise<Date | null>;
+  notifications: Notifications;
+  services: RecordServices;
   /** Hours after which a table is read again, to find what differs; 0 for never. */
   reconcileHours: number;
   /** Whether this process works at syncs, or only lets them be managed. */
@@ -48,6 +55,9 @@ export interface SyncsDeps {
   clock: Clock;
   logger: Logger;
 }
+
+/** How often what nobody needs any more is looked for, in milliseconds. */
+const cleaningIntervalMs = 10 * 60_000;
 
 /** What somebody wants of a sync. */
 export interface SyncWish {
@@ -70,6 +80,9 @@ export class Syncs {
   readonly #upkeep: SyncUpkeep;
   readonly #works = new Map<string, SyncWork>();
   readonly #closing = new AbortController();
+  /** By `performance.now()`. */
+  #cleanedAt = -cleaningIntervalMs;
+  #cleaning: Promise<void> = Promise.resolve();
 
   constructor(deps: SyncsDeps) {
     this.#deps = deps;
@@ -83,6 +96,12 @@ export class Syncs {
       work: (ids) => this.#work(ids),
       resume: (id) => this.#resumeByItself(id),
       onMoved: (id, connectionId, action, outcome) => this.#audit(id, connectionId, action, outcome),
+    });
+    deps.notifications.on('sync_outbox', {
+      onMessage: (id) => this.#works.get(id)?.look(),
+      onListening: () => {
+        for (const work of this.#works.values()) work.look();
+      },
     });
   }
 
@@ -145,6 +164,7 @@ export class Syncs {
         await createTargetTable(sql, sync, sync.columns);
         await sql.query('UPDATE copied_records SET row_key = NULL WHERE sync_id = $1', [sync.id]);
       }
+      await ensureCapture(sql, sync);
       // Another OAuth client has another log: of what happened before its head it knows nothing.
       await sql.query(
         `UPDATE syncs SET state = CASE WHEN as_of IS NULL THEN 'filling' ELSE 'live' END, paused_because = NULL, problem = NULL,
@@ -181,6 +201,7 @@ export class Syncs {
   async delete(sync: Sync, { dropTable }: { dropTable: boolean }): Promise<void> {
     await this.#deps.database.transaction(async (sql) => {
       await sql.query('SELECT 1 FROM syncs WHERE id = $1 FOR UPDATE', [sync.id]);
+      await removeCapture(sql, sync);
       await this.stored.delete(sql, sync.id);
       if (dropTable && sync.owned) await sql.query(`DROP TABLE IF EXISTS ${quotedTable(sync)}`);
     });
@@ -190,11 +211,12 @@ export class Syncs {
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#upkeep.close();
-    await Promise.all([...this.#works.values()].map((work) => work.close()));
+    await Promise.all([this.#cleaning, ...[...this.#works.values()].map((work) => work.close())]);
     if (this.#deps.works) await this.#leases.releaseAll();
   }
 
   #work(ids: readonly string[]): void {
+    if (performance.now() - this.#cleanedAt > cleaningIntervalMs) this.#cleaning = this.#clean();
     for (const id of ids) {
       if (this.#works.has(id)) continue;
       const work = new SyncWork(id, {
@@ -202,9 +224,21 @@ export class Syncs {
         leases: this.#leases,
         table: this.#table,
         pause: (syncId, because, problem) => this.#pauseByItself(syncId, because, problem),
+        push: (syncId) => new SyncPush(syncId, { ...this.#deps, leases: this.#leases }),
       });
       this.#works.set(id, work);
       void work.ended.then(() => this.#works.delete(id));
+    }
+  }
+
+  async #clean(): Promise<void> {
+    this.#cleanedAt = performance.now();
+    const { database, clock, logger } = this.#deps;
+    try {
+      await removeStrayCaptures(database);
+      await pruneConflicts(database, new Date(clock.now()));
+    } catch (error) {
+      logger.warn({ err: error }, 'what syncs have left could not be removed; it will be tried again');
     }
   }
 

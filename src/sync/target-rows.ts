@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { jsonText } from '../changes/json-text.ts';
 import { columnValue } from './column-types.ts';
-import { quoted, quotedTable } from './identifiers.ts';
+import { literal, quoted, quotedTable } from './identifiers.ts';
 import { refusalOf, type RowRefusal } from './row-refusal.ts';
 import type { Cells } from './row-writes.ts';
 import { livingColumns, type Sync } from './sync.ts';
@@ -13,6 +13,8 @@ export interface RowToPut {
   rowKey: string[] | null;
   cells: Cells;
   changedAt: Date;
+  /** Fields whose columns are written in a row that is there; all of them when it is left out. */
+  only?: readonly string[];
 }
 
 export interface RowToDelete {
@@ -99,7 +101,12 @@ async function updateRows(
   if (rows.length === 0) return new Map();
   const [updated] = await sql.query<[{ r: string; key: string[] }[], number]>(
     `UPDATE ${quotedTable(sync)} AS t SET ${targetColumns(sync)
-      .map(({ column, value }) => `${quoted(column)} = ${value}`)
+      .map(({ column, value, fieldId }) => {
+        const isWritten = `src.o IS NULL OR ${literal(fieldId ?? '')} = ANY(src.o)`;
+        const given =
+          fieldId === null ? value : `CASE WHEN ${isWritten} THEN ${value} ELSE t.${quoted(column)} END`;
+        return `${quoted(column)} = ${given}`;
+      })
       .join(', ')}
      FROM jsonb_to_recordset($1::jsonb) AS src(${definitions(sync)}) WHERE ${sameKey(sync)}
      RETURNING src.r, ${keyOf(sync)} AS key`,
@@ -179,24 +186,33 @@ function isRefusal(error: unknown): boolean {
 }
 
 /** What each column gets, in terms of `src`. */
-function targetColumns(sync: Sync): { column: string; value: string }[] {
-  const fields = livingColumns(sync).map(({ column }, index) => ({ column, value: `src.v${index}` }));
+function targetColumns(sync: Sync): { column: string; value: string; fieldId: string | null }[] {
+  const fields = livingColumns(sync).map(({ column, fieldId }, index) => ({
+    column,
+    value: `src.v${index}`,
+    fieldId,
+  }));
   if (!sync.owned) return fields;
-  return [{ column: recordIdColumn, value: 'src.r' }, { column: changedAtColumn, value: 'src.c' }, ...fields];
+  return [
+    { column: recordIdColumn, value: 'src.r', fieldId: null },
+    { column: changedAtColumn, value: 'src.c', fieldId: null },
+    ...fields,
+  ];
 }
 
 function definitions(sync: Sync): string {
   const values = livingColumns(sync).map(({ columnType }, index) => `v${index} ${columnType}`);
-  return ['r text', 'k text[]', 'c timestamptz', ...values].join(', ');
+  return ['r text', 'k text[]', 'o text[]', 'c timestamptz', ...values].join(', ');
 }
 
 /** Rows as one JSON parameter, which PostgreSQL reads into the types of the columns. */
 export function source(sync: Sync, rows: readonly RowToPut[]): string {
   const columns = livingColumns(sync);
   return jsonText(
-    rows.map(({ recordId, rowKey, cells, changedAt }) => ({
+    rows.map(({ recordId, rowKey, cells, changedAt, only }) => ({
       r: recordId,
       k: rowKey,
+      o: only ?? null,
       c: changedAt,
       ...Object.fromEntries(
         columns.map((column, index) => [`v${index}`, columnValue(column, cells[column.fieldId])]),

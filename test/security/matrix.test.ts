@@ -149,6 +149,14 @@ async function guardedSync(): Promise<string> {
     `INSERT INTO sync_parked (sync_id, record_id, code, message, parked_at) VALUES ($1, 'rec1', '23505', 'It is taken.', now())`,
     [id],
   );
+  await app.database.query(
+    `INSERT INTO sync_conflicts (sync_id, kind, record_id, winner, at) VALUES ($1, 'deleted_by_omnera', 'rec1', 'omnera', now())`,
+    [id],
+  );
+  await app.database.query(
+    `INSERT INTO sync_pending (sync_id, record_id, code, message, parked_at) VALUES ($1, 'rec1', 'INVALID_INPUT', 'It is none.', now())`,
+    [id],
+  );
   return id;
 }
 

@@ -1,0 +1,198 @@
+import { control, type TestApp, type UntypedData } from '../support/app.ts';
+import { createSync, crm, readSync, until, upstreamRecords } from './sync-app.ts';
+
+let tables = 0;
+
+/** A small table of its own, both upstream and in PostgreSQL, that a sync keeps in step. */
+export class TwoWayTable {
+  readonly app: TestApp;
+  readonly tableId: string;
+  /** Ids of the fields, by their column. */
+  readonly fields: Record<string, string>;
+  readonly syncId: string;
+  /** The last transaction upstream before it was made. */
+  readonly #since: number;
+  /** As it is written in SQL. */
+  readonly table: string;
+
+  private constructor(
+    app: TestApp,
+    known: { tableId: string; fields: Record<string, string>; syncId: string; table: string; since: number },
+  ) {
+    this.app = app;
+    this.tableId = known.tableId;
+    this.fields = known.fields;
+    this.syncId = known.syncId;
+    this.table = known.table;
+    this.#since = known.since;
+  }
+
+  /** Before the schema of the base has been read, which is not read again for a while. @returns its id */
+  static async upstream(app: TestApp, names: string[] = []): Promise<string> {
+    tables += 1;
+    const { tableId } = await control<{ tableId: string }>(app.sandbox.url, 'schema', {
+      baseId: crm.baseId,
+      addTable: {
+        name: `Tasks ${tables}`,
+        fields: [
+          { name: 'Name', type: 'singleLineText' },
+          { name: 'Points', type: 'number', options: { precision: 1 } },
+          { name: 'Done', type: 'checkbox', options: { icon: 'check', color: 'greenBright' } },
+          { name: 'Due', type: 'date', options: { dateFormat: { name: 'iso', format: 'YYYY-MM-DD' } } },
+          { name: 'Kind', type: 'singleSelect', options: { choices: [{ name: 'Bug' }, { name: 'Chore' }] } },
+          {
+            name: 'Tags',
+            type: 'multipleSelects',
+            options: { choices: [{ name: 'a' }, { name: 'b' }, { name: 'c' }] },
+          },
+          { name: 'Created', type: 'createdTime', options: { result: { type: 'dateTime' } } },
+        ],
+      },
+    });
+    if (names.length > 0)
+      await control(app.sandbox.url, 'edits', {
+        baseId: crm.baseId,
+        tableId,
+        create: names.map((name) => ({ fields: { Name: name } })),
+      });
+    return tableId;
+  }
+
+  /** Waits until it is filled. @param input of `createSync`, beside where it is */
+  static async make(app: TestApp, connection: number, tableId: string, input: object): Promise<TwoWayTable> {
+    const made = await createSync(app, connection, { tableId, direction: 'TWO_WAY', ...input });
+    if (!made.id) throw new Error(`There is no sync: ${JSON.stringify(made)}`);
+    const fields = Object.fromEntries(
+      made.columns.map(({ column, fieldId }: UntypedData) => [column, fieldId as string]),
+    ) as Record<string, string>;
+    const { transaction } = await lastChange(app, tableId);
+    const table = new TwoWayTable(app, {
+      tableId,
+      fields,
+      syncId: made.id,
+      table: made.table,
+      since: transaction,
+    });
+    await table.live();
+    return table;
+  }
+
+  async live(): Promise<void> {
+    await until(
+      async () => (await readSync(this.app, this.syncId)).state === 'LIVE',
+      `${this.table} is filled`,
+    );
+  }
+
+  query(text: string, params?: unknown[]): Promise<UntypedData[]> {
+    return this.app.database.query(text.replaceAll('$table', this.table), params);
+  }
+
+  /** The row of that name, as JSON. */
+  async row(name: string): Promise<UntypedData> {
+    const [found] = await this.query('SELECT to_jsonb(t) AS row FROM $table AS t WHERE name = $1', [name]);
+    return found?.row ?? null;
+  }
+
+  /** A person edits the table in the service's own pages. @returns ids of what was created */
+  async edit(what: object): Promise<string[]> {
+    const { created } = await control<{ created: string[] }>(this.app.sandbox.url, 'edits', {
+      baseId: crm.baseId,
+      tableId: this.tableId,
+      ...what,
+    });
+    return created;
+  }
+
+  /** What the upstream has, by record, with its cells by column. */
+  async records(): Promise<Map<string, Record<string, UntypedData>>> {
+    const found = await upstreamRecords(this.app.sandbox.url, { baseId: crm.baseId, tableId: this.tableId });
+    return new Map(
+      [...found].map(([id, record]) => [
+        id,
+        Object.fromEntries(
+          Object.entries(this.fields)
+            .filter(([, fieldId]) => fieldId in record.fields)
+            .map(([column, fieldId]) => [column, record.fields[fieldId]]),
+        ),
+      ]),
+    );
+  }
+
+  async recordOf(name: string): Promise<Record<string, UntypedData> & { id: string }> {
+    const found = [...(await this.records())].find(([, cells]) => cells['name'] === name);
+    if (!found) throw new Error(`No record is called ${name}.`);
+    return { id: found[0], ...found[1] };
+  }
+
+  /** Waits until both sides know everything of each other. */
+  async quiet(): Promise<void> {
+    const { sequence } = await lastChange(this.app, this.tableId);
+    await until(async () => {
+      const [left] = await this.query(
+        `SELECT (SELECT count(*) FROM sync_outbox WHERE sync_id = $1)::int + (SELECT count(*) FROM sync_writes WHERE sync_id = $1)::int
+              + (SELECT count(*) FROM sync_pending WHERE sync_id = $1 AND parked_at IS NULL)::int AS left`,
+        [this.syncId],
+      );
+      if (left.left > 0) return false;
+      const [behind] = await this.query(
+        `SELECT (SELECT max(upstream_transaction) FROM changes WHERE table_id = $2)::int AS logged,
+                EXISTS (SELECT 1 FROM changes AS c JOIN syncs AS s ON s.feed_id = c.feed_id
+                        WHERE s.id = $1 AND c.table_id = $2 AND (c.generation, c.payload, c.ordinal) > (s.generation, s.payload, s.ordinal)) AS behind`,
+        [this.syncId, this.tableId],
+      );
+      const { transaction, sequence: now } = await lastChange(this.app, this.tableId);
+      return (
+        now >= sequence &&
+        !behind.behind &&
+        (transaction <= this.#since || (behind.logged ?? 0) >= transaction)
+      );
+    }, `${this.table} and Calendly know all of each other`);
+  }
+
+  /** How many write requests of ours took effect upstream. */
+  async writes(): Promise<number> {
+    const { writes } = await control<{ writes: { tableId: string }[] }>(this.app.sandbox.url, 'writes');
+    return writes.filter(({ tableId }) => tableId === this.tableId).length;
+  }
+
+  /** What both sides hold, side by side, as texts that are equal when they are in step. */
+  async sides(): Promise<{ omnera: string[]; calendly: string[] }> {
+    const columns = Object.keys(this.fields).filter((column) => column !== 'created');
+    const rows = await this.query('SELECT to_jsonb(t) AS row FROM $table AS t');
+    const records = await this.records();
+    const line = (values: Record<string, UntypedData>): string =>
+      columns.map((column) => JSON.stringify(plain(values[column]))).join(' ');
+    return {
+      omnera: rows.map(({ row }) => `${row._calendly_id} ${line(row)}`).sort(),
+      calendly: [...records].map(([id, cells]) => `${id} ${line(cells)}`).sort(),
+    };
+  }
+
+  async conflicts(): Promise<UntypedData[]> {
+    const { data, errors } = await this.app.graphql(
+      `query ($id: String!) { sync(id: $id) { conflicts: conflictLog(first: 1000) { nodes {
+         kind recordId fieldName calendlyValue omneraValue winner at } } } }`,
+      { id: this.syncId },
+    );
+    if (errors) throw new Error(JSON.stringify(errors));
+    return data.sync.conflicts.nodes;
+  }
+}
+
+async function lastChange(app: TestApp, tableId: string): Promise<{ sequence: number; transaction: number }> {
+  const { changes } = await control<{
+    changes: { tableId: string; sequence: number; transaction: number }[];
+  }>(app.sandbox.url, 'changes');
+  return changes.findLast((change) => change.tableId === tableId) ?? { sequence: 0, transaction: 0 };
+}
+
+/** Empty is empty, however a side says it. */
+function plain(value: UntypedData): UntypedData {
+  return value === undefined ||
+    value === '' ||
+    value === false ||
+    (Array.isArray(value) && value.length === 0)
+    ? null
+    : value;
+}
