@@ -3,6 +3,7 @@ import { airtableClient, benchAirtableClient, explainAirtableClient } from './ai
 import { checkAnswer, checkLists } from './answers.ts';
 import { benchChangeLog, changeLog, explainChangeLog } from './change-log.ts';
 import type { Child } from './child.ts';
+import { benchCopy, copy, explainCopy } from './copy.ts';
 import { fillConnections, listLength } from './connections.ts';
 import { pagePath, type WirePageOfContacts } from './contacts.ts';
 import { benchFanout, explainFanout, fanout } from './fanout.ts';
@@ -28,6 +29,7 @@ const alone = [
   { name: resume, explanation: explainResume, run: benchResume },
   { name: storm, explanation: explainStorm, run: benchStorm },
   { name: triggers, explanation: explainTriggers, run: benchTriggers },
+  { name: copy, explanation: explainCopy, run: benchCopy },
 ];
 
 const help = `Usage: npm run bench -- [scenario...] [--profile <folder>]

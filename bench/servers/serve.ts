@@ -18,6 +18,8 @@ export interface Setup {
   page: WirePageOfContacts;
   /** Whether ours keeps to the upstream's limit, as in production, or to none that could be felt. */
   limited: boolean;
+  /** The typed table of a copy, for those who read it past ours. */
+  table?: string;
 }
 
 /** What a server tells when it answers. */
