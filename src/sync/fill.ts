@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { fieldShapes } from '../records/copies/field-shapes.ts';
 import { applyRecords } from './apply-records.ts';
 import type { WireRecord } from '../calendly/wire.ts';
 import type { RecordNews } from './row-writes.ts';
@@ -20,7 +21,8 @@ export interface FillDeps {
 export async function fill(id: string, deps: FillDeps, signal: AbortSignal): Promise<void> {
   const { leases, clock } = deps;
   const now = () => new Date(clock.now());
-  await leases.transaction(id, (sql, sync) => beginRun(sql, sync, 'fill', now()));
+  const shapes = fieldShapes(await deps.table.schema(await leases.read(id), signal));
+  await leases.transaction(id, (sql, sync) => beginRun(sql, sync, 'fill', shapes, now()));
   const sync = await leases.read(id);
   await readTable(
     sync,

@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import type { WireRecord } from '../calendly/wire.ts';
+import { fieldShapes } from '../records/copies/field-shapes.ts';
 import { applyRecords } from './apply-records.ts';
 import { sameCells } from './column-types.ts';
 import { newsOfRecord, type FillDeps } from './fill.ts';
@@ -50,9 +51,10 @@ export class Reconcile {
 
   /** @returns how many records differed */
   async run(signal: AbortSignal): Promise<number> {
-    const { leases, applier, clock, catchUp } = this.#deps;
+    const { leases, applier, table, clock, catchUp } = this.#deps;
+    const shapes = fieldShapes(await table.schema(await leases.read(this.#id), signal));
     await leases.transaction(this.#id, (sql, sync) =>
-      beginRun(sql, sync, 'reconcile', new Date(clock.now())),
+      beginRun(sql, sync, 'reconcile', shapes, new Date(clock.now())),
     );
     const sync = await leases.read(this.#id);
     const end = applier.onTouched((ids) => {

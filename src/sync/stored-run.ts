@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import type { FieldShapes } from '../records/copies/field-shapes.ts';
 import type { RunKind, Sync } from './sync.ts';
 import { slicesOf, type Slice } from './slices.ts';
 
@@ -9,15 +10,25 @@ export interface StoredSlice extends Slice {
   records: number;
 }
 
-/** Begins to read the whole table, unless a run of that kind is under way; then that one goes on. @returns its number */
-export async function beginRun(sql: Sql, sync: Sync, kind: RunKind, now: Date): Promise<number> {
+/**
+ * Begins to read the whole table, unless a run of that kind is under way; then that one goes on.
+ * @param shapes what the fields are like before anything is read
+ * @returns its number
+ */
+export async function beginRun(
+  sql: Sql,
+  sync: Sync,
+  kind: RunKind,
+  shapes: FieldShapes,
+  now: Date,
+): Promise<number> {
   if (sync.run > 0 && sync.runFinishedAt === null && sync.runKind === kind) return sync.run;
   await sql.query('DELETE FROM sync_slices WHERE sync_id = $1', [sync.id]);
   await sql.query(
     `UPDATE syncs SET run = run + 1, run_kind = $2, run_because = reread_because, reread_because = NULL, run_started_at = $3,
-            run_finished_at = NULL, run_expected = NULL, run_calls = 0, drift_found = CASE WHEN $2 = 'fill' THEN NULL ELSE 0 END
+            run_finished_at = NULL, run_expected = NULL, run_calls = 0, run_shapes = $4, drift_found = CASE WHEN $2 = 'fill' THEN NULL ELSE 0 END
      WHERE id = $1`,
-    [sync.id, kind, now],
+    [sync.id, kind, now, JSON.stringify(shapes)],
   );
   return sync.run + 1;
 }
@@ -58,6 +69,10 @@ export async function countPage(
   await sql.query('UPDATE syncs SET run_calls = run_calls + $2 WHERE id = $1', [id, page.calls]);
 }
 
+/** From now on the copy may be read as what its fields were like when the run began. */
 export async function finishRun(sql: Sql, { id, run }: Pick<Sync, 'id' | 'run'>, now: Date): Promise<void> {
-  await sql.query('UPDATE syncs SET run_finished_at = $3 WHERE id = $1 AND run = $2', [id, run, now]);
+  await sql.query(
+    'UPDATE syncs SET run_finished_at = $3, field_shapes = run_shapes WHERE id = $1 AND run = $2',
+    [id, run, now],
+  );
 }

@@ -6,6 +6,7 @@ import type { FeedReader } from '../changes/feed-reader.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { keepsShapes, type FieldShapes } from '../records/copies/field-shapes.ts';
 import { fill } from './fill.ts';
 import { followSchema } from './follow-schema.ts';
 import { LogApplier } from './log-applier.ts';
@@ -194,6 +195,12 @@ export class SyncWork {
     await leases.transaction(this.#id, async (sql, current) => {
       const followed = await followSchema(sql, current, schema, new Date(clock.now()));
       await fillColumns(sql, current, followed.columns, new Date(clock.now()));
+      const [known] = await sql.query<{ shapes: FieldShapes | null }[]>(
+        'SELECT field_shapes AS shapes FROM syncs WHERE id = $1',
+        [this.#id],
+      );
+      // Such as a choice that was renamed, and with it all cells that have it.
+      const cellsOutdated = followed.cellsOutdated || !keepsShapes(schema, known?.shapes ?? {});
       await sql.query(
         `UPDATE syncs SET columns = $2, problem = $3, schema_outdated = false, rows_outdated = rows_outdated OR $4,
                 reread_because = CASE WHEN $5 THEN coalesce(reread_because, 'FIELDS_CHANGED') ELSE reread_because END
@@ -203,7 +210,7 @@ export class SyncWork {
           JSON.stringify(followed.columns),
           followed.problem,
           followed.rowsOutdated,
-          followed.cellsOutdated && current.state === 'live',
+          cellsOutdated && current.state === 'live',
         ],
       );
     });

@@ -29,6 +29,13 @@ export function keepsShape(field: FieldSchema, known: FieldShape | undefined): b
   return Object.entries(known.choices ?? {}).every(([id, name]) => now.choices?.[id] === name);
 }
 
+/** Whether no field of a table has become another, as far as its cells are kept. One that is gone or new is none. */
+export function keepsShapes(table: TableSchema, known: FieldShapes): boolean {
+  return table.fields.every(
+    (field) => !isCopied(field) || !known[field.id] || keepsShape(field, known[field.id]),
+  );
+}
+
 function shapeOf(field: FieldSchema): FieldShape {
   const choices = choicesOf(field);
   return {
