@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { RecordFilter } from '../../../src/records/filters/filter.ts';
-import { startTestApp, type TestApp, type UntypedData } from '../../support/app.ts';
+import { control, startTestApp, type TestApp, type UntypedData } from '../../support/app.ts';
 import { repeats, timeLimitMs } from '../../support/repeats.ts';
 import { crm } from '../crm.ts';
 import { hostileText } from '../filter-cases.ts';
-import { copyTable } from './copied-tables.ts';
+import { createSync, mutate, readSync, until } from '../../sync/sync-app.ts';
 
 let app: TestApp;
 let connection: number;
+let contacts: UntypedData;
 const copied = [
   ...[
     'Name',
@@ -54,7 +55,13 @@ beforeAll(async () => {
   );
   const results: { status: string }[] | undefined = written.data?.createRecords.results;
   if (!results?.every(({ status }) => status === 'WRITTEN')) throw new Error(JSON.stringify(written));
-  for (const table of ['Contacts', 'Companies'] as const) await copyTable(app, connection, table);
+  const syncs = [
+    await createSync(app, connection),
+    await createSync(app, connection, { tableId: 'Companies' }),
+  ];
+  const isLive = async ({ id }: UntypedData) => (await readSync(app, id)).state === 'LIVE';
+  for (const sync of syncs) await until(() => isLive(sync), 'the copy is filled');
+  contacts = syncs[0];
 });
 afterAll(() => app.close());
 
@@ -262,6 +269,86 @@ describe('a cursor', () => {
     const { page } = await list(asked);
     const next = await list({ ...asked, after: page.pageInfo.endCursor, maxAge: 'PT1H' });
     expect(next.page).toMatchObject({ source: 'LIVE', liveBecause: 'LIVE_CURSOR' });
+  });
+});
+
+describe('a copy that is too old', () => {
+  const asked = { names: ['Name'], filter: { field: 'Name', startsWith: 'Own write' }, maxAge: 'PT1H' };
+  const names = (page: UntypedData) => page.nodes.map(({ fields }: Row) => fields['Name']);
+  const create = (on: TestApp, Name: string) =>
+    on.graphql(
+      `mutation ($c: Int!, $fields: JSON!) { createRecords(input: { connection: $c, baseId: "${crm}", tableId: "Contacts", records: [{ fields: $fields }] }) { ... on CreateRecordsSuccess { results { status } } ... on Error { message } } }`,
+      { c: connection, fields: { Name } },
+    );
+
+  async function untilCopied(variables: Record<string, unknown>): Promise<UntypedData> {
+    return until(async () => {
+      const { page, errors } = await list(variables);
+      expect(errors).toBeUndefined();
+      return page.source === 'COPY' && page;
+    }, 'the copy answers');
+  }
+
+  test('for a write through another instance goes live, asks for news, and has the write from then on', async () => {
+    const other = await app.another();
+    try {
+      await untilCopied(asked);
+      await control(app.sandbox.url, 'pings', { drop: true });
+      expect((await create(other, 'Own write 1')).data.createRecords.results).toEqual([
+        { status: 'WRITTEN' },
+      ]);
+      const first = await list(asked);
+      expect(names(first.page)).toEqual(['Own write 1']);
+      if (first.page.source === 'LIVE') expect(first.page.liveBecause).toBe('TOO_OLD');
+      expect(names(await untilCopied(asked))).toEqual(['Own write 1']);
+    } finally {
+      await control(app.sandbox.url, 'pings', { drop: false });
+      await other.close();
+    }
+  });
+
+  test('for a write whose answer was lost goes live, too', async () => {
+    const fault = {
+      match: { method: 'POST', path: `/v0/${crm}/tblDEF456` },
+      times: 1,
+      kind: 'reset',
+      effect: 'after',
+    };
+    await control(app.sandbox.url, 'faults', fault);
+    expect((await create(app, 'Own write 2')).data.createRecords.results).toEqual([
+      { status: 'OUTCOME_UNKNOWN' },
+    ]);
+    expect(names((await list(asked)).page)).toEqual(['Own write 1', 'Own write 2']);
+    expect(names(await untilCopied(asked))).toEqual(['Own write 1', 'Own write 2']);
+  });
+
+  test('lets the next page of a listing wait until it is young enough', async () => {
+    const listing = { names: ['Name'], first: 2, maxAge: 'PT1H', sort: [{ field: 'Score' }] };
+    const page = await untilCopied(listing);
+    await create(app, 'Own write 3');
+    const next = await until(async () => {
+      const { page: told, errors } = await list({ ...listing, after: page.pageInfo.endCursor });
+      if (errors) expect(errors).toMatchObject([{ extensions: { code: 'COPY_TOO_OLD' } }]);
+      return told;
+    }, 'the listing goes on');
+    expect(next).toMatchObject({ source: 'COPY', pageInfo: { hasPreviousPage: true } });
+  });
+
+  test('for a field that came later answers nothing about it until the table was read again', async () => {
+    const addField = { tableId: 'Contacts', name: 'Nickname', type: 'singleLineText' };
+    await control(app.sandbox.url, 'schema', { baseId: crm, addField });
+    const withField = { names: ['Nickname'], maxAge: 'PT1H' };
+    const first = await until(async () => {
+      const { page } = await list(withField);
+      return page && page.liveBecause !== 'TOO_OLD' && page;
+    }, 'the field is there');
+    expect(first).toMatchObject({ source: 'LIVE', liveBecause: 'NOT_COPIED' });
+    await mutate(app, 'reconcileSync', { id: contacts.id });
+    const page = await until(async () => {
+      const told = await list(withField);
+      return told.page.source === 'COPY' && told.page;
+    }, 'the copy has the field');
+    expect(page.nodes[0].fields).toEqual({ Nickname: null });
   });
 });
 
