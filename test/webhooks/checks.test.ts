@@ -5,7 +5,7 @@ import { call } from '../support/sandbox-call.ts';
 import { grantToken } from '../support/sandbox-grant.ts';
 import { Subscriber, until } from '../changes/subscriber.ts';
 import { addContacts, countCalls, crm, dropPings } from '../changes/upstream-edits.ts';
-import { checkSoon, heldUpstream } from './operations.ts';
+import { changeWebhooks, checkSoon, heldUpstream } from './operations.ts';
 
 const dayMs = 86_400_000;
 
@@ -100,4 +100,35 @@ it('keeps a webhook alive far beyond its seven days by extending it after half o
   await checkSoon(app);
   await checked();
   expect(await countCalls(app, 'refreshWebhook')).toBe(calls);
+});
+
+it('extends a webhook whose instance died on the way to it, before or after the upstream had done so', async () => {
+  await dropPings(app, true);
+  const expiry = async () => Date.parse((await heldUpstream(app))[0]?.expirationTime ?? '');
+  for (const hasSent of [false, true]) {
+    await control(app.sandbox.url, 'clock', { advanceMs: 4 * dayMs });
+    const refreshed = await countCalls(app, 'refreshWebhook');
+    // What it leaves: a lease on the check, and no word of what it did.
+    await changeWebhooks(
+      app,
+      `refreshed_at = refreshed_at - interval '4 days', last_drained_at = clock_timestamp(), checked_at = NULL,
+       check_lease_until = clock_timestamp() + interval '1 min'`,
+    );
+    if (hasSent) {
+      const { accessToken: token } = await grantToken(app.sandbox.url);
+      const [held] = await heldUpstream(app);
+      const path = `/v0/bases/${crm.baseId}/webhooks/${held?.id}/refresh`;
+      expect((await call(app.sandbox.url, 'POST', path, { token, json: {} })).status).toBe(200);
+    }
+    const before = await expiry();
+    // Whoever lives does other work meanwhile.
+    const [recordId] = await addContacts(app, 1);
+    await changeWebhooks(app, 'drain_wanted_at = clock_timestamp()');
+    await until(() => subscriber.changes.some((change) => change.recordId === recordId));
+    expect((await countCalls(app, 'refreshWebhook')) - refreshed).toBe(hasSent ? 1 : 0);
+    await changeWebhooks(app, `check_lease_until = clock_timestamp() - interval '1 s'`);
+    await checked();
+    expect((await countCalls(app, 'refreshWebhook')) - refreshed).toBe(hasSent ? 2 : 1);
+    expect(await expiry()).toBeGreaterThanOrEqual(before);
+  }
 });

@@ -4,6 +4,7 @@ import { control, startTestApp, type TestApp } from '../support/app.ts';
 import { Subscriber, until } from '../changes/subscriber.ts';
 import { addContacts, crm } from '../changes/upstream-edits.ts';
 import {
+  changeWebhooks,
   checkSoon,
   createDocument,
   createWebhook,
@@ -106,6 +107,31 @@ it('hands a webhook over when the next grant of its connection left the base out
   expect(subscriber.changes[0]?.recordId).toBe(recordId);
   expect(await heldUpstream(app)).toMatchObject(held.map(({ id }) => ({ id })));
   expect(await app.database.query('SELECT connection_id FROM webhooks')).toEqual([{ connection_id: heir }]);
+  await subscriber.cut();
+});
+
+it('hands nothing over to a connection that may not read the schema, and makes it a webhook of its own', async () => {
+  const [owner, heir] = [await app.connect(), await app.connect()];
+  await app.database.query(
+    `UPDATE connections SET granted_scopes = array_remove(granted_scopes, 'schema.bases:read') WHERE id = $1`,
+    [heir],
+  );
+  await createWebhook(app, owner);
+  const [wide] = await heldUpstream(app);
+  const subscriber = await new Subscriber(app, { connection: heir, baseId: crm.baseId }).started();
+  await disconnect(app, owner);
+  expect(await heldUpstream(app)).toEqual([]);
+  // The seconds for which somebody who deleted it by mistake may think again.
+  await changeWebhooks(app, `ended_at = ended_at - interval '1 min'`, `state = 'deleted'`);
+  await until(() => subscriber.losses.length > 0);
+  expect(subscriber.losses).toMatchObject([{ reason: 'WEBHOOK_GONE' }]);
+  const [recordId] = await addContacts(app, 1);
+  await until(() => subscriber.changes.some((change) => change.recordId === recordId));
+  expect(await heldUpstream(app)).toMatchObject([{ id: expect.not.stringMatching(`^${wide?.id}$`) }]);
+  expect(
+    await app.database.query(`SELECT connection_id, data_types FROM webhooks WHERE state = 'active'`),
+  ).toEqual([{ connection_id: heir, data_types: ['tableData'] }]);
+  expect(subscriber.errors).toEqual([]);
   await subscriber.cut();
 });
 
