@@ -250,6 +250,7 @@ export async function createApp(
     database,
     notifications,
     refusal: (connectionId, baseId) => webhooks.refusal(connectionId, baseId),
+    clock,
     logger,
   });
   const triggers = new Triggers({

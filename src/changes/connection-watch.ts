@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import type { Clock } from '../clock.ts';
 import { connectionsChannel } from '../connections/connection-changes.ts';
 import type { Notifications } from '../database/notifications.ts';
 import { AppError } from '../errors.ts';
@@ -6,6 +7,9 @@ import type { Logger } from '../logger.ts';
 
 /** How often connections are looked at without a notification, since those can get lost, in milliseconds. */
 const pollIntervalMs = 10_000;
+
+/** How long the upstream's word is taken that a connection may read a base, in milliseconds: grants can be narrowed there. */
+const trustMs = 10 * 60_000;
 
 /** One grant of a connection. Refreshes raise the generation alone, flows that merely began the epoch alone. */
 interface Grant {
@@ -19,6 +23,8 @@ interface Watched {
   watchers: Set<{ onEnded: (why: AppError) => void }>;
   /** The grant under which the upstream was last known to let the connection read the base; null before the first look. */
   grant: Grant | null;
+  /** When it said so, in milliseconds since the epoch. */
+  askedAt: number;
   isAsking: boolean;
 }
 
@@ -27,12 +33,13 @@ interface Watched {
  * (disconnected, given other credentials, deleted), or were granted again without the base. A connection in `error` has
  * not ended: its feed may still be served by another, and it may recover.
  *
- * A notification only says that there is something to see; what counts is the row. The upstream is asked once for each
- * new grant and base. While it can't say, it is asked again with the next look.
+ * A notification only says that there is something to see; what counts is the row. The upstream is asked for each new
+ * grant and base, and now and then after that. While it can't say, it is asked again with the next look.
  */
 export class ConnectionWatch {
   readonly #database: DataSource;
   readonly #refusal: (connectionId: number, baseId: string) => Promise<AppError | null>;
+  readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #watched = new Map<string, Watched>();
   #poll: NodeJS.Timeout | undefined;
@@ -45,10 +52,12 @@ export class ConnectionWatch {
     database: DataSource;
     notifications: Notifications;
     refusal: (connectionId: number, baseId: string) => Promise<AppError | null>;
+    clock: Clock;
     logger: Logger;
   }) {
     this.#database = deps.database;
     this.#refusal = deps.refusal;
+    this.#clock = deps.clock;
     this.#logger = deps.logger;
     deps.notifications.on(connectionsChannel, {
       onMessage: (id) => this.#heed(Number(id)),
@@ -63,7 +72,14 @@ export class ConnectionWatch {
   watch(connectionId: number, baseId: string, onEnded: (why: AppError) => void): () => void {
     const key = `${connectionId}/${baseId}`;
     const known = this.#watched.get(key);
-    const watched = known ?? { connectionId, baseId, watchers: new Set(), grant: null, isAsking: false };
+    const watched = known ?? {
+      connectionId,
+      baseId,
+      watchers: new Set(),
+      grant: null,
+      askedAt: 0,
+      isAsking: false,
+    };
     // An object of its own for each, so that one that is given twice is called twice.
     const watcher = { onEnded };
     watched.watchers.add(watcher);
@@ -123,7 +139,9 @@ export class ConnectionWatch {
   #compare(watched: Watched, { epoch, tokenGeneration }: Grant): void {
     const { grant } = watched;
     if (grant && grant.epoch === epoch) grant.tokenGeneration = tokenGeneration;
-    else if (grant?.tokenGeneration !== tokenGeneration) void this.#ask(watched, { epoch, tokenGeneration });
+    const isTrusted = grant !== null && this.#clock.now() - watched.askedAt < trustMs;
+    if (!isTrusted || grant.tokenGeneration !== tokenGeneration)
+      void this.#ask(watched, { epoch, tokenGeneration });
   }
 
   async #ask(watched: Watched, grant: Grant): Promise<void> {
@@ -131,7 +149,7 @@ export class ConnectionWatch {
     watched.isAsking = true;
     try {
       const why = await this.#refusal(watched.connectionId, watched.baseId);
-      if (why === null) watched.grant = grant;
+      if (why === null) Object.assign(watched, { grant, askedAt: this.#clock.now() });
       // Whether it has ended is for its row to say.
       else if (why.code !== 'CONNECTION_NOT_CONNECTED' && why.code !== 'CONNECTION_NOT_FOUND')
         this.#end(watched, why);

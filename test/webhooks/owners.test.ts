@@ -16,9 +16,12 @@ import {
 } from './operations.ts';
 
 let app: TestApp;
+/** Time that has passed beyond what did, in milliseconds. */
+let aheadMs = 0;
 
 beforeEach(async () => {
-  app = await startTestApp();
+  aheadMs = 0;
+  app = await startTestApp({ clock: { now: () => Date.now() + aheadMs } });
 });
 afterEach(() => app.close());
 
@@ -70,6 +73,32 @@ it('ends what runs when the next grant leaves the base out, on any instance, and
   } finally {
     await other.close();
   }
+});
+
+it('ends what runs some minutes after the upstream took the base from a grant by itself', async () => {
+  const connection = await app.connect();
+  const subscriber = await new Subscriber(app, { connection, baseId: crm.baseId }).started();
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'GET', path: '/v0/meta/bases/*/tables' },
+    kind: 'status',
+    status: 403,
+    body: JSON.stringify({ error: { type: 'INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND', message: 'Gone' } }),
+    contentType: 'application/json',
+  });
+  const rename = (name: string) =>
+    app.graphql(
+      `mutation ($connection: Int!, $name: String!) { updateConnection(input: { connection: $connection, name: $name }) { __typename } }`,
+      { connection, name },
+    );
+  await rename('Looked at at once');
+  const [recordId] = await addContacts(app, 1);
+  await until(() => subscriber.changes.some((change) => change.recordId === recordId));
+  expect(subscriber.errors).toEqual([]);
+  aheadMs += 11 * 60_000;
+  await rename('Looked at later');
+  await until(() => subscriber.errors.length > 0);
+  expect(subscriber.errors[0]).toMatchObject({ extensions: { code: 'BASE_NOT_FOUND' } });
+  await subscriber.cut();
 });
 
 it('says that a base is not there to who reads a log that nobody began, with one call at most', async () => {
