@@ -66,7 +66,10 @@ export class StoredWrite {
     return this.#isGivenUp || ageMs >= leaseSeconds * 1_000 ? stoodStill() : null;
   }
 
-  /** @throws what the database throws, or AppError when others have given the write up; the ten must not leave then */
+  /**
+   * Also notes the write for copies of the base, since what comes after it may fail to be stored.
+   * @throws what the database throws, or AppError when others have given the write up; the ten must not leave then
+   */
   async sending(
     { ordinal, indexes }: Pick<Ten<unknown>, 'ordinal' | 'indexes'>,
     table: TableSchema,
@@ -81,10 +84,21 @@ export class StoredWrite {
       `WITH operation AS (
          UPDATE write_operations SET lease_until = clock_timestamp() + make_interval(secs => $7), table_id = $8, computed_fields = $9
          WHERE id = $1 AND finished_at IS NULL RETURNING id
-       )
+       ), noted AS (${noteWrite('$10')})
        INSERT INTO write_tens (operation_id, ordinal, state, indexes, record_ids, fingerprints)
        SELECT id, $2, $3, $4, $5, $6 FROM operation RETURNING ordinal`,
-      [this.id, ordinal, 'SENDING', indexes, recordIds, fingerprints, leaseSeconds, table.id, computed],
+      [
+        this.id,
+        ordinal,
+        'SENDING',
+        indexes,
+        recordIds,
+        fingerprints,
+        leaseSeconds,
+        table.id,
+        computed,
+        this.#write.baseId,
+      ],
     );
     if (stored.length === 0) throw stoodStill();
     this.#heldAt = askedAt;
@@ -98,7 +112,8 @@ export class StoredWrite {
   ): Promise<void> {
     const { state, confirmed, error } = outcome;
     const mayHaveTakenEffect = state === 'WRITTEN' || state === 'OUTCOME_UNKNOWN';
-    await this.#quietly(
+    const noted = mayHaveTakenEffect ? this.#write.baseId : null;
+    const isStored = await this.#quietly(
       `WITH noted AS (${noteWrite('$8')})
        UPDATE write_tens SET state = $3, record_ids = coalesce($4, record_ids), effects = $5, error_code = $6, error_message = $7
        WHERE operation_id = $1 AND ordinal = $2 AND state IN ('SENDING', 'OUTCOME_UNKNOWN')`,
@@ -110,9 +125,11 @@ export class StoredWrite {
         confirmed?.map(({ effect }) => effect) ?? null,
         error?.code ?? null,
         error?.message ?? null,
-        mayHaveTakenEffect ? this.#write.baseId : null,
+        noted,
       ],
     );
+    // The note from before it left holds for copies that were asked for until then, and not for one asked for since.
+    if (!isStored && noted !== null) await this.#quietly(noteWrite('$1'), [noted]);
   }
 
   /** Ends the write. One of which nothing was sent is forgotten, so that its key may be used for another attempt. */
@@ -134,11 +151,14 @@ export class StoredWrite {
     if (this.#isStored) await this.#quietly('DELETE FROM write_operations WHERE id = $1', [this.id]);
   }
 
-  async #quietly(text: string, params: unknown[]): Promise<void> {
+  /** @returns whether it was stored */
+  async #quietly(text: string, params: unknown[]): Promise<boolean> {
     try {
       await this.#database.query(text, params);
+      return true;
     } catch (error) {
       this.#logger.error({ err: error, write: this.id }, 'the outcome of a write could not be stored');
+      return false;
     }
   }
 }

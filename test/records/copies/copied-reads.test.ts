@@ -322,6 +322,20 @@ describe('a copy that is too old', () => {
     expect(names(await untilCopied(asked))).toEqual(['Own write 1', 'Own write 2']);
   });
 
+  test('for a write whose outcome could not be stored goes live, too', async () => {
+    await control(app.sandbox.url, 'pings', { drop: true });
+    await app.database.query(`
+      CREATE FUNCTION refuse_outcome() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'full'; END $$;
+      CREATE TRIGGER refuse BEFORE UPDATE ON write_tens FOR EACH ROW EXECUTE FUNCTION refuse_outcome()`);
+    try {
+      expect((await create(app, 'Own write 3')).data.createRecords.results).toEqual([{ status: 'WRITTEN' }]);
+      expect(names((await list(asked)).page)).toContain('Own write 3');
+    } finally {
+      await app.database.query('DROP TRIGGER refuse ON write_tens; DROP FUNCTION refuse_outcome');
+      await control(app.sandbox.url, 'pings', { drop: false });
+    }
+  });
+
   test('lets the next page of a listing wait until it is young enough', async () => {
     const listing = { names: ['Name'], first: 2, maxAge: 'PT1H', sort: [{ field: 'Score' }] };
     const page = await untilCopied(listing);
