@@ -75,7 +75,7 @@ async function followOwned(
       continue;
     }
     const stored = fieldOf(field);
-    if (ownColumnTypes[kindOf(stored)] === column.columnType) {
+    if (ownColumnTypes[kindOf(stored)] === ownColumnTypes[kindOf(column)]) {
       const isRenamed = field.name !== column.fieldName;
       columns.push({
         ...column,

@@ -140,7 +140,7 @@ builder.mutationField('resumeSync', (t) =>
     authScopes: { role: 'admin' },
     args: { input: t.arg({ type: SyncInput('ResumeSync'), required: true, description: 'Which.' }) },
     description: 'Has a sync go on where it stood. A table of ours that is gone is made again. For admins.',
-    errors: { types: [...connectionErrors, SyncNotFound, TargetNotFound] },
+    errors: { types: [...connectionErrors, SyncNotFound, TargetNotFound, TargetUnfit] },
     resolve: (_root, { input }, context) =>
       withTypedErrors(async () => {
         const sync = await visibleSync(input.id, context);

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { DataSource, EntityManager } from 'typeorm';
 import { syncColumns, syncFromRow, type Sync, type SyncRow } from './sync.ts';
+import { readTargetShape, withTypesOf } from './target-table.ts';
 
 /** A sync whose process is gone is taken over after this. */
 export const leaseSeconds = 15;
@@ -68,7 +69,7 @@ export class SyncLeases {
   }
 
   /**
-   * Runs a transaction that nobody else's work on the sync can come into.
+   * Runs a transaction that nobody else's work on the sync can come into, with the types that its columns have now.
    * @param run may throw NotYet, and is then run again
    * @throws SyncLost, NotYet after some seconds
    */
@@ -93,7 +94,8 @@ export class SyncLeases {
           [id, this.#holder, leaseSeconds],
         );
         if (!row) throw new SyncLost();
-        return run(sql, syncFromRow(row));
+        const sync = syncFromRow(row);
+        return run(sql, withTypesOf(sync, await readTargetShape(sql, sync)));
       }),
     );
   }

@@ -16,6 +16,7 @@ import type { RecordServices } from '../records/record-work.ts';
 import { ownColumns } from './follow-schema.ts';
 import { quotedTable } from './identifiers.ts';
 import { mapColumns, type ColumnWish } from './mapped-table.ts';
+import { refuseServerTable } from './server-tables.ts';
 import { StoredSyncs, type NewSync } from './stored-syncs.ts';
 import { targetName, type ConflictPolicy, type Direction, type Sync, type SyncPauseReason } from './sync.ts';
 import { SyncLeases } from './sync-lease.ts';
@@ -31,6 +32,7 @@ import {
   ownSchema,
   readTargetShape,
   targetNotFound,
+  withTypesOf,
 } from './target-table.ts';
 import { UpstreamTable } from './upstream-table.ts';
 
@@ -121,6 +123,7 @@ export class Syncs {
       async (sql): Promise<NewSync> => {
         const place = { ...wish, tableId: table.id };
         if (wish.target) {
+          await refuseServerTable(sql, wish.target);
           const shape = await readTargetShape(sql, wish.target);
           if (!shape) throw targetNotFound(targetName(wish.target));
           return {
@@ -150,7 +153,7 @@ export class Syncs {
 
   /**
    * Goes on where it stood. Where the log does not reach back so far, the whole table is read again.
-   * @throws AppError TARGET_NOT_FOUND, and what making the base's webhook throws
+   * @throws AppError TARGET_NOT_FOUND, TARGET_UNFIT, and what making the base's webhook throws
    */
   async resume(sync: Sync, operation: Operation): Promise<Sync> {
     const { database, log, clock } = this.#deps;
@@ -158,13 +161,14 @@ export class Syncs {
     const isOther = feed.id !== sync.feedId;
     const head = isOther ? await log.head(feed.id) : sync.position;
     await database.transaction(async (sql) => {
+      await refuseServerTable(sql, sync);
       const shape = await readTargetShape(sql, sync);
       if (!shape && !sync.owned) throw targetNotFound(targetName(sync));
       if (!shape) {
         await createTargetTable(sql, sync, sync.columns);
         await sql.query('UPDATE copied_records SET row_key = NULL WHERE sync_id = $1', [sync.id]);
       }
-      await ensureCapture(sql, sync);
+      await ensureCapture(sql, withTypesOf(sync, shape));
       // Another OAuth client has another log: of what happened before its head it knows nothing.
       await sql.query(
         `UPDATE syncs SET state = CASE WHEN as_of IS NULL THEN 'filling' ELSE 'live' END, paused_because = NULL, problem = NULL,

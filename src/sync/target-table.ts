@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { AppError } from '../errors.ts';
-import { columnValue } from './column-types.ts';
+import { columnValue, kindOf, ownColumnTypes } from './column-types.ts';
 import { freeName, plainName, quoted, quotedTable } from './identifiers.ts';
 import type { MappedColumn, Sync } from './sync.ts';
 
@@ -53,6 +53,23 @@ export async function readTargetShape(
   };
 }
 
+/**
+ * A sync with the types that its columns have now: they become a part of statements, and may have been altered since they
+ * were stored. What is not there any more keeps what was stored.
+ */
+export function withTypesOf(sync: Sync, shape: TargetShape | null): Sync {
+  if (!shape) return sync;
+  const types = new Map(shape.columns.map(({ name, type }) => [name, type]));
+  return {
+    ...sync,
+    keyTypes: sync.keyColumns.map((name, index) => types.get(name) ?? sync.keyTypes[index] ?? 'text'),
+    columns: sync.columns.map((column) => ({
+      ...column,
+      columnType: types.get(column.column) ?? column.columnType,
+    })),
+  };
+}
+
 /** A name for a new table after the upstream's, that nothing in our schema has yet. */
 export async function freeTableName(sql: Sql, upstreamName: string): Promise<string> {
   const rows = await sql.query<{ name: string }[]>(
@@ -85,10 +102,11 @@ export async function createTargetTable(
 
 /** With the value of an empty cell as its default, which rows that are there already get as well. */
 export function columnDefinition(column: MappedColumn): string {
+  const type = ownColumnTypes[kindOf(column)];
   const empty = columnValue(column, null);
   const isDefault = empty === false || Array.isArray(empty);
-  const literal = empty === false ? 'false' : column.columnType === 'jsonb' ? `'[]'` : `'{}'`;
-  return `${quoted(column.column)} ${column.columnType}${isDefault ? ` DEFAULT ${literal}` : ''}`;
+  const literal = empty === false ? 'false' : type === 'jsonb' ? `'[]'` : `'{}'`;
+  return `${quoted(column.column)} ${type}${isDefault ? ` DEFAULT ${literal}` : ''}`;
 }
 
 /** What PostgreSQL says when a table, a column or the right to use it is missing, or is another than it was. */
