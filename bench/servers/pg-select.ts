@@ -2,7 +2,7 @@ import pg from 'pg';
 import { listenOn, serve } from './serve.ts';
 
 interface Body {
-  status?: string;
+  site?: string;
   id?: string;
 }
 
@@ -16,11 +16,11 @@ serve(async ({ databaseUrl, table }) => {
   if (table === undefined) throw new Error('It was not told which table.');
   // As many as ours keeps.
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 10 });
-  const page = `SELECT ${columns} FROM ${table} WHERE status = $1 ORDER BY score DESC NULLS LAST, _id LIMIT 100`;
+  const page = `SELECT ${columns} FROM ${table} WHERE website = $1 ORDER BY score DESC NULLS LAST, _id LIMIT 100`;
   const lookup = `SELECT ${columns} FROM ${table} WHERE _calendly_id = $1`;
-  const rows = async ({ status, id }: Body): Promise<unknown[]> => {
+  const rows = async ({ site, id }: Body): Promise<unknown[]> => {
     const asked = id === undefined ? { name: 'page', text: page } : { name: 'lookup', text: lookup };
-    const answer = await pool.query<{ score: string | null }>({ ...asked, values: [id ?? status] });
+    const answer = await pool.query<{ score: string | null }>({ ...asked, values: [id ?? site] });
     return answer.rows.map((row) => ({ ...row, score: row.score === null ? null : Number(row.score) }));
   };
   const url = await listenOn((request, response) => {

@@ -22,7 +22,6 @@ serve(async ({ databaseUrl }) => {
     extends: [PostGraphileAmberPreset],
     disablePlugins: ['PgIndexBehaviorsPlugin'],
     pgServices: [makePgService({ connectionString: databaseUrl, schemas: ['calendly'] })],
-    schema: { orderByNullsLast: true },
     grafserv: { graphqlPath: '/graphql', graphiql: false, watch: false },
   }).createServ(grafserv);
   const server = createServer();
