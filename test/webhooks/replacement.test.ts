@@ -86,6 +86,10 @@ const mishaps = [
   ['the successor can not be created', 'POST', '', 'before', 'malformed'],
   ['an instance dies before it has heard of the successor', 'POST', '', 'after', 'dead'],
   ['the old one can not be drained for the last time', 'GET', '/*/payloads', 'before', 'malformed'],
+  ['an instance dies in the last drain of the old one', 'GET', '/*/payloads', 'before', 'asleep'],
+  ['an instance dies between its last drain and the successor in its place', 'GET', '', 'before', 'asleep'],
+  ['an instance dies as it deletes the old one', 'DELETE', '/*', 'before', 'asleep'],
+  ['an instance dies when the old one is deleted', 'DELETE', '/*', 'after', 'asleep'],
   ['the old one can not be deleted', 'DELETE', '/*', 'before', 'refused'],
   ['the old one is deleted and that is not known', 'DELETE', '/*', 'after', 'refused'],
 ] as const;
@@ -131,11 +135,25 @@ it.each(mishaps.slice(0, repeats({ suite: 1, long: mishaps.length })))(
       match: { method, path: `/v0/bases/*/webhooks${path}` },
       effect,
       times: 1,
-      ...(kind === 'refused' ? { kind: 'status', status: 403 } : { kind: 'malformed' }),
+      ...(kind === 'refused'
+        ? { kind: 'status', status: 403 }
+        : kind === 'asleep'
+          ? { kind: 'delay', delayMs: 60_000 }
+          : { kind: 'malformed' }),
+      // The first list is that of the check, the second that of the last step.
+      ...(path === '' && method === 'GET' && { after: 1 }),
     });
     await loseSecret();
     await until(() => app.sandbox.context.faults.list().every(({ applied }) => applied > 0));
     await addContacts(app, 1);
+    if (kind === 'asleep') {
+      // Its leases run out, and what it wakes up to write is no longer its to write.
+      await changeWebhooks(
+        app,
+        `drain_holder = CASE WHEN drain_holder IS NOT NULL THEN gen_random_uuid() END, drain_lease_until = clock_timestamp() - interval '1 s'`,
+      );
+      app.sandbox.context.faults.clear();
+    }
     if (kind === 'dead') {
       await until(
         async () => (await app.database.query(`SELECT 1 FROM webhooks WHERE state = 'failed'`)).length > 0,
