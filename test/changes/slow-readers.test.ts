@@ -102,7 +102,7 @@ it(
   'keeps others going and memory low while some sockets take nothing, and lets those resume',
   async () => {
     const [all, slow] = [repeats({ suite: 10, long: 1_000 }), repeats({ suite: 3, long: 100 })];
-    const changes = repeats({ suite: 12, long: 40 });
+    const changes = repeats({ suite: 12, long: 100 });
     const start = await ledgerEnd(app);
     const readers: Reader[] = [];
     while (readers.length < all) {
