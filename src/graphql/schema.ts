@@ -35,6 +35,7 @@ import '../automation/triggers/trigger-fields.ts';
 import '../sync/schema.ts';
 import '../sync/sync-fields.ts';
 import '../sync/conflict-fields.ts';
+import '../sync/subscription-fields.ts';
 import './node.ts';
 
 /**

@@ -109,6 +109,57 @@ function readTarget(table: string): { targetSchema: string; targetTable: string 
   throw new InvalidInput([{ path: ['table'], message: 'Table must be spelled as schema.name' }]);
 }
 
+const UpdateSyncInput = builder.inputType('UpdateSyncInput', {
+  description: 'What is to be different. What is left out stays.',
+  fields: (t) => ({
+    id: t.string({ required: true, description: 'Our id of the sync.' }),
+    direction: t.field({ type: SyncDirectionEnum, description: 'Which side follows which.' }),
+    conflicts: t.field({
+      type: SyncConflictsEnum,
+      description: 'Who wins where both sides have changed the same cell.',
+    }),
+    columns: t.field({
+      type: [SyncColumnInput],
+      description:
+        'All fields and the columns that they go to, of a table that was there before. Columns that are no longer named keep what they have.',
+    }),
+  }),
+});
+
+builder.mutationField('updateSync', (t) =>
+  t.field({
+    type: withSync('UpdateSyncSuccess', 'The sync was edited.'),
+    nullable: true,
+    authScopes: { role: 'admin' },
+    args: { input: t.arg({ type: UpdateSyncInput, required: true, description: 'What to edit.' }) },
+    description:
+      'Edits a sync. Where its columns have changed, all rows are brought in step without asking Calendly. For admins.',
+    errors: { types: [InvalidInput, SyncNotFound, TargetNotFound, TargetUnfit] },
+    resolve: (_root, { input }, context) =>
+      withTypedErrors(async () => {
+        const sync = await visibleSync(input.id, context);
+        const direction = input.direction ?? sync.direction;
+        requireDirection(direction);
+        const { columns: wishes } = input;
+        requireListLength('columns', wishes?.length ?? 0);
+        if (wishes && (sync.owned || wishes.length === 0)) {
+          const message = sync.owned
+            ? 'The server has made the table: it has a column for each field'
+            : 'Columns must name at least one field and its column';
+          throw new InvalidInput([{ path: ['columns'], message }]);
+        }
+        const columns = wishes && {
+          wishes,
+          table: await operationSchemas(context).table(sync.connectionId, sync.baseId, sync.tableId),
+        };
+        const conflicts = input.conflicts ?? sync.conflicts;
+        return {
+          sync: await context.app.syncs.update(sync, { direction, conflicts, columns: columns ?? null }),
+        };
+      }),
+  }),
+);
+
 const SyncInput = (mutation: string) =>
   builder.inputType(`${mutation}Input`, {
     description: 'Which sync.',

@@ -17,6 +17,7 @@ import { ownColumns } from './follow-schema.ts';
 import { quotedTable } from './identifiers.ts';
 import { mapColumns, type ColumnWish } from './mapped-table.ts';
 import { refuseServerTable } from './server-tables.ts';
+import { ProgressWatch } from './progress-watch.ts';
 import { StoredSyncs, type NewSync } from './stored-syncs.ts';
 import { targetName, type ConflictPolicy, type Direction, type Sync, type SyncPauseReason } from './sync.ts';
 import { SyncLeases } from './sync-lease.ts';
@@ -76,6 +77,7 @@ export interface SyncWish {
 /** Tables that are kept in step with tables of the upstream. */
 export class Syncs {
   readonly stored: StoredSyncs;
+  readonly progress: ProgressWatch;
   readonly #deps: SyncsDeps;
   readonly #leases: SyncLeases;
   readonly #table: UpstreamTable;
@@ -89,6 +91,7 @@ export class Syncs {
   constructor(deps: SyncsDeps) {
     this.#deps = deps;
     this.stored = new StoredSyncs(deps);
+    this.progress = new ProgressWatch({ ...deps, stored: this.stored });
     this.#leases = new SyncLeases(deps.database, randomUUID());
     this.#table = new UpstreamTable(deps);
     this.#upkeep = new SyncUpkeep({
@@ -191,6 +194,41 @@ export class Syncs {
     return this.stored.get(sync.id);
   }
 
+  /**
+   * Edits a sync. Rows are written anew where its columns have changed.
+   * @param table The upstream's table, where `columns` are given.
+   * @throws AppError TARGET_NOT_FOUND, TARGET_UNFIT, FIELD_NOT_FOUND
+   */
+  async update(
+    sync: Sync,
+    edit: {
+      direction: Direction;
+      conflicts: ConflictPolicy;
+      columns: { wishes: readonly ColumnWish[]; table: TableSchema } | null;
+    },
+  ): Promise<Sync> {
+    const { database, clock } = this.#deps;
+    await database.transaction(async (sql) => {
+      await sql.query('SELECT 1 FROM syncs WHERE id = $1 FOR UPDATE', [sync.id]);
+      await sql.query('UPDATE syncs SET direction = $2, conflicts = $3, updated_at = $4 WHERE id = $1', [
+        sync.id,
+        edit.direction,
+        edit.conflicts,
+        new Date(clock.now()),
+      ]);
+      if (edit.columns === null) return;
+      const shape = await readTargetShape(sql, sync);
+      if (!shape) throw targetNotFound(targetName(sync));
+      const { columns } = mapColumns(sync, shape, edit.columns.table, edit.columns.wishes);
+      await sql.query('UPDATE syncs SET columns = $2, problem = NULL, rows_outdated = true WHERE id = $1', [
+        sync.id,
+        JSON.stringify(columns),
+      ]);
+    });
+    this.#lookSoon();
+    return this.stored.get(sync.id);
+  }
+
   /** Has the whole table read again soon, to find and repair what differs. */
   async reconcile(sync: Sync): Promise<Sync> {
     await this.#deps.database.query(
@@ -214,6 +252,7 @@ export class Syncs {
   /** Lets transactions under way end; whoever comes next goes on from there. */
   async close(): Promise<void> {
     this.#closing.abort();
+    await this.progress.close();
     await this.#upkeep.close();
     await Promise.all([this.#cleaning, ...[...this.#works.values()].map((work) => work.close())]);
     if (this.#deps.works) await this.#leases.releaseAll();

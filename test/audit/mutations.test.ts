@@ -141,7 +141,7 @@ const mutations: Record<string, { input: object; outcome: string; tells: object 
     },
   },
   ...Object.fromEntries(
-    ['deleteSync', 'pauseSync', 'resumeSync', 'reconcileSync'].map((name) => [
+    ['updateSync', 'deleteSync', 'pauseSync', 'resumeSync', 'reconcileSync'].map((name) => [
       name,
       { input: { id: webhook }, outcome: 'SYNC_NOT_FOUND', tells: { target: `sync:${webhook}` } },
     ]),

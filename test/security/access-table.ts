@@ -202,6 +202,7 @@ export const guards: Record<string, Guard[]> = {
         `input: { ${inTable(target)}, records: [{ id: "${target.recordId}", fields: { Phone: "1" } }] }`,
     },
   ],
+  'Mutation.updateSync': [{ ...admin, reach: 'base', args: sync }],
   'Mutation.updateTrigger': [
     {
       ...admin,
@@ -222,6 +223,7 @@ export const guards: Record<string, Guard[]> = {
     { ...viewer, reach: 'connection', args: ({ connection }) => `connection: ${connection}` },
   ],
   'Subscription.recordChanges': [{ ...viewer, reach: 'base', args: inBase }],
+  'Subscription.syncProgress': [{ ...viewer, reach: 'base', args: ({ syncId }) => `id: "${syncId}"` }],
 };
 
 /** What tells the alert and the key of the matrix from all others. */
@@ -336,6 +338,7 @@ export const following: Record<string, string> = {
   TriggerNotFoundError: 'code message',
   TestConnectionSuccess: 'account connection latencyMs problem works',
   UpdateConnectionSuccess: `connection ${grantEnding}`,
+  UpdateSyncSuccess: 'sync',
   UpdateTriggerSuccess: 'trigger',
   UpdateRecordsSuccess: writeFields,
   UpsertRecordsSuccess: writeFields,

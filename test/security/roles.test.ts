@@ -35,6 +35,7 @@ const mutations: Record<string, [Role, object]> = {
   replayDeliveries: ['admin', { id: 'none' }],
   testTrigger: ['admin', { id: 'none' }],
   createSync: ['admin', place],
+  updateSync: ['admin', { id: 'none' }],
   deleteSync: ['admin', { id: 'none' }],
   pauseSync: ['admin', { id: 'none' }],
   resumeSync: ['admin', { id: 'none' }],
