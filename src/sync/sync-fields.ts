@@ -139,13 +139,14 @@ builder.mutationField('updateSync', (t) =>
       withTypedErrors(async () => {
         const sync = await visibleSync(input.id, context);
         const direction = input.direction ?? sync.direction;
-        requireDirection(direction);
         const { columns: wishes } = input;
         requireListLength('columns', wishes?.length ?? 0);
-        if (wishes && (sync.owned || wishes.length === 0)) {
+        if (wishes && (sync.owned || direction !== 'pull' || wishes.length === 0)) {
           const message = sync.owned
             ? 'The server has made the table: it has a column for each field'
-            : 'Columns must name at least one field and its column';
+            : direction === 'pull'
+              ? 'Columns must name at least one field and its column'
+              : 'Columns can be changed while the direction is PULL only: nobody could say which side of a new one counts';
           throw new InvalidInput([{ path: ['columns'], message }]);
         }
         const columns = wishes && {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
 import { theServer, type RecordAudit } from '../audit/audit-event.ts';
 import type { TableSchema } from '../bases/table-schema.ts';
 import type { BaseSchemas } from '../bases/base-schemas.ts';
@@ -216,6 +216,7 @@ export class Syncs {
         edit.conflicts,
         new Date(clock.now()),
       ]);
+      if (edit.direction !== sync.direction) await turn(sql, { ...sync, direction: edit.direction });
       if (edit.columns === null) return;
       const shape = await readTargetShape(sql, sync);
       if (!shape) throw targetNotFound(targetName(sync));
@@ -302,4 +303,10 @@ export class Syncs {
     this.#deps.logger.info({ sync: id, connectionId, action, outcome }, 'a sync moved by itself');
     void this.#deps.audit({ actor: theServer, action, connectionId, target: `sync:${id}`, outcome });
   }
+}
+
+/** Whoever works at the sync begins anew, with or without what was changed in the target. */
+async function turn(sql: EntityManager, sync: Sync): Promise<void> {
+  await (sync.direction === 'pull' ? removeCapture(sql, sync) : ensureCapture(sql, sync));
+  await sql.query('UPDATE syncs SET holder = NULL, lease_until = NULL WHERE id = $1', [sync.id]);
 }
