@@ -40,6 +40,8 @@ export interface MergedRecord {
   seen: string[];
   /** What has to be looked at afterwards: the record, or its row as a new one since its record is gone. */
   touch: 'record' | 'row' | null;
+  /** What the row holds then, if its record is gone and it stays. */
+  kept: Cells | null;
   /** Nothing can be said yet, since something of ours is on its way: the record stays as it is known. */
   isHeld: boolean;
 }
@@ -78,6 +80,7 @@ class RecordInMerge {
     deletions: [],
     seen: [],
     touch: null,
+    kept: null,
     isHeld: false,
   };
   readonly #columns: readonly MappedColumn[];
@@ -141,8 +144,9 @@ class RecordInMerge {
       .map((column) => ({ column, calendly: null, omnera: local[column.fieldId] ?? null }));
     if (!isOurs && mine.length > 0) this.result.deletions.push({ kind: 'deleted_by_calendly', cells: mine });
     if (isOurs || (mine.length > 0 && this.#policy === 'omnera_wins')) {
-      this.#leave();
+      // With what it was to take before, should the upstream have told that in the same moment.
       this.result.touch = 'row';
+      this.result.kept = local;
       return;
     }
     this.result.row = 'delete';

@@ -10,6 +10,7 @@ import { isSent } from './row-cells.ts';
 import type { Cells, KnownNews, RowWrite } from './row-writes.ts';
 import { sameCell } from './same-cell.ts';
 import { NotYet } from './sync-lease.ts';
+import { putRows } from './target-rows.ts';
 import { livingColumns, type MappedColumn, type Sync } from './sync.ts';
 
 /** Before anything is known of records: what was changed here so far is pending, and rows have the keys that they have now. */
@@ -52,7 +53,7 @@ export async function decideMerges(
     return { recordId: one.recordId, news: one, result: mergeRecord(state, stepsOf(one, linked)) };
   });
   await listConflicts(sql, sync, merged, now);
-  await afterwards(sql, sync, merged, always);
+  await afterwards(sql, sync, merged, { always, now });
   return merged.map(({ news: one, result }) => writeOf(sync, one, result));
 }
 
@@ -220,7 +221,7 @@ async function afterwards(
   sql: EntityManager,
   sync: Sync,
   merged: readonly Merged[],
-  always: boolean,
+  { always, now }: { always: boolean; now: Date },
 ): Promise<void> {
   await markSeen(
     sql,
@@ -231,11 +232,7 @@ async function afterwards(
     sync.id,
     gone.map(({ recordId }) => recordId),
   ]);
-  await touchNewRows(
-    sql,
-    sync.id,
-    gone.flatMap(({ news: { rowKey }, result }) => (result.touch === 'row' && rowKey ? [rowKey] : [])),
-  );
+  await keepRows(sql, sync, gone, now);
   const kept = merged.filter(({ news }) => news.cells !== null);
   if (sync.direction === 'push') {
     // What somebody has changed upstream is undone with the next change of the row, or by a reconcile.
@@ -256,6 +253,31 @@ async function afterwards(
     sql,
     sync.id,
     kept.filter(({ result }) => result.touch === 'record').map(({ recordId }) => recordId),
+  );
+}
+
+/** Rows whose record is gone and that are to be sent as new ones; they are written first where they are not what was decided. */
+async function keepRows(sql: EntityManager, sync: Sync, gone: readonly Merged[], now: Date): Promise<void> {
+  const staying = gone.filter(({ result }) => result.touch === 'row');
+  const unwritten = staying.filter(({ result }) => result.row === 'put');
+  const { keys } = await putRows(
+    sql,
+    sync,
+    unwritten.map(({ recordId, news: { rowKey }, result: { kept, take } }) => ({
+      recordId,
+      rowKey,
+      cells: kept ?? {},
+      changedAt: now,
+      ...(take === null ? {} : { only: [...take] }),
+    })),
+  );
+  await touchNewRows(
+    sql,
+    sync.id,
+    staying.flatMap(({ recordId, news: { rowKey } }) => {
+      const key = keys.get(recordId) ?? rowKey;
+      return key ? [key] : [];
+    }),
   );
 }
 

@@ -188,6 +188,15 @@ describe('news of one record', () => {
     expect(result).toMatchObject({ row: 'leave', touch: 'row', deletions: [], seen: ['1'] });
   });
 
+  test('a change that was deleted from here before it was known brings the row back, to be sent as a new record', () => {
+    const result = mergeRecord(
+      state({ base: { a: 'x' }, local: 'deleted', inFlight: [sent({ kind: 'delete' })] }),
+      [changed({ a: 'y' }, ['a']), { kind: 'deleted' }],
+    );
+    expect(result).toMatchObject({ row: 'put', take: null, touch: 'row', kept: { a: 'y' } });
+    expect(result.deletions).toHaveLength(1);
+  });
+
   test('deleted on both sides, or by computed cells alone, is no conflict', () => {
     expect(mergeRecord(state({ local: 'deleted' }), [{ kind: 'deleted' }])).toMatchObject({
       row: 'leave',

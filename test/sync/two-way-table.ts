@@ -126,34 +126,49 @@ export class TwoWayTable {
   }
 
   /** Waits until both sides know everything of each other. */
-  async quiet(): Promise<void> {
+  async quiet(timeoutMs?: number): Promise<void> {
     const { sequence } = await lastChange(this.app, this.tableId);
-    await until(async () => {
-      const [left] = await this.query(
-        `SELECT (SELECT count(*) FROM sync_outbox WHERE sync_id = $1)::int + (SELECT count(*) FROM sync_writes WHERE sync_id = $1)::int
+    await until(
+      async () => {
+        const [left] = await this.query(
+          `SELECT (SELECT count(*) FROM sync_outbox WHERE sync_id = $1)::int + (SELECT count(*) FROM sync_writes WHERE sync_id = $1)::int
               + (SELECT count(*) FROM sync_pending WHERE sync_id = $1 AND parked_at IS NULL)::int AS left`,
-        [this.syncId],
-      );
-      if (left.left > 0) return false;
-      const [behind] = await this.query(
-        `SELECT (SELECT max(upstream_transaction) FROM changes WHERE table_id = $2)::int AS logged,
+          [this.syncId],
+        );
+        if (left.left > 0) return false;
+        const [behind] = await this.query(
+          `SELECT (SELECT max(upstream_transaction) FROM changes WHERE table_id = $2)::int AS logged,
                 EXISTS (SELECT 1 FROM changes AS c JOIN syncs AS s ON s.feed_id = c.feed_id
                         WHERE s.id = $1 AND c.table_id = $2 AND (c.generation, c.payload, c.ordinal) > (s.generation, s.payload, s.ordinal)) AS behind`,
-        [this.syncId, this.tableId],
-      );
-      const { transaction, sequence: now } = await lastChange(this.app, this.tableId);
-      return (
-        now >= sequence &&
-        !behind.behind &&
-        (transaction <= this.#since || (behind.logged ?? 0) >= transaction)
-      );
-    }, `${this.table} and Calendly know all of each other`);
+          [this.syncId, this.tableId],
+        );
+        const { transaction, sequence: now } = await lastChange(this.app, this.tableId);
+        return (
+          now >= sequence &&
+          !behind.behind &&
+          (transaction <= this.#since || (behind.logged ?? 0) >= transaction)
+        );
+      },
+      `${this.table} and Calendly know all of each other`,
+      timeoutMs,
+    );
   }
 
   /** How many write requests of ours took effect upstream. */
   async writes(): Promise<number> {
     const { writes } = await control<{ writes: { tableId: string }[] }>(this.app.sandbox.url, 'writes');
     return writes.filter(({ tableId }) => tableId === this.tableId).length;
+  }
+
+  /** How many records were written by them. */
+  async writtenRecords(): Promise<number> {
+    const { writes } = await control<{ writes: { tableId: string; recordIds: string[] }[] }>(
+      this.app.sandbox.url,
+      'writes',
+    );
+    return writes
+      .filter(({ tableId }) => tableId === this.tableId)
+      .reduce((sum, { recordIds }) => sum + recordIds.length, 0);
   }
 
   /** What both sides hold, side by side, as texts that are equal when they are in step. */
