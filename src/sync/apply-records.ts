@@ -101,7 +101,7 @@ async function remember(
     payload: news.position?.payload ?? null,
     ordinal: news.position?.ordinal ?? null,
   }));
-  if (!sync.owned) await freeKeys(sql, sync.id, rows);
+  await freeKeys(sql, sync.id, rows);
   await sql.query(
     `INSERT INTO copied_records AS c (sync_id, record_id, created_time, cells, seen_run, generation, payload, ordinal, row_key)
      SELECT $1, r.id, r.created, r.cells, $3, r.generation, r.payload, r.ordinal, r.key

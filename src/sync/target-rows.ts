@@ -55,12 +55,17 @@ export async function deleteRows(
   }));
 }
 
-/** Records whose row is missing, or has other values than it should. */
+/** Records whose row is missing, has other values than it should, or could not have them. */
 export async function differingRows(
   sql: EntityManager,
   sync: Sync,
   rows: readonly RowToPut[],
 ): Promise<Set<string>> {
+  const { done, refused } = await guarded(sql, sync, rows, (some) => compareRows(sql, sync, some));
+  return new Set([...done.flatMap((ids) => [...ids]), ...refused.map(({ recordId }) => recordId)]);
+}
+
+async function compareRows(sql: EntityManager, sync: Sync, rows: readonly RowToPut[]): Promise<Set<string>> {
   const columns = livingColumns(sync);
   if (rows.length === 0) return new Set();
   // The type json has no equality.
