@@ -40,8 +40,8 @@ export interface MergedRecord {
   seen: string[];
   /** What has to be looked at afterwards: the record, or its row as a new one since its record is gone. */
   touch: 'record' | 'row' | null;
-  /** What the row holds then, if its record is gone and it stays. */
-  kept: Cells | null;
+  /** What the row holds then; null without one. Not always what the upstream holds: a value that ours has overwritten is brought back. */
+  cells: Cells | null;
   /** Nothing can be said yet, since something of ours is on its way: the record stays as it is known. */
   isHeld: boolean;
 }
@@ -69,7 +69,7 @@ export function mergeRecord(state: MergeState, steps: readonly Step[]): MergedRe
     else if (step.kind === 'changed') record.changed(step);
     else record.read(step.cells);
   }
-  return record.result;
+  return record.end();
 }
 
 class RecordInMerge {
@@ -80,7 +80,7 @@ class RecordInMerge {
     deletions: [],
     seen: [],
     touch: null,
-    kept: null,
+    cells: null,
     isHeld: false,
   };
   readonly #columns: readonly MappedColumn[];
@@ -146,12 +146,16 @@ class RecordInMerge {
     if (isOurs || (mine.length > 0 && this.#policy === 'omnera_wins')) {
       // With what it was to take before, should the upstream have told that in the same moment.
       this.result.touch = 'row';
-      this.result.kept = local;
       return;
     }
     this.result.row = 'delete';
     this.result.touch = null;
     this.#local = null;
+  }
+
+  end(): MergedRecord {
+    this.result.cells = this.#local === 'deleted' ? null : this.#local;
+    return this.result;
   }
 
   #leave(): void {

@@ -263,10 +263,10 @@ async function keepRows(sql: EntityManager, sync: Sync, gone: readonly Merged[],
   const { keys } = await putRows(
     sql,
     sync,
-    unwritten.map(({ recordId, news: { rowKey }, result: { kept, take } }) => ({
+    unwritten.map(({ recordId, news: { rowKey }, result: { cells, take } }) => ({
       recordId,
       rowKey,
-      cells: kept ?? {},
+      cells: cells ?? {},
       changedAt: now,
       ...(take === null ? {} : { only: [...take] }),
     })),
@@ -281,13 +281,14 @@ async function keepRows(sql: EntityManager, sync: Sync, gone: readonly Merged[],
   );
 }
 
-function writeOf({ direction }: Sync, news: KnownNews, { row, take, isHeld }: MergedRecord): RowWrite {
+function writeOf({ direction }: Sync, news: KnownNews, { row, take, cells, isHeld }: MergedRecord): RowWrite {
   // As it is known, so that what is remembered does not change either.
   if (isHeld) return { kind: 'none', news: { ...news, cells: news.base, position: null } };
   if (direction === 'push') return { kind: 'none', news };
-  const { cells, rowKey } = news;
-  if (row === 'delete' && rowKey !== null && cells === null) return { kind: 'delete', news, rowKey };
-  if (row === 'put' && cells !== null)
+  const { rowKey } = news;
+  const isGone = news.cells === null;
+  if (row === 'delete' && rowKey !== null && isGone) return { kind: 'delete', news, rowKey };
+  if (row === 'put' && !isGone && cells !== null)
     return { kind: 'put', news, cells, ...(take === null ? {} : { only: [...take] }) };
   return { kind: 'none', news };
 }

@@ -138,6 +138,7 @@ describe('news of one record', () => {
     expect(result.conflicts).toMatchObject([{ calendly: 'their', omnera: 'our' }]);
     expect(result.seen).toEqual(['1']);
     expect(result).toMatchObject({ touch: 'record', row: wins === 'calendly_wins' ? 'put' : 'leave' });
+    expect(result.cells).toEqual({ a: wins === 'calendly_wins' ? 'their' : 'our' });
   });
 
   test('a change that the log does not tell of shows in what ours has replaced', () => {
@@ -193,7 +194,7 @@ describe('news of one record', () => {
       state({ base: { a: 'x' }, local: 'deleted', inFlight: [sent({ kind: 'delete' })] }),
       [changed({ a: 'y' }, ['a']), { kind: 'deleted' }],
     );
-    expect(result).toMatchObject({ row: 'put', take: null, touch: 'row', kept: { a: 'y' } });
+    expect(result).toMatchObject({ row: 'put', take: null, touch: 'row', cells: { a: 'y' } });
     expect(result.deletions).toHaveLength(1);
   });
 
