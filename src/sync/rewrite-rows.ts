@@ -6,7 +6,10 @@ import { differingRows } from './target-rows.ts';
 /** Records whose rows are looked at in one transaction. */
 const batchSize = 500;
 
-/** Writes the rows that are not what the copy of their record says, such as after columns have changed. */
+/**
+ * Writes the rows that are not what the copy of their record says, such as after columns have changed. What is parked waits
+ * for the change of its record, or the next reconcile.
+ */
 export async function rewriteRows(id: string, leases: SyncLeases, now: () => Date): Promise<void> {
   for (let after = ''; ;) {
     const last = await leases.transaction(id, async (sql, sync) => {
@@ -14,7 +17,9 @@ export async function rewriteRows(id: string, leases: SyncLeases, now: () => Dat
         { recordId: string; createdTime: Date; cells: Cells; rowKey: string[] | null }[]
       >(
         `SELECT record_id AS "recordId", created_time AS "createdTime", cells, row_key AS "rowKey" FROM copied_records
-         WHERE sync_id = $1 AND record_id > $2 ORDER BY record_id LIMIT $3 FOR UPDATE`,
+         WHERE sync_id = $1 AND record_id > $2
+           AND NOT EXISTS (SELECT 1 FROM sync_parked AS p WHERE p.sync_id = copied_records.sync_id AND p.record_id = copied_records.record_id)
+         ORDER BY record_id LIMIT $3 FOR UPDATE`,
         [id, after, batchSize],
       );
       const changedAt = now();
