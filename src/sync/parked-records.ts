@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { jsonText } from '../changes/json-text.ts';
 import type { RowRefusal } from './row-refusal.ts';
 
 type Sql = Pick<EntityManager, 'query'>;
@@ -23,7 +24,7 @@ export async function park(
      FROM jsonb_to_recordset($2::jsonb) AS r("recordId" text, code text, message text, "column" text, "constraint" text, "rowKey" text[])
      ON CONFLICT (sync_id, record_id) DO UPDATE SET code = excluded.code, message = excluded.message,
        column_name = excluded.column_name, constraint_name = excluded.constraint_name, row_key = excluded.row_key`,
-    [syncId, JSON.stringify(refused), at],
+    [syncId, jsonText(refused), at],
   );
 }
 

@@ -1,11 +1,12 @@
 import type { EntityManager } from 'typeorm';
+import { isObject } from '../calendly/cell-values.ts';
 import { jsonText } from '../changes/json-text.ts';
 import { columnValue } from './column-types.ts';
 import { literal, quoted, quotedTable } from './identifiers.ts';
 import { refusalOf, type RowRefusal } from './row-refusal.ts';
 import type { Cells } from './row-writes.ts';
 import { livingColumns, type Sync } from './sync.ts';
-import { changedAtColumn, recordIdColumn, sqlState } from './target-table.ts';
+import { changedAtColumn, misfitOf, recordIdColumn, sqlState } from './target-table.ts';
 
 export interface RowToPut {
   recordId: string;
@@ -167,8 +168,9 @@ async function guarded<Row extends { recordId: string }, T>(
       await sql.query('RELEASE SAVEPOINT some_rows');
       return { value };
     } catch (error) {
-      if (!(error instanceof RowsKeptOut) && !isRefusal(error)) throw error;
+      if (isPassing(error)) throw error;
       await sql.query('ROLLBACK TO SAVEPOINT some_rows');
+      if (await isMisfit(sql, sync, error)) throw error;
       return { error };
     }
   };
@@ -184,10 +186,34 @@ async function guarded<Row extends { recordId: string }, T>(
   return { done, refused };
 }
 
-/** A value that a column can't hold, a constraint, or what a trigger of the target raises. */
-function isRefusal(error: unknown): boolean {
+/** States that say nothing of the row: connection, transaction, deadlock, resources, shutdown, cancelled, input and output, defects; locked. */
+const passingStates = /^(08|25|40|53|57|58|XX|55P03)/;
+
+/** Everything else that is no error of the database is a defect of ours. */
+function isPassing(error: unknown): boolean {
+  if (error instanceof RowsKeptOut) return false;
   const state = sqlState(error);
-  return state !== null && (/^2[23]/.test(state) || state === 'P0001');
+  return state === null || passingStates.test(state);
+}
+
+/** Whether the target is not what it was, rather than that it refuses this row: what its triggers do is its own affair. */
+async function isMisfit(sql: EntityManager, sync: Sync, error: unknown): Promise<boolean> {
+  if (misfitOf(error) === null || isOfTrigger(error)) return false;
+  if (sqlState(error) !== '42501') return true;
+  // Policies for rows refuse with the state of a missing right.
+  const [may] = await sql.query<{ write: boolean }[]>(
+    `SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'DELETE')
+        AND has_any_column_privilege(c.oid, 'INSERT') AND has_any_column_privilege(c.oid, 'UPDATE') AS write
+     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`,
+    [sync.targetSchema, sync.targetTable],
+  );
+  return may?.write !== true;
+}
+
+/** PostgreSQL tells the function in which something failed; our statements call none. */
+function isOfTrigger(error: unknown): boolean {
+  const driver: unknown = error instanceof Error && 'driverError' in error ? error.driverError : error;
+  return isObject(driver) && typeof driver['where'] === 'string' && driver['where'].includes('function');
 }
 
 /** What each column gets, in terms of `src`. */
