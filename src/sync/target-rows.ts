@@ -89,14 +89,33 @@ async function putTogether(
   sync: Sync,
   rows: readonly RowToPut[],
 ): Promise<Map<string, string[]>> {
-  const keys = await updateRows(
+  const known = rows.filter(({ rowKey }) => rowKey !== null);
+  const keys = await updateRows(sql, sync, known);
+  // A trigger that finds nothing to change keeps the row as it is.
+  const kept = await keysThere(
     sql,
     sync,
-    rows.filter(({ rowKey }) => rowKey !== null),
+    known.filter(({ recordId }) => !keys.has(recordId)),
   );
+  for (const [id, key] of kept) keys.set(id, key);
   const missing = rows.filter(({ recordId }) => !keys.has(recordId));
   if (missing.length > 0) for (const [id, key] of await insertRows(sql, sync, missing)) keys.set(id, key);
   return keys;
+}
+
+/** The keys of these rows that are there. */
+async function keysThere(
+  sql: EntityManager,
+  sync: Sync,
+  rows: readonly RowToPut[],
+): Promise<Map<string, string[]>> {
+  if (rows.length === 0) return new Map();
+  const found = await sql.query<{ r: string; key: string[] }[]>(
+    `SELECT src.r, ${keyOf(sync)} AS key FROM jsonb_to_recordset($1::jsonb) AS src(r text, k text[])
+       JOIN ${quotedTable(sync)} AS t ON ${sameKey(sync)}`,
+    [jsonText(rows.map(({ recordId, rowKey }) => ({ r: recordId, k: rowKey })))],
+  );
+  return new Map(found.map(({ r, key }) => [r, key]));
 }
 
 async function updateRows(
