@@ -34,6 +34,8 @@ export interface PutRows {
  * so that the others get through. Rows that are missing are made.
  */
 export async function putRows(sql: EntityManager, sync: Sync, rows: readonly RowToPut[]): Promise<PutRows> {
+  // All fields of a table that was there before are gone: its rows keep what they have.
+  if (targetColumns(sync).length === 0) return { keys: new Map(), refused: [] };
   const written = await guarded(sql, sync, rows, (some) => putTogether(sql, sync, some));
   return { keys: new Map(written.done.flatMap((keys) => [...keys])), refused: written.refused };
 }
@@ -62,6 +64,7 @@ export async function differingRows(
   sync: Sync,
   rows: readonly RowToPut[],
 ): Promise<Set<string>> {
+  if (livingColumns(sync).length === 0) return new Set();
   const { done, refused } = await guarded(sql, sync, rows, (some) => compareRows(sql, sync, some));
   return new Set([...done.flatMap((ids) => [...ids]), ...refused.map(({ recordId }) => recordId)]);
 }

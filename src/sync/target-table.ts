@@ -80,9 +80,13 @@ export async function freeTableName(sql: Sql, upstreamName: string): Promise<str
   return freeName(plainName(upstreamName) || 'table', (name) => taken.has(name));
 }
 
+/** Columns that every table has already. */
+const systemColumns: ReadonlySet<string> = new Set(['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid']);
+
 /** A name for the column of a field that none of the table's has. */
 export function freeColumnName(fieldName: string, fieldId: string, taken: ReadonlySet<string>): string {
-  return freeName(plainName(fieldName) || fieldId.toLowerCase(), (name) => taken.has(name));
+  const isTaken = (name: string) => taken.has(name) || systemColumns.has(name);
+  return freeName(plainName(fieldName) || fieldId.toLowerCase(), isTaken);
 }
 
 export async function createTargetTable(
