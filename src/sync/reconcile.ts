@@ -208,7 +208,15 @@ export class Reconcile {
           position: null,
         }));
         await applyRecords(sql, sync, news, { seenRun: sync.run, always: true, now: this.#now() });
-        const stuck = parked.filter(({ rowKey }) => rowKey !== null);
+        const others = await sql.query<{ recordId: string }[]>(
+          `SELECT p.record_id AS "recordId" FROM sync_parked AS p
+             JOIN copied_records AS c ON c.sync_id = p.sync_id AND c.row_key = p.row_key
+           WHERE p.sync_id = $1 AND p.record_id = ANY($2)`,
+          [id, parked.map(({ recordId }) => recordId)],
+        );
+        const passedOn = new Set(others.map(({ recordId }) => recordId));
+        // A row that has become another record's meanwhile is not to go.
+        const stuck = parked.filter(({ rowKey, recordId }) => rowKey !== null && !passedOn.has(recordId));
         const held = await deleteRows(
           sql,
           sync,
