@@ -56,6 +56,13 @@ export async function applyRecords(
   const stuck = new Set([...held, ...refused].map(({ recordId }) => recordId));
   const passed = [...puts, ...deletes].map(({ news: one }) => one.recordId).filter((id) => !stuck.has(id));
   await park(sql, sync.id, { refused: [...held, ...refused], passed, at: now });
+  // Records that are gone, and had no row, have nothing left to wait for.
+  const vanished = writes.filter(({ kind, news: one }) => kind === 'none' && one.cells === null);
+  if (vanished.length > 0)
+    await sql.query(
+      'DELETE FROM sync_parked WHERE sync_id = $1 AND record_id = ANY($2) AND row_key IS NULL',
+      [sync.id, vanished.map(({ news: one }) => one.recordId)],
+    );
   if (passed.length > 0) await sql.query('UPDATE syncs SET changed_at = $2 WHERE id = $1', [sync.id, now]);
 }
 

@@ -1,12 +1,13 @@
 import type { EntityManager } from 'typeorm';
-import { isObject } from '../calendly/cell-values.ts';
 import { jsonText } from '../changes/json-text.ts';
 import { columnValue } from './column-types.ts';
 import { literal, quoted, quotedTable } from './identifiers.ts';
-import { refusalOf, type RowRefusal } from './row-refusal.ts';
+import { keyText } from './local-rows.ts';
+import { guarded, RowsKeptOut } from './row-attempts.ts';
+import type { RowRefusal } from './row-refusal.ts';
 import type { Cells } from './row-writes.ts';
 import { livingColumns, type Sync } from './sync.ts';
-import { changedAtColumn, misfitOf, recordIdColumn, sqlState } from './target-table.ts';
+import { changedAtColumn, recordIdColumn, sqlState } from './target-table.ts';
 
 export interface RowToPut {
   recordId: string;
@@ -31,12 +32,15 @@ export interface PutRows {
 
 /**
  * Writes rows in the caller's transaction, all with one statement; where the target refuses one of them, each by itself,
- * so that the others get through. Rows that are missing are made.
+ * so that the others get through. Rows that are missing are made; in a pull, one that is nobody's and has the key that the
+ * record gives becomes the record's.
  */
 export async function putRows(sql: EntityManager, sync: Sync, rows: readonly RowToPut[]): Promise<PutRows> {
   // All fields of a table that was there before are gone: its rows keep what they have.
   if (targetColumns(sync).length === 0) return { keys: new Map(), refused: [] };
-  const written = await guarded(sql, sync, rows, (some) => putTogether(sql, sync, some));
+  const written = await guarded(sql, sync, rows, (some, done: readonly Map<string, string[]>[]) =>
+    putTogether(sql, sync, some, new Set(done.flatMap((keys) => [...keys.values()].map(keyText)))),
+  );
   return { keys: new Map(written.done.flatMap((keys) => [...keys])), refused: written.refused };
 }
 
@@ -91,6 +95,7 @@ async function putTogether(
   sql: EntityManager,
   sync: Sync,
   rows: readonly RowToPut[],
+  taken: Set<string>,
 ): Promise<Map<string, string[]>> {
   const known = rows.filter(({ rowKey }) => rowKey !== null);
   const keys = await updateRows(sql, sync, known);
@@ -101,9 +106,52 @@ async function putTogether(
     known.filter(({ recordId }) => !keys.has(recordId)),
   );
   for (const [id, key] of kept) keys.set(id, key);
+  for (const key of keys.values()) taken.add(keyText(key));
+  const adopted = await adoptRows(
+    sql,
+    sync,
+    rows.filter(({ recordId }) => !keys.has(recordId)),
+    taken,
+  );
+  for (const [id, key] of adopted) keys.set(id, key);
   const missing = rows.filter(({ recordId }) => !keys.has(recordId));
   if (missing.length > 0) for (const [id, key] of await insertRows(sql, sync, missing)) keys.set(id, key);
   return keys;
+}
+
+/**
+ * Writes records without a row into the rows that have their keys and are no other record's.
+ * @param taken keys that have become some record's in this transaction
+ */
+async function adoptRows(
+  sql: EntityManager,
+  sync: Sync,
+  rows: readonly RowToPut[],
+  taken: Set<string>,
+): Promise<Map<string, string[]>> {
+  const columns = livingColumns(sync);
+  const places = sync.keyColumns.map((name) => columns.findIndex(({ column }) => column === name));
+  if (rows.length === 0 || sync.direction !== 'pull' || sync.owned || places.includes(-1)) return new Map();
+  const found = await sql.query<{ r: string; key: string[] }[]>(
+    `SELECT src.r, ${keyOf(sync)} AS key
+     FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (${definitions(sync)})) WITH ORDINALITY AS src
+       JOIN ${quotedTable(sync)} AS t ON ${places
+         .map((place, index) => `t.${quoted(sync.keyColumns[index] ?? '')} = src.v${place}`)
+         .join(' AND ')}
+     WHERE NOT EXISTS (SELECT 1 FROM copied_records AS c
+       WHERE c.sync_id = $2 AND c.row_key = ${keyOf(sync)} AND c.record_id <> src.r)
+     ORDER BY src.ordinality`,
+    [source(sync, rows), sync.id],
+  );
+  const byId = new Map(rows.map((row) => [row.recordId, row]));
+  const nobodys = found.flatMap(({ r, key }): RowToPut[] => {
+    const row = byId.get(r);
+    if (!row || taken.has(keyText(key))) return [];
+    taken.add(keyText(key));
+    const { only: _only, ...whole } = row;
+    return [{ ...whole, rowKey: key }];
+  });
+  return updateRows(sql, sync, nobodys);
 }
 
 /** The keys of these rows that are there. */
@@ -163,79 +211,6 @@ async function insertRows(
   // A trigger of the target may have kept rows out; which of them only shows one by one.
   if (inserted.length !== rows.length) throw new RowsKeptOut();
   return new Map(rows.map(({ recordId }, index) => [recordId, inserted[index]?.key ?? []]));
-}
-
-/** The target took fewer rows than it was given, without an error. */
-class RowsKeptOut extends Error {
-  constructor() {
-    super('A trigger of the table keeps the row out.');
-  }
-}
-
-/**
- * Tries all at once and, where the target refuses, one by one.
- * @param run must have no effect but on the database
- */
-async function guarded<Row extends { recordId: string }, T>(
-  sql: EntityManager,
-  sync: Sync,
-  rows: readonly Row[],
-  run: (rows: readonly Row[]) => Promise<T>,
-): Promise<{ done: T[]; refused: RowRefusal[] }> {
-  if (rows.length === 0) return { done: [], refused: [] };
-  const attempt = async (some: readonly Row[]): Promise<{ value: T } | { error: unknown }> => {
-    await sql.query('SAVEPOINT some_rows');
-    try {
-      const value = await run(some);
-      await sql.query('RELEASE SAVEPOINT some_rows');
-      return { value };
-    } catch (error) {
-      if (isPassing(error)) throw error;
-      await sql.query('ROLLBACK TO SAVEPOINT some_rows');
-      if (await isMisfit(sql, sync, error)) throw error;
-      return { error };
-    }
-  };
-  const together = rows.length > 1 ? await attempt(rows) : null;
-  if (together && 'value' in together) return { done: [together.value], refused: [] };
-  const done: T[] = [];
-  const refused: RowRefusal[] = [];
-  for (const row of rows) {
-    const alone = await attempt([row]);
-    if ('value' in alone) done.push(alone.value);
-    else refused.push(await refusalOf(sql, sync, row, alone.error));
-  }
-  return { done, refused };
-}
-
-/** States that say nothing of the row: connection, transaction, deadlock, resources, shutdown, cancelled, input and output, defects; locked. */
-const passingStates = /^(08|25|40|53|57|58|XX|55P03)/;
-
-/** Everything else that is no error of the database is a defect of ours. */
-function isPassing(error: unknown): boolean {
-  if (error instanceof RowsKeptOut) return false;
-  const state = sqlState(error);
-  return state === null || passingStates.test(state);
-}
-
-/** Whether the target is not what it was, rather than that it refuses this row: what its triggers do is its own affair. */
-async function isMisfit(sql: EntityManager, sync: Sync, error: unknown): Promise<boolean> {
-  if (misfitOf(error) === null || isOfTrigger(error)) return false;
-  if (sqlState(error) !== '42501') return true;
-  // Policies for rows refuse with the state of a missing right.
-  const [may] = await sql.query<{ write: boolean }[]>(
-    `SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'DELETE')
-        AND has_any_column_privilege(c.oid, 'INSERT') AND has_any_column_privilege(c.oid, 'UPDATE') AS write
-     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`,
-    [sync.targetSchema, sync.targetTable],
-  );
-  return may?.write !== true;
-}
-
-/** PostgreSQL tells the function in which something failed; our statements call none. */
-function isOfTrigger(error: unknown): boolean {
-  const driver: unknown = error instanceof Error && 'driverError' in error ? error.driverError : error;
-  return isObject(driver) && typeof driver['where'] === 'string' && driver['where'].includes('function');
 }
 
 /** What each column gets, in terms of `src`. */
