@@ -12,6 +12,8 @@ import {
   recordIdColumn,
 } from './target-table.ts';
 
+type Sql = Pick<EntityManager, 'query'>;
+
 export interface FollowedSchema {
   columns: MappedColumn[];
   /** In words, for people; null when all fields are there. */
@@ -38,21 +40,11 @@ export function ownColumns(table: TableSchema): MappedColumn[] {
  * renames columns; the column of a field that is gone, or has become one of another type, stays with all its values. To a
  * table that was there before, nothing is done.
  */
-export function followSchema(
-  sql: EntityManager,
-  sync: Sync,
-  table: TableSchema,
-  now: Date,
-): Promise<FollowedSchema> {
+export function followSchema(sql: Sql, sync: Sync, table: TableSchema, now: Date): Promise<FollowedSchema> {
   return sync.owned ? followOwned(sql, sync, table, now) : Promise.resolve(followMapped(sync, table, now));
 }
 
-async function followOwned(
-  sql: EntityManager,
-  sync: Sync,
-  table: TableSchema,
-  now: Date,
-): Promise<FollowedSchema> {
+async function followOwned(sql: Sql, sync: Sync, table: TableSchema, now: Date): Promise<FollowedSchema> {
   const name = quotedTable(sync);
   const shape = await readTargetShape(sql, sync);
   const taken = new Set(shape?.columns.map((column) => column.name));
@@ -89,6 +81,7 @@ async function followOwned(
         ...column,
         column: await rename(column.column, `${column.column}_until_${day}`),
         goneAt: now.toISOString(),
+        keptAside: true,
       });
       retyped = true;
     }
@@ -97,10 +90,14 @@ async function followOwned(
     if (columns.some(({ fieldId, goneAt }) => fieldId === field.id && goneAt === null)) continue;
     const stored = fieldOf(field);
     const columnType = ownColumnTypes[kindOf(stored)];
-    // A field whose deletion was undone finds its column as it was.
-    const back = columns.find((one) => one.fieldId === field.id && one.columnType === columnType);
+    // A field whose deletion was undone finds its column as it was; not one that has become one of its old type again.
+    const back = columns.find(
+      (one) =>
+        one.fieldId === field.id && one.keptAside !== true && ownColumnTypes[kindOf(one)] === columnType,
+    );
     if (back) {
-      Object.assign(back, stored, { goneAt: null });
+      const column = field.name === back.fieldName ? back.column : await rename(back.column, field.name);
+      Object.assign(back, stored, { column, goneAt: null });
     } else {
       const column = {
         ...stored,

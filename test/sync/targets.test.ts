@@ -1,21 +1,33 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { TableSchema } from '../../src/bases/table-schema.ts';
+import { followSchema } from '../../src/sync/follow-schema.ts';
 import { serverRelations, serverViews } from '../../src/sync/server-tables.ts';
-import { startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
-import { createSync, mutate, settled } from './sync-app.ts';
+import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
+import { createSync, crm, mutate, readSync, settled, until } from './sync-app.ts';
 
 let app: TestApp;
 let connection: number;
 /** As the migrations have left it. */
 let migrated: string[];
+let items: string;
+let oddNames: string;
 
 beforeAll(async () => {
-  app = await startTestApp();
+  app = await startTestApp({ lookEveryMs: 50 });
   const rows = await query(
     `SELECT CASE nspname WHEN 'public' THEN '' ELSE nspname || '.' END || relname AS name
      FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
      WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT starts_with(nspname, 'pg_') AND nspname <> 'information_schema'`,
   );
   migrated = rows.map(({ name }) => String(name));
+  await query('CREATE SCHEMA crm');
+  const text = (name: string) => ({ name, type: 'singleLineText' });
+  items = await upstreamTable('Items', [
+    text('Name'),
+    text('Code'),
+    { name: 'Points', type: 'number', options: { precision: 1 } },
+  ]);
+  oddNames = await upstreamTable('Odd names', [text('Name'), text('xmin'), text('CTID')]);
   connection = await app.connect();
 });
 afterAll(() => app.close());
@@ -24,12 +36,53 @@ function query(text: string, params?: unknown[]): Promise<UntypedData[]> {
   return app.database.query(text, params);
 }
 
-/** Keeps the contacts in a table that was there before. */
-async function keepIn(table: string, columns: Record<string, string>): Promise<UntypedData> {
+async function upstreamTable(name: string, fields: object[]): Promise<string> {
+  const addTable = { name, fields };
+  const { tableId } = await control<{ tableId: string }>(app.sandbox.url, 'schema', {
+    baseId: crm.baseId,
+    addTable,
+  });
+  return tableId;
+}
+
+/** A person edits a table in the service's own pages. @returns ids of what was created */
+async function edit(tableId: string, what: object): Promise<string[]> {
+  const given = { baseId: crm.baseId, tableId, ...what };
+  return (await control<{ created: string[] }>(app.sandbox.url, 'edits', given)).created;
+}
+
+/** One edit makes them all. @returns their ids */
+function create(...cells: object[]): Promise<string[]> {
+  return edit(items, { create: cells.map((fields) => ({ fields })) });
+}
+
+/** Keeps a table of the upstream in one that was there before. */
+async function keepIn(
+  table: string,
+  columns: Record<string, string>,
+  tableId: string = items,
+): Promise<UntypedData> {
   return createSync(app, connection, {
+    tableId,
     table,
     columns: Object.entries(columns).map(([column, field]) => ({ column, field })),
   });
+}
+
+/** What the last test has left upstream would be another's. */
+async function end({ id }: UntypedData, records: string[]): Promise<void> {
+  await mutate(app, 'deleteSync', { id });
+  await edit(items, { destroy: records });
+}
+
+async function reconciled(id: string): Promise<UntypedData> {
+  const { lastReconciledAt } = await readSync(app, id);
+  await mutate(app, 'reconcileSync', { id });
+  return until(async () => {
+    const sync = await readSync(app, id);
+    const [row] = await query('SELECT rows_outdated AS outdated FROM syncs WHERE id = $1', [id]);
+    return sync.lastReconciledAt > lastReconciledAt && !row.outdated && sync;
+  }, `${id} is read again`);
 }
 
 test('no sync writes to what the server or PostgreSQL live by, whatever the migrations make', async () => {
@@ -47,7 +100,7 @@ test('no sync writes to what the server or PostgreSQL live by, whatever the migr
       message: expect.stringContaining(table),
     });
   // The name alone means nothing.
-  await query('CREATE SCHEMA crm; CREATE TABLE crm.connections (id serial PRIMARY KEY, name varchar(300))');
+  await query('CREATE TABLE crm.connections (id serial PRIMARY KEY, name varchar(300))');
   const made = await keepIn('crm.connections', { name: 'Name' });
   expect(made).toMatchObject({ table: 'crm.connections' });
   await settled(app, made.id);
@@ -56,4 +109,155 @@ test('no sync writes to what the server or PostgreSQL live by, whatever the migr
   await query(`UPDATE syncs SET target_schema = 'public' WHERE id = $1`, [made.id]);
   expect(await mutate(app, 'resumeSync', { id: made.id })).toMatchObject({ code: 'TARGET_UNFIT' });
   await query(`UPDATE syncs SET target_schema = 'crm' WHERE id = $1`, [made.id]);
+  await end(made, []);
+});
+
+test('a value that does not fit is parked, at first or once its column was altered, and the sync goes on', async () => {
+  await query('CREATE TABLE crm.short (id serial PRIMARY KEY, code varchar(5), points integer)');
+  const ids = await create({ Code: 'too long' }, { Code: 'good' }, { Code: 'fine', Points: 40_000 });
+  const made = await keepIn('crm.short', { code: 'Code', points: 'Points' });
+  expect((await settled(app, made.id)).parked.nodes).toMatchObject([{ recordId: ids[0], column: 'code' }]);
+  await query('ALTER TABLE crm.short ALTER points TYPE smallint USING NULL');
+  const { parked, driftFound } = await reconciled(made.id);
+  expect(parked.nodes.map(({ recordId }: UntypedData) => recordId).sort()).toEqual([ids[0], ids[2]].sort());
+  expect(driftFound).toBeLessThanOrEqual(1);
+  await edit(items, { update: [{ id: ids[1], fields: { Code: 'still' } }] });
+  await settled(app, made.id);
+  expect(await query(`SELECT 1 FROM crm.short WHERE code = 'still'`)).toHaveLength(1);
+  await end(made, ids);
+});
+
+test('whatever a trigger of the table refuses a row with is told of that row alone', async () => {
+  await query(`CREATE TABLE crm.guarded (id serial PRIMARY KEY, name text);
+    CREATE FUNCTION crm.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF NEW.name = 'fine' THEN RETURN NEW; END IF;
+      RAISE EXCEPTION USING MESSAGE = repeat('x', length(NEW.name)) || repeat('😀', 400), ERRCODE = left(NEW.name, 5);
+    END $$;
+    CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON crm.guarded FOR EACH ROW EXECUTE FUNCTION crm.refuse()`);
+  // The messages are cut to one length; one of each pair is cut inside a character of two units.
+  const states = ['42501', '42501-', '55000', '55000-', '42P01'];
+  const ids = await create({ Name: 'fine' }, ...states.map((Name) => ({ Name })));
+  const made = await keepIn('crm.guarded', { name: 'Name' });
+  const { parked } = await settled(app, made.id);
+  const codes = parked.nodes.map(({ code }: UntypedData) => String(code));
+  expect(codes.sort()).toEqual(states.map((state) => state.slice(0, 5)).sort());
+  expect(await query('SELECT name FROM crm.guarded')).toEqual([{ name: 'fine' }]);
+  await end(made, ids);
+});
+
+test('a row that a trigger keeps as it is is not made twice', async () => {
+  await query(`CREATE TABLE crm.rounded (id serial PRIMARY KEY, points numeric(5, 0));
+    CREATE TRIGGER same BEFORE UPDATE ON crm.rounded FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()`);
+  const ids = await create({ Points: 1.2 });
+  const made = await keepIn('crm.rounded', { points: 'Points' });
+  await settled(app, made.id);
+  await edit(items, { update: [{ id: ids[0], fields: { Points: 1.3 } }] });
+  await settled(app, made.id);
+  expect(await query('SELECT points::int FROM crm.rounded')).toEqual([{ points: 1 }]);
+  await end(made, ids);
+});
+
+test('fields may be called as the columns that every table has', async () => {
+  await edit(oddNames, { create: [{ fields: { Name: 'one', xmin: 'x', CTID: 'c' } }] });
+  const made = await createSync(app, connection, { tableId: oddNames });
+  await settled(app, made.id);
+  expect(await query(`SELECT name, xmin_2, ctid_2 FROM ${made.table}`)).toEqual([
+    { name: 'one', xmin_2: 'x', ctid_2: 'c' },
+  ]);
+  await mutate(app, 'deleteSync', { id: made.id });
+});
+
+test('a field that takes another type and then its old one again leaves what was kept; one that comes back finds its column', async () => {
+  const made = await createSync(app, connection, { tableId: oddNames });
+  await mutate(app, 'pauseSync', { id: made.id });
+  let sync = await app.app.syncs.stored.get(made.id);
+  const follow = async (...fields: { name: string; type: string }[]) => {
+    const table = new TableSchema({
+      id: oddNames,
+      name: 'Odd names',
+      primaryFieldId: 'fldOne',
+      fields: fields.map((field) => ({ id: 'fldOne', ...field })),
+      views: [],
+    });
+    const now = new Date('2026-11-22T10:00:00Z');
+    const { columns } = await followSchema(app.app.database, sync, table, now);
+    sync = { ...sync, columns };
+    return columns.filter(({ fieldId, goneAt }) => fieldId === 'fldOne' && goneAt === null);
+  };
+  await follow({ name: 'Status', type: 'singleLineText' });
+  await query(`INSERT INTO ${made.table} (status) VALUES ('first')`);
+  await follow({ name: 'Status', type: 'number' });
+  await query(`UPDATE ${made.table} SET status = 2`);
+  expect(await follow({ name: 'Status', type: 'singleLineText' })).toMatchObject([{ column: 'status' }]);
+  const kept = { status_until_20261122: 'first', status_until_20261122_2: '2' };
+  const columns = `status, status_until_20261122, status_until_20261122_2::text`;
+  expect(await query(`SELECT ${columns} FROM ${made.table}`)).toEqual([{ status: null, ...kept }]);
+  await query(`UPDATE ${made.table} SET status = 'third'`);
+  expect(await follow()).toEqual([]);
+  expect(await follow({ name: 'State', type: 'singleLineText' })).toMatchObject([{ column: 'state' }]);
+  expect(await query(`SELECT state FROM ${made.table}`)).toEqual([{ state: 'third' }]);
+  await mutate(app, 'deleteSync', { id: made.id });
+});
+
+test('an existing row becomes that of the record with its key, and a deletion that was refused does not take it from the next', async () => {
+  await query(`CREATE TABLE crm.people (code text PRIMARY KEY, name text, note text);
+    CREATE TABLE crm.calls (code text REFERENCES crm.people);
+    INSERT INTO crm.people VALUES ('a', 'old', 'mine'), ('z', 'nobody', 'mine');
+    INSERT INTO crm.calls VALUES ('a')`);
+  const ids = await create({ Code: 'a', Name: 'new' }, { Code: 'b', Name: 'b' });
+  const made = await keepIn('crm.people', { code: 'Code', name: 'Name' });
+  expect((await settled(app, made.id)).parkedCount).toBe(0);
+  const people = () => query('SELECT code, name, note FROM crm.people ORDER BY code');
+  expect(await people()).toEqual([
+    { code: 'a', name: 'new', note: 'mine' },
+    { code: 'b', name: 'b', note: null },
+    { code: 'z', name: 'nobody', note: 'mine' },
+  ]);
+  // One row is one record's, whichever comes first.
+  const doubles = await create({ Code: 'z', Name: 'first' }, { Code: 'z', Name: 'second' }, { Code: 'b' });
+  const { parked } = await settled(app, made.id);
+  expect(parked.nodes).toMatchObject([{ constraint: 'people_pkey' }, { constraint: 'people_pkey' }]);
+  expect((await people()).at(1)).toMatchObject({ name: 'b' });
+  await edit(items, { destroy: doubles });
+
+  await edit(items, { destroy: [ids[0]] });
+  expect((await settled(app, made.id)).parked.nodes).toMatchObject([{ recordId: ids[0], isDeletion: true }]);
+  const next = await create({ Code: 'a', Name: 'next' });
+  await settled(app, made.id);
+  await query('DELETE FROM crm.calls');
+  expect((await reconciled(made.id)).parkedCount).toBe(0);
+  expect((await people())[0]).toEqual({ code: 'a', name: 'next', note: 'mine' });
+  await end(made, [ids[1] ?? '', ...next]);
+});
+
+test('a value that rows hand on to each other gets through, whatever their order', async () => {
+  await query('CREATE TABLE crm.seats (id serial PRIMARY KEY, code text UNIQUE)');
+  const ids = await create(...['1', '2', '3', '11', '12', '13'].map((Code) => ({ Code })));
+  const made = await keepIn('crm.seats', { code: 'Code' });
+  await settled(app, made.id);
+  const after = ['2', '3', '4', '10', '11', '12'];
+  await edit(items, { update: ids.map((id, index) => ({ id, fields: { Code: after[index] } })) });
+  expect((await settled(app, made.id)).parked.nodes).toEqual([]);
+  const seats = await query('SELECT code FROM crm.seats');
+  expect(seats.map(({ code }) => String(code)).sort()).toEqual([...after].sort());
+  await end(made, ids);
+});
+
+test('a table all of whose fields are gone keeps its rows, and the sync goes on', async () => {
+  await query('CREATE TABLE crm.left_alone (id serial PRIMARY KEY, points numeric)');
+  const ids = await create({ Points: 1 });
+  const made = await keepIn('crm.left_alone', { points: 'Points' });
+  await settled(app, made.id);
+  const removeField = { tableId: items, fieldId: made.columns[0].fieldId };
+  await control(app.sandbox.url, 'schema', { baseId: crm.baseId, removeField });
+  await until(async () => (await readSync(app, made.id)).problem, 'the field is missed');
+  const [more] = await create({ Name: 'more' });
+  await edit(items, { update: [{ id: ids[0], fields: { Name: 'other' } }] });
+  await settled(app, made.id);
+  expect(await reconciled(made.id)).toMatchObject({
+    state: 'LIVE',
+    problem: expect.stringContaining('Points'),
+  });
+  expect(await query('SELECT points::int FROM crm.left_alone')).toEqual([{ points: 1 }]);
+  await end(made, [...ids, more ?? '']);
 });
