@@ -7,7 +7,7 @@ import { guarded, RowsKeptOut } from './row-attempts.ts';
 import type { RowRefusal } from './row-refusal.ts';
 import type { Cells } from './row-writes.ts';
 import { livingColumns, type Sync } from './sync.ts';
-import { changedAtColumn, recordIdColumn, sqlState } from './target-table.ts';
+import { changedAtColumn, recordIdColumn } from './target-table.ts';
 
 export interface RowToPut {
   recordId: string;
