@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
-import { createSync, edit, expectEqual, mutate, readSync, settled } from './sync-app.ts';
+import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
+import { grantToken } from '../support/sandbox-grant.ts';
+import { createSync, crm, edit, expectEqual, mutate, readSync, settled, until } from './sync-app.ts';
 
 let app: TestApp;
 let connection: number;
@@ -13,6 +14,10 @@ afterAll(() => app.close());
 
 const rows = async (text: string, params?: unknown[]): Promise<UntypedData[]> =>
   app.database.query(text, params);
+const changeSchema = (what: object): Promise<UntypedData> =>
+  control(app.sandbox.url, 'schema', { baseId: crm.baseId, ...what });
+const columnOf = (sync: UntypedData, fieldName: string): UntypedData =>
+  sync.columns.findLast((column: UntypedData) => column.fieldName === fieldName);
 
 /** What a subscription of one sync tells, until it ends or enough was told. */
 async function progressOf(id: string, isEnough: (told: UntypedData[]) => boolean): Promise<UntypedData[]> {
@@ -60,4 +65,227 @@ it('makes a table with typed columns, fills it, tells how far it is, and follows
   expect((await told).at(-1)).toMatchObject({ phase: 'LIVE', recordsDone: count });
   expect(await readSync(app, sync.id)).toBeFalsy();
   expect(await rows(`SELECT to_regclass('calendly.contacts') AS name`)).toEqual([{ name: null }]);
+});
+
+it('parks the rows that constraints and types refuse, names them, lets the rest through, and tries them again', async () => {
+  await rows('CREATE SCHEMA crm');
+  await rows(
+    `CREATE TABLE crm.people (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), full_name text CHECK (full_name <> 'Bad'),
+       code varchar(3), email text UNIQUE DEFERRABLE INITIALLY DEFERRED, note text NOT NULL DEFAULT 'ours')`,
+  );
+  const columns = [
+    { field: 'Name', column: 'full_name' },
+    { field: 'Phone', column: 'code' },
+    { field: 'Email', column: 'email' },
+  ];
+  const create = (more: object) => createSync(app, connection, { table: 'crm.people', columns, ...more });
+  expect(await create({ table: 'crm.persons' })).toMatchObject({ code: 'TARGET_NOT_FOUND' });
+  const misspelt = [{ field: 'Name', column: 'full_nam' }];
+  expect(await create({ columns: misspelt })).toMatchObject({
+    code: 'TARGET_UNFIT',
+    message: expect.stringMatching(/full_nam.*full_name/),
+  });
+  const unfit = [{ field: 'VIP', column: 'full_name' }];
+  expect(await create({ columns: unfit })).toMatchObject({
+    code: 'TARGET_UNFIT',
+    message: expect.stringContaining('boolean'),
+  });
+  await expect(create({ columns: [{ field: 'Nam', column: 'full_name' }] })).rejects.toThrow(
+    /FIELD_NOT_FOUND|"Name"/,
+  );
+
+  const { id } = await create({ columns: columns.slice(0, 1) });
+  const before = await settled(app, id);
+  const people = async () => Number((await rows('SELECT count(*) FROM crm.people'))[0].count);
+  const count = await people();
+  expect(before.progress.recordsDone).toBe(count);
+  expect(await create({})).toMatchObject({ code: 'NAME_TAKEN' });
+
+  const [bad, long, first, second] = await edit(app, {
+    create: [
+      { fields: { Name: 'Bad' } },
+      { fields: { Name: 'Long', Phone: '12345' } },
+      { fields: { Name: 'Good', Phone: '1', Email: 'same@example.com' } },
+      { fields: { Name: 'Good', Phone: '1', Email: 'same@example.com' } },
+    ],
+  });
+  expect((await settled(app, id)).parked.nodes).toMatchObject([
+    { recordId: bad, constraint: 'people_full_name_check', column: null, code: '23514' },
+  ]);
+  // The rows that are there already get their values without a call.
+  const calls = await countCalls('list records');
+  await mutate(app, 'updateSync', { id, columns });
+  await until(
+    async () => (await rows(`SELECT 1 FROM crm.people WHERE email = 'same@example.com'`)).length > 0,
+    'an email is there',
+  );
+  await until(
+    async () => !(await rows('SELECT rows_outdated FROM syncs WHERE id = $1', [id]))[0].rows_outdated,
+    'all rows were looked at',
+  );
+  expect(await countCalls('list records')).toBe(calls);
+  const parked = new Map<string, UntypedData>(
+    (await readSync(app, id)).parked.nodes.map((one: UntypedData) => [one.recordId, one]),
+  );
+  expect(parked.get(long!)).toMatchObject({ column: 'code', code: '22001' });
+  expect([first, second].filter((one) => parked.get(one!)?.constraint === 'people_email_key')).toHaveLength(
+    1,
+  );
+
+  await edit(app, {
+    update: [
+      { id: long, fields: { Phone: '1' } },
+      { id: bad, fields: { Name: 'Better' } },
+    ],
+    destroy: [second],
+  });
+  expect(await people()).toBeLessThan(count + 4);
+  await settled(app, id);
+  await rows(`UPDATE crm.people SET full_name = 'Mine' WHERE full_name = 'Better'`);
+  await rows('ALTER TABLE crm.people ALTER COLUMN code TYPE text');
+  await mutate(app, 'reconcileSync', { id });
+  await until(async () => {
+    const sync = await readSync(app, id);
+    return sync.driftFound !== null && sync.progress.phase === 'LIVE' && sync;
+  }, 'the table was read again');
+  expect(await rows(`SELECT full_name FROM crm.people WHERE full_name IN ('Mine', 'Better')`)).toEqual([
+    { full_name: 'Better' },
+  ]);
+  await mutate(app, 'deleteSync', { id, dropTable: true });
+  expect(await people()).toBeGreaterThan(count);
+});
+
+const countCalls = async (endpoint: string): Promise<number> => {
+  const { byEndpoint } = await control(app.sandbox.url, 'calls');
+  return byEndpoint[endpoint] ?? byEndpoint['listRecords'] ?? 0;
+};
+
+it('follows fields that are added, renamed, removed and made into others, and loses no data', async () => {
+  const { id } = await createSync(app, connection);
+  let sync = await settled(app, id);
+  const followed = (what: string, holds: (sync: UntypedData) => boolean) =>
+    until(async () => holds((sync = await readSync(app, id))), what);
+  const { fieldId } = await changeSchema({
+    addField: { tableId: crm.tableId, name: 'Shoe size', type: 'number', options: { precision: 0 } },
+  });
+  await followed('a column was added', () => columnOf(sync, 'Shoe size') !== undefined);
+  expect(columnOf(sync, 'Shoe size')).toMatchObject({ column: 'shoe_size', columnType: 'numeric' });
+  const [created] = await edit(app, { create: [{ fields: { Name: 'Sized', 'Shoe size': 43 } }] });
+  await changeSchema({ renameField: { tableId: crm.tableId, fieldId, name: 'Foot' } });
+  await followed('a column was renamed', () => columnOf(sync, 'Foot')?.column === 'foot');
+  await settled(app, id);
+  await expectEqual(app, sync);
+
+  await changeSchema({ removeField: { tableId: crm.tableId, fieldId } });
+  await followed('a column was given up', () => columnOf(sync, 'Foot')?.goneAt !== null);
+  expect(await rows(`SELECT foot::int FROM calendly.contacts WHERE _calendly_id = $1`, [created])).toEqual([
+    { foot: 43 },
+  ]);
+
+  // What was a number is a text by now.
+  await rows(`ALTER TABLE calendly.contacts ALTER COLUMN name TYPE numeric USING 7`);
+  await rows(
+    `UPDATE syncs SET columns = (SELECT jsonb_agg(CASE WHEN c->>'fieldName' = 'Name'
+       THEN c || '{"fieldType": "number", "valueType": "number", "columnType": "numeric"}' ELSE c END) FROM jsonb_array_elements(columns) AS c),
+       schema_outdated = true WHERE id = $1`,
+    [id],
+  );
+  await followed('a column was made anew', () => columnOf(sync, 'Name')?.columnType === 'text');
+  await until(
+    async () => (sync = await readSync(app, id)).progress.phase === 'LIVE' && sync.driftFound !== null,
+    'it was read again',
+  );
+  const aside = sync.columns.find((one: UntypedData) => one.column.startsWith('name_until_'));
+  expect(aside.goneAt).not.toBeNull();
+  expect(await rows(`SELECT DISTINCT ${aside.column}::int AS old FROM calendly.contacts`)).toEqual([
+    { old: 7 },
+  ]);
+  await settled(app, id);
+  await expectEqual(app, sync);
+  await mutate(app, 'deleteSync', { id, dropTable: true });
+});
+
+it('finds and repairs what differs, counts it, and reads the table again by itself when changes were lost', async () => {
+  const { id } = await createSync(app, connection);
+  let sync = await settled(app, id);
+  const [one, two, three] = await rows(
+    `SELECT record_id AS id FROM copied_records WHERE sync_id = $1 ORDER BY 1 LIMIT 3`,
+    [id],
+  );
+  await rows(`UPDATE copied_records SET cells = '{}' WHERE sync_id = $1 AND record_id = $2`, [id, one.id]);
+  await rows(`DELETE FROM copied_records WHERE sync_id = $1 AND record_id = $2`, [id, two.id]);
+  await rows(`UPDATE copied_records SET record_id = 'recGHOST' WHERE sync_id = $1 AND record_id = $2`, [
+    id,
+    three.id,
+  ]);
+  await mutate(app, 'reconcileSync', { id });
+  await until(async () => {
+    sync = await readSync(app, id);
+    return sync.driftFound !== null && sync.progress.phase === 'LIVE';
+  }, 'the table was read again');
+  // The ghost, and the record that it had taken the place of.
+  expect(sync.driftFound).toBe(4);
+  await settled(app, id);
+  await expectEqual(app, sync);
+
+  const [webhook] = await rows(`SELECT upstream_id AS id FROM webhooks WHERE state = 'active'`);
+  await control(app.sandbox.url, 'pings', { drop: true });
+  const { accessToken } = await grantToken(app.sandbox.url);
+  await edit(app, { update: [{ id: one.id, fields: { Name: 'Changed unseen' } }] });
+  await fetch(`${app.sandbox.url}/v0/bases/${crm.baseId}/webhooks/${webhook.id}`, {
+    method: 'DELETE',
+    headers: { authorization: `Bearer ${accessToken}` },
+  });
+  await control(app.sandbox.url, 'pings', { drop: false });
+  const asOf = sync.asOf;
+  await rows('UPDATE webhooks SET drain_wanted_at = clock_timestamp()');
+  await until(async () => {
+    sync = await readSync(app, id);
+    return sync.progress.phase === 'LIVE' && sync.driftFound === 1 && sync.asOf > asOf;
+  }, 'the lost change was found');
+  await expectEqual(app, sync);
+  await mutate(app, 'deleteSync', { id, dropTable: true });
+});
+
+it('is taken over by another instance, and stands still and goes on with its connection, its target and by hand', async () => {
+  const { id } = await createSync(app, connection);
+  let sync = await settled(app, id);
+  await mutate(app, 'pauseSync', { id });
+  await edit(app, { create: [{ fields: { Name: 'While paused' } }] });
+  expect(await readSync(app, id)).toMatchObject({ state: 'PAUSED', pausedBecause: 'BY_HAND' });
+  await mutate(app, 'resumeSync', { id });
+  sync = await settled(app, id);
+  await expectEqual(app, sync);
+
+  await rows('DROP TABLE calendly.contacts');
+  await edit(app, { create: [{ fields: { Name: 'No room' } }] });
+  await until(async () => (await readSync(app, id)).pausedBecause === 'TARGET_GONE', 'the target is missed');
+  expect((await readSync(app, id)).problem).toContain('calendly.contacts');
+  await mutate(app, 'resumeSync', { id });
+  await settled(app, id);
+  await until(
+    async () => !(await rows('SELECT rows_outdated FROM syncs WHERE id = $1', [id]))[0].rows_outdated,
+    'all rows are there',
+  );
+  await expectEqual(app, sync);
+
+  // A process that died holds the lease for a while yet.
+  const other = await app.another();
+  await rows(`UPDATE syncs SET state = 'paused', holder = NULL WHERE id = $1`, [id]);
+  await rows(
+    `UPDATE syncs SET state = 'live', paused_because = NULL, holder = gen_random_uuid(), lease_until = clock_timestamp() + interval '1 second' WHERE id = $1`,
+    [id],
+  );
+  await edit(app, { create: [{ fields: { Name: 'Meanwhile' } }] });
+  await settled(other, id);
+  await expectEqual(app, sync);
+  await other.close();
+
+  await app.graphql(
+    `mutation { disconnectConnection(input: { connection: ${connection} }) { __typename ... on Error { message } } }`,
+  );
+  await until(
+    async () => (await readSync(app, id)).pausedBecause === 'CONNECTION_AWAY',
+    'it waits for its connection',
+  );
 });
