@@ -249,12 +249,12 @@ it('finds and repairs what differs, counts it, and reads the table again by itse
 
 it('is taken over by another instance, and stands still and goes on with its connection, its target and by hand', async () => {
   const { id } = await createSync(app, connection);
-  let sync = await settled(app, id);
+  await settled(app, id);
   await mutate(app, 'pauseSync', { id });
   await edit(app, { create: [{ fields: { Name: 'While paused' } }] });
   expect(await readSync(app, id)).toMatchObject({ state: 'PAUSED', pausedBecause: 'BY_HAND' });
   await mutate(app, 'resumeSync', { id });
-  sync = await settled(app, id);
+  const sync = await settled(app, id);
   await expectEqual(app, sync);
 
   await rows('DROP TABLE calendly.contacts');
