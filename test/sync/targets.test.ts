@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { TableSchema } from '../../src/bases/table-schema.ts';
 import { followSchema } from '../../src/sync/follow-schema.ts';
 import { serverRelations, serverViews } from '../../src/sync/server-tables.ts';
+import { putRows } from '../../src/sync/target-rows.ts';
 import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
 import { createSync, crm, mutate, readSync, settled, until } from './sync-app.ts';
 
@@ -143,6 +144,35 @@ test('whatever a trigger of the table refuses a row with is told of that row alo
   expect(codes.sort()).toEqual(states.map((state) => state.slice(0, 5)).sort());
   expect(await query('SELECT name FROM crm.guarded')).toEqual([{ name: 'fine' }]);
   await end(made, ids);
+});
+
+test('a policy for rows refuses the row, a right that is missing the whole table', async () => {
+  await query(`CREATE TABLE crm.ruled (id serial PRIMARY KEY, name text);
+    ALTER TABLE crm.ruled ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY short ON crm.ruled USING (true) WITH CHECK (length(name) < 4);
+    CREATE ROLE table_writer; GRANT USAGE ON SCHEMA crm TO table_writer; GRANT ALL ON ALL TABLES IN SCHEMA crm TO table_writer;
+    GRANT ALL ON ALL SEQUENCES IN SCHEMA crm TO table_writer`);
+  const made = await keepIn('crm.ruled', { name: 'Name' });
+  const sync = await app.app.syncs.stored.get(made.id);
+  const fieldId = String(made.columns[0].fieldId);
+  const rows = ['one', 'three', 'two'].map((name) => ({
+    recordId: name,
+    rowKey: null,
+    cells: { [fieldId]: name },
+    changedAt: new Date(0),
+  }));
+  const put = () =>
+    app.app.database.transaction(async (sql) => {
+      await sql.query('SET LOCAL ROLE table_writer');
+      return putRows(sql, sync, rows);
+    });
+  const { keys, refused } = await put();
+  expect([...keys.keys()]).toEqual(['one', 'two']);
+  expect(refused).toMatchObject([{ recordId: 'three', code: '42501' }]);
+  await query('REVOKE INSERT ON crm.ruled FROM table_writer');
+  await expect(put()).rejects.toThrow('permission denied for table ruled');
+  await query('DROP OWNED BY table_writer; DROP ROLE table_writer');
+  await end(made, []);
 });
 
 test('a row that a trigger keeps as it is is not made twice', async () => {
