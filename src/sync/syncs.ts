@@ -307,6 +307,7 @@ export class Syncs {
 
 /** Whoever works at the sync begins anew, with or without what was changed in the target. */
 async function turn(sql: EntityManager, sync: Sync): Promise<void> {
-  await (sync.direction === 'pull' ? removeCapture(sql, sync) : ensureCapture(sql, sync));
+  if (sync.direction === 'pull') await removeCapture(sql, sync);
+  else await ensureCapture(sql, withTypesOf(sync, await readTargetShape(sql, sync)));
   await sql.query('UPDATE syncs SET holder = NULL, lease_until = NULL WHERE id = $1', [sync.id]);
 }
