@@ -58,14 +58,17 @@ export class LogApplier {
     if (last === null) return false;
     const news = await this.#complete(before, newsOf(before, page.entries));
     for (const tell of this.#listeners) tell(news.map(({ recordId }) => recordId));
-    await leases.transaction(this.#id, async (sql, sync) => {
-      if (comparePositions(sync.position, before.position) !== 0 || sync.feedId !== before.feedId) return;
+    const isApplied = await leases.transaction(this.#id, async (sql, sync) => {
+      if (comparePositions(sync.position, before.position) !== 0 || sync.feedId !== before.feedId)
+        return false;
       const now = new Date(clock.now());
       await applyRecords(sql, sync, news, { seenRun: sync.run, now });
       const reread = isLossy || page.entries.some(({ kind }) => kind === 'lost') ? 'CHANGES_LOST' : null;
       await this.#moveOn(sql, last, reread, changesTable(page.entries, sync.tableId));
+      return true;
     });
-    return page.entries.length === maxEntriesPerRead;
+    // One that was dropped, because the sync stands elsewhere by now, says nothing about the end.
+    return !isApplied || page.entries.length === maxEntriesPerRead;
   }
 
   /** Reads what the log does not tell: records whose cells it left out, and those that it should have told of earlier. */

@@ -108,6 +108,16 @@ export class StoredSyncs {
     return row ? syncFromRow(row) : null;
   }
 
+  /** The sync as it is, which stays so until the caller's transaction ends. @throws AppError SYNC_NOT_FOUND */
+  async lock(sql: EntityManager, id: string): Promise<Sync> {
+    const [row] = await sql.query<SyncRow[]>(
+      `SELECT ${syncColumns} FROM syncs AS s WHERE s.id = $1 FOR UPDATE`,
+      [id],
+    );
+    if (!row) throw syncNotFound(id);
+    return syncFromRow(row);
+  }
+
   /** Oldest first. */
   async list(): Promise<Sync[]> {
     const rows = await this.#database.query<SyncRow[]>(

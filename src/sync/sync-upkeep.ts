@@ -21,8 +21,8 @@ export interface SyncUpkeepDeps {
   work: (syncIds: readonly string[]) => void;
   /** Why the upstream keeps a connection from a base; null when it does not, throws when it can't say. */
   refusal: (connectionId: number, baseId: string) => Promise<AppError | null>;
-  /** Sets a sync going again. Throws where that is not possible. */
-  resume: (syncId: string) => Promise<unknown>;
+  /** Sets a sync going again, unless somebody else has moved it. Throws where that is not possible. @returns whether it did */
+  resume: (syncId: string) => Promise<boolean>;
   /** Told of a sync that was paused or set going by itself. */
   onMoved: (syncId: string, connectionId: number, moved: 'pauseSync' | 'resumeSync', why: string) => void;
   logger: Logger;
@@ -114,8 +114,8 @@ export class SyncUpkeep {
     const { stored, refusal, resume, onMoved, logger } = this.#deps;
     try {
       if (state === 'paused') {
-        await resume(id);
-        return onMoved(id, connectionId, 'resumeSync', 'ok');
+        if (await resume(id)) onMoved(id, connectionId, 'resumeSync', 'ok');
+        return;
       }
       const why = await refusal(connectionId, baseId);
       // Whether the connection has ended is for its row to say.

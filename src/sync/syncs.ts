@@ -155,43 +155,52 @@ export class Syncs {
   }
 
   /**
-   * Goes on where it stood. Where the log does not reach back so far, the whole table is read again.
-   * @throws AppError TARGET_NOT_FOUND, TARGET_UNFIT, and what making the base's webhook throws
+   * Goes on where it stood; one that runs is left alone. Where the log does not reach back so far, the whole table is read
+   * again.
+   * @throws AppError SYNC_NOT_FOUND, TARGET_NOT_FOUND, TARGET_UNFIT, and what making the base's webhook throws
    */
   async resume(sync: Sync, operation: Operation): Promise<Sync> {
+    await this.#resume(sync, operation, (current) => current.state === 'paused');
+    return this.stored.get(sync.id);
+  }
+
+  /**
+   * @param mayGoOn asked once nobody can pause, resume or delete it any more
+   * @returns whether it goes on by that
+   */
+  async #resume(
+    { id, connectionId, baseId }: Sync,
+    operation: Operation,
+    mayGoOn: (current: Sync) => boolean,
+  ): Promise<boolean> {
     const { database, log, clock } = this.#deps;
-    const feed = await this.#deps.ensureFeed(sync.connectionId, sync.baseId, operation);
-    const isOther = feed.id !== sync.feedId;
-    const head = isOther ? await log.head(feed.id) : sync.position;
-    await database.transaction(async (sql) => {
+    const feed = await this.#deps.ensureFeed(connectionId, baseId, operation);
+    const head = await log.head(feed.id);
+    const goesOn = await database.transaction(async (sql) => {
+      const sync = await this.stored.lock(sql, id);
+      if (!mayGoOn(sync)) return false;
       await refuseServerTable(sql, sync);
       const shape = await readTargetShape(sql, sync);
       if (!shape && !sync.owned) throw targetNotFound(targetName(sync));
       if (!shape) {
         await createTargetTable(sql, sync, sync.columns);
-        await sql.query('UPDATE copied_records SET row_key = NULL WHERE sync_id = $1', [sync.id]);
+        await sql.query('UPDATE copied_records SET row_key = NULL WHERE sync_id = $1', [id]);
       }
       await ensureCapture(sql, withTypesOf(sync, shape));
       // Another OAuth client has another log: of what happened before its head it knows nothing.
+      const isOther = feed.id !== sync.feedId;
+      const { generation, payload, ordinal } = isOther ? head : sync.position;
       await sql.query(
         `UPDATE syncs SET state = CASE WHEN as_of IS NULL THEN 'filling' ELSE 'live' END, paused_because = NULL, problem = NULL,
                 feed_id = $2, generation = $3, payload = $4, ordinal = $5, updated_at = $6, schema_outdated = true,
                 reread_because = CASE WHEN $7 THEN 'CHANGES_LOST' ELSE reread_because END, rows_outdated = rows_outdated OR $8
          WHERE id = $1`,
-        [
-          sync.id,
-          feed.id,
-          head.generation,
-          head.payload,
-          head.ordinal,
-          new Date(clock.now()),
-          isOther,
-          shape === null,
-        ],
+        [id, feed.id, generation, payload, ordinal, new Date(clock.now()), isOther, shape === null],
       );
+      return true;
     });
-    this.#lookSoon();
-    return this.stored.get(sync.id);
+    if (goesOn) this.#lookSoon();
+    return goesOn;
   }
 
   /**
@@ -243,7 +252,7 @@ export class Syncs {
   /** @param dropTable whether a table that we made goes as well */
   async delete(sync: Sync, { dropTable }: { dropTable: boolean }): Promise<void> {
     await this.#deps.database.transaction(async (sql) => {
-      await sql.query('SELECT 1 FROM syncs WHERE id = $1 FOR UPDATE', [sync.id]);
+      await this.stored.lock(sql, sync.id);
       await removeCapture(sql, sync);
       await this.stored.delete(sql, sync.id);
       if (dropTable && sync.owned) await sql.query(`DROP TABLE IF EXISTS ${quotedTable(sync)}`);
@@ -290,8 +299,18 @@ export class Syncs {
     if (this.#deps.works) this.#upkeep.lookSoon();
   }
 
-  async #resumeByItself(id: string): Promise<void> {
-    await this.resume(await this.stored.get(id), this.#table.operation(this.#closing.signal));
+  /** Whoever has paused it by hand meanwhile is not overruled. */
+  async #resumeByItself(id: string): Promise<boolean> {
+    const seen = await this.stored.get(id);
+    if (seen.state !== 'paused' || seen.pausedBecause === 'BY_HAND') return false;
+    return this.#resume(
+      seen,
+      this.#table.operation(this.#closing.signal),
+      ({ state, pausedBecause, updatedAt }) =>
+        state === 'paused' &&
+        pausedBecause === seen.pausedBecause &&
+        updatedAt.getTime() === seen.updatedAt.getTime(),
+    );
   }
 
   async #pauseByItself(id: string, because: SyncPauseReason, problem: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
 import { grantToken } from '../support/sandbox-grant.ts';
 import { createSync, crm, edit, expectEqual, mutate, readSync, settled, until } from './sync-app.ts';
@@ -65,6 +65,27 @@ it('makes a table with typed columns, fills it, tells how far it is, and follows
   expect((await told).at(-1)).toMatchObject({ phase: 'LIVE', recordsDone: count });
   expect(await readSync(app, sync.id)).toBeFalsy();
   expect(await rows(`SELECT to_regclass('calendly.contacts') AS name`)).toEqual([{ name: null }]);
+});
+
+describe('a sync of companies', () => {
+  let id: string;
+
+  beforeAll(async () => {
+    id = (await createSync(app, connection, { tableId: 'Companies' })).id;
+    await settled(app, id);
+  });
+
+  /** The row of the sync, with all that it remembers. */
+  async function stored(): Promise<UntypedData> {
+    const [row] = await app.database.query('SELECT * FROM syncs WHERE id = $1', [id]);
+    return row;
+  }
+
+  it('is left alone by "resumeSync" while it runs', async () => {
+    const { updated_at: before } = await stored();
+    expect((await mutate(app, 'resumeSync', { id })).sync.state).toBe('LIVE');
+    expect((await stored()).updated_at).toEqual(before);
+  });
 });
 
 it('parks the rows that constraints and types refuse, names them, lets the rest through, and tries them again', async () => {
