@@ -139,11 +139,17 @@ export class SyncWork {
       await leases.transaction(this.#id, (sql, read) => finishRun(sql, read, new Date(clock.now())));
     }
     let drainedAt = await this.#catchUp();
-    // Changes were lost meanwhile: what was deleted among them is still there.
     for (let now = await leases.read(this.#id); isIncomplete(now); now = await leases.read(this.#id)) {
+      if (now.schemaOutdated) {
+        await this.#followSchema(now);
+        continue;
+      }
+      // Changes were lost meanwhile, or fields have changed: what was read before is not what there is.
       await this.#newReconcile().run(signal);
       drainedAt = await this.#catchUp();
     }
+    if ((await leases.read(this.#id)).rowsOutdated)
+      await rewriteRows(this.#id, leases, () => new Date(clock.now()));
     await leases.transaction(this.#id, (sql) =>
       sql.query(`UPDATE syncs SET state = 'live', as_of = $2 WHERE id = $1`, [this.#id, drainedAt]),
     );
@@ -166,11 +172,11 @@ export class SyncWork {
     }
   }
 
-  /** While something is known to be missing, the copy is not what the upstream had. */
+  /** While something is known to be missing, neither the copy nor the target is what the upstream had. */
   async #noteAsOf(drainedAt: Date | null): Promise<void> {
     if (drainedAt === null) return;
     await this.#deps.leases.sql.query(
-      `UPDATE syncs SET as_of = $2 WHERE id = $1 AND state = 'live' AND as_of < $2
+      `UPDATE syncs SET as_of = $2 WHERE id = $1 AND state = 'live' AND as_of < $2 AND NOT schema_outdated AND NOT rows_outdated
          AND coalesce(reread_because, '') NOT IN ('CHANGES_LOST', 'FIELDS_CHANGED')
          AND NOT (run_finished_at IS NULL AND coalesce(run_because, '') IN ('CHANGES_LOST', 'FIELDS_CHANGED'))`,
       [this.#id, drainedAt],
@@ -196,22 +202,17 @@ export class SyncWork {
       const followed = await followSchema(sql, current, schema, new Date(clock.now()));
       await fillColumns(sql, current, followed.columns, new Date(clock.now()));
       const [known] = await sql.query<{ shapes: FieldShapes | null }[]>(
-        'SELECT field_shapes AS shapes FROM syncs WHERE id = $1',
+        'SELECT CASE WHEN run_finished_at IS NULL THEN run_shapes ELSE field_shapes END AS shapes FROM syncs WHERE id = $1',
         [this.#id],
       );
       // Such as a choice that was renamed, and with it all cells that have it.
       const cellsOutdated = followed.cellsOutdated || !keepsShapes(schema, known?.shapes ?? {});
       await sql.query(
         `UPDATE syncs SET columns = $2, problem = $3, schema_outdated = false, rows_outdated = rows_outdated OR $4,
-                reread_because = CASE WHEN $5 THEN coalesce(reread_because, 'FIELDS_CHANGED') ELSE reread_because END
+                reread_because = CASE WHEN $5 AND reread_because IS DISTINCT FROM 'CHANGES_LOST' THEN 'FIELDS_CHANGED'
+                                      ELSE reread_because END
          WHERE id = $1`,
-        [
-          this.#id,
-          JSON.stringify(followed.columns),
-          followed.problem,
-          followed.rowsOutdated,
-          cellsOutdated && current.state === 'live',
-        ],
+        [this.#id, JSON.stringify(followed.columns), followed.problem, followed.rowsOutdated, cellsOutdated],
       );
     });
     logger.info({ sync: this.#id }, 'a sync follows changes of the fields');
@@ -250,9 +251,9 @@ export class SyncWork {
   }
 }
 
-/** Whether the table has to be read again before the copy is whole. */
-function isIncomplete({ rereadBecause, runFinishedAt }: Sync): boolean {
-  return rereadBecause !== null || runFinishedAt === null;
+/** Whether fields have to be looked at, or the table has to be read again, before the copy is whole. */
+function isIncomplete({ schemaOutdated, rereadBecause, runFinishedAt }: Sync): boolean {
+  return schemaOutdated || rereadBecause !== null || runFinishedAt === null;
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

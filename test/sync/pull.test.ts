@@ -86,6 +86,34 @@ describe('a sync of companies', () => {
     expect((await mutate(app, 'resumeSync', { id })).sync.state).toBe('LIVE');
     expect((await stored()).updated_at).toEqual(before);
   });
+
+  it('does not say that it is fresh while fields have changed that it can not read', async () => {
+    const { table_id: tableId, target_table: table } = await stored();
+    const [clock] = await app.database.query('SELECT clock_timestamp() AS now');
+    await control(app.sandbox.url, 'faults', {
+      match: { method: 'GET', path: `/v0/meta/bases/${crm.baseId}/tables` },
+      status: 500,
+      times: 100,
+    });
+    await control(app.sandbox.url, 'schema', {
+      baseId: crm.baseId,
+      addField: { tableId, name: 'Made', type: 'createdTime', options: { result: { type: 'dateTime' } } },
+    });
+    await until(async () => (await stored()).schema_outdated, 'the change of fields is known');
+    const [made] = await edit(app, { tableId, create: [{ fields: { Name: 'Later' } }] });
+    await until(async () => {
+      const rows = await app.database.query(`SELECT 1 FROM calendly.${table} WHERE _calendly_id = $1`, [
+        made,
+      ]);
+      return rows.length > 0;
+    }, 'what came later is there');
+    expect(Number((await stored()).as_of)).toBeLessThan(Number(clock?.['now']));
+    await fetch(`${app.sandbox.url}/_control/faults`, { method: 'DELETE' });
+    const sync = await settled(app, id);
+    expect(sync.columns.map(({ fieldName }: UntypedData) => fieldName)).toContain('Made');
+    expect(sync.lastReconciledAt).not.toBeNull();
+    await expectEqual(app, sync, { baseId: crm.baseId, tableId });
+  });
 });
 
 it('parks the rows that constraints and types refuse, names them, lets the rest through, and tries them again', async () => {
