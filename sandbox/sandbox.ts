@@ -36,8 +36,8 @@ export interface SandboxOptions {
   host?: string;
   /** Where the state is kept; absent: in memory only. */
   dataDir?: string;
-  /** `small` has some 250 contacts in place of thousands, for tests. */
-  size?: 'full' | 'small';
+  /** Of contacts, `small` has some 250 in place of thousands, for tests, and `large` has 50,000. */
+  size?: 'full' | 'small' | 'large';
   /** Makes new ids repeatable; only for a sandbox without dataDir, because stored ids would come again. */
   seed?: number;
 }

@@ -8,6 +8,7 @@ const SEED = 20_260_301;
 
 const COUNTS = {
   full: { contacts: 4_000, companies: 600, deals: 2_500 },
+  large: { contacts: 50_000, companies: 600, deals: 2_500 },
   small: { contacts: 250, companies: 40, deals: 150 },
 } as const;
 

@@ -25,6 +25,11 @@ export class ClusterServer {
     await this.#process.written(/"msg":"ready"/);
   }
 
+  /** 0 while it does not run. */
+  get pid(): number {
+    return this.#process?.pid ?? 0;
+  }
+
   /** Everything that the process has written. */
   get output(): string {
     return this.#process?.output ?? '';
@@ -118,6 +123,7 @@ async function sandboxApart(): Promise<ClusterSandbox> {
  * Server processes as in production on one database and one sandbox, which runs here unless it is to be `apart`.
  * @param options.variables Settings of all servers beside those that production needs.
  * @param options.together Whether they share one public address, that of the load balancer in front of them.
+ * @param options.records How many the sandbox has; one that is apart has thousands.
  * @param options.database In place of a new one; it is closed with the cluster.
  */
 export async function startCluster({
@@ -125,17 +131,19 @@ export async function startCluster({
   variables = {},
   apart = false,
   together = false,
+  records = 'small',
   database: given,
 }: {
   size: number;
   variables?: Record<string, string>;
   apart?: boolean;
   together?: boolean;
+  records?: 'small' | 'large';
   database?: TestDatabase;
 }): Promise<ServerCluster> {
   const [database, sandbox, balancer] = await Promise.all([
     given ?? createTestDatabase(),
-    apart ? sandboxApart() : createSandbox({ size: 'small' }),
+    apart ? sandboxApart() : createSandbox({ size: records }),
     LoadBalancer.start(),
   ]);
   await control(sandbox.url, 'limits', { requestsPerSecond: 0 });
