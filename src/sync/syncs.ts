@@ -242,7 +242,7 @@ export class Syncs {
   /** Has the whole table read again soon, to find and repair what differs. */
   async reconcile(sync: Sync): Promise<Sync> {
     await this.#deps.database.query(
-      `UPDATE syncs SET reread_because = coalesce(reread_because, 'BY_HAND'), rows_outdated = true WHERE id = $1`,
+      `UPDATE syncs SET reread_because = coalesce(reread_because, 'BY_HAND') WHERE id = $1`,
       [sync.id],
     );
     this.#lookSoon();

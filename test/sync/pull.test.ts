@@ -48,7 +48,11 @@ async function progressOf(id: string, isEnough: (told: UntypedData[]) => boolean
 it('makes a table with typed columns, fills it, tells how far it is, and follows what changes', async () => {
   const made = await createSync(app, connection);
   expect(made).toMatchObject({ table: 'calendly.contacts', isOwnTable: true, direction: 'PULL' });
-  const told = progressOf(made.id, () => false);
+  let seen: UntypedData[] = [];
+  const told = progressOf(made.id, (soFar) => {
+    seen = soFar;
+    return false;
+  });
   const sync = await settled(app, made.id);
   const count = await expectEqual(app, sync);
   expect(sync.progress).toMatchObject({ recordsDone: count, recordsExpected: count, backlog: 0 });
@@ -61,6 +65,7 @@ it('makes a table with typed columns, fills it, tells how far it is, and follows
   const [meta] = await rows('SELECT state, as_of FROM calendly._syncs WHERE id = $1', [sync.id]);
   expect(meta).toMatchObject({ state: 'live', as_of: expect.any(Date) });
 
+  await until(() => Promise.resolve(seen.at(-1)?.phase === 'LIVE'), 'who watches is told that it is live');
   await mutate(app, 'deleteSync', { id: sync.id, dropTable: true });
   expect((await told).at(-1)).toMatchObject({ phase: 'LIVE', recordsDone: count });
   expect(await readSync(app, sync.id)).toBeFalsy();
