@@ -11,7 +11,7 @@ const place = `MOD((HOUR(CREATED_TIME())*3600+MINUTE(CREATED_TIME())*60+SECOND(C
 export const slicesOf = 3_593;
 
 /** Slices that are read at once: while one answer is on its way others are asked for, so that slow answers leave no allowance unused. */
-export const slicesAtOnce = 3;
+export const slicesAtOnce = 4;
 
 /** The first slices of a table whose size is unknown, which tell it: this many places each. */
 const openingPlaces = 61;
@@ -19,7 +19,7 @@ const openingPlaces = 61;
 /** A crash repeats what a slice has read; so many pages at most, where the size was known. */
 const maxPagesPerSlice = 100;
 /** Each slice ends with a page that is not full. */
-const minPagesPerSlice = 8;
+const minPagesPerSlice = 5;
 
 /** From (inclusive) to (exclusive) of 0 to `slicesOf`. */
 export interface Slice {
