@@ -1,8 +1,8 @@
 import { builder } from '../graphql/builder.ts';
 import { pageLength } from '../graphql/list-slice.ts';
 import { AppError } from '../errors.ts';
-import { conflictRetentionDays, maxConflicts, readConflicts, type SyncConflict } from './conflicts.ts';
-import { countUnsent, listRefused, type RefusedChange } from './refused-changes.ts';
+import { conflictRetentionDays, maxConflicts, readConflicts, type SyncConflict } from './merge/conflicts.ts';
+import { countUnsent, listRefused, type RefusedChange } from './push/refused-changes.ts';
 import { SyncRef } from './schema.ts';
 
 const SyncConflictKindEnum = builder.enumType('SyncConflictKind', {

@@ -3,7 +3,7 @@ import { connectionId } from '../connections/connection-input.ts';
 import { builder } from '../graphql/builder.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
 import { pageLength } from '../graphql/list-slice.ts';
-import { countParked, listParked, type ParkedRecord } from './parked-records.ts';
+import { countParked, listParked, type ParkedRecord } from './target/parked-records.ts';
 import { progressOf, maxBacklog, type SyncProgress } from './sync-progress.ts';
 import {
   syncNotFound,

@@ -3,7 +3,7 @@ import type { DataSource, EntityManager } from 'typeorm';
 import type { Position } from '../changes/position.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
-import { beginCapture } from './capture.ts';
+import { beginCapture } from './push/capture.ts';
 import {
   isSyncId,
   syncColumns,

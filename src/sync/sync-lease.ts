@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { DataSource, EntityManager } from 'typeorm';
 import { syncColumns, syncFromRow, type Sync, type SyncRow } from './sync.ts';
-import { readTargetShape, withTypesOf } from './target-table.ts';
+import { readTargetShape, withTypesOf } from './target/target-table.ts';
 
 /** A sync whose process is gone is taken over after this. */
 export const leaseSeconds = 15;

@@ -7,18 +7,18 @@ import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { keepsShapes, type FieldShapes } from '../records/copies/field-shapes.ts';
-import { fill } from './fill.ts';
-import { followSchema } from './follow-schema.ts';
-import { LogApplier } from './log-applier.ts';
-import { Reconcile } from './reconcile.ts';
-import { fillColumns } from './fill-columns.ts';
-import { rewriteRows } from './rewrite-rows.ts';
-import { finishRun } from './stored-run.ts';
+import { fill } from './pull/fill.ts';
+import { followSchema } from './target/follow-schema.ts';
+import { LogApplier } from './pull/log-applier.ts';
+import { Reconcile } from './pull/reconcile.ts';
+import { fillColumns } from './target/fill-columns.ts';
+import { rewriteRows } from './target/rewrite-rows.ts';
+import { finishRun } from './pull/stored-run.ts';
 import type { Sync, SyncPauseReason } from './sync.ts';
-import type { SyncPush } from './sync-push.ts';
+import type { SyncPush } from './push/sync-push.ts';
 import { SyncLost, type SyncLeases } from './sync-lease.ts';
-import { misfitOf } from './target-table.ts';
-import type { UpstreamTable } from './upstream-table.ts';
+import { misfitOf } from './target/target-table.ts';
+import type { UpstreamTable } from './pull/upstream-table.ts';
 
 /** How often one looks for news without being woken. */
 const lookIntervalMs = 1_000;

@@ -13,17 +13,17 @@ import { type AppError } from '../errors.ts';
 import type { Notifications } from '../database/notifications.ts';
 import type { Logger } from '../logger.ts';
 import type { RecordServices } from '../records/record-work.ts';
-import { ownColumns } from './follow-schema.ts';
-import { quotedTable } from './identifiers.ts';
-import { mapColumns, type ColumnWish } from './mapped-table.ts';
-import { refuseServerTable } from './server-tables.ts';
+import { ownColumns } from './target/follow-schema.ts';
+import { quotedTable } from './target/identifiers.ts';
+import { mapColumns, type ColumnWish } from './target/mapped-table.ts';
+import { refuseServerTable } from './target/server-tables.ts';
 import { ProgressWatch } from './progress-watch.ts';
 import { StoredSyncs, type NewSync } from './stored-syncs.ts';
 import { targetName, type ConflictPolicy, type Direction, type Sync, type SyncPauseReason } from './sync.ts';
 import { SyncLeases } from './sync-lease.ts';
-import { ensureCapture, removeCapture, removeStrayCaptures } from './capture.ts';
-import { pruneConflicts } from './conflicts.ts';
-import { SyncPush } from './sync-push.ts';
+import { ensureCapture, removeCapture, removeStrayCaptures } from './push/capture.ts';
+import { pruneConflicts } from './merge/conflicts.ts';
+import { SyncPush } from './push/sync-push.ts';
 import { SyncUpkeep } from './sync-upkeep.ts';
 import { SyncWork } from './sync-work.ts';
 import {
@@ -34,8 +34,8 @@ import {
   readTargetShape,
   targetNotFound,
   withTypesOf,
-} from './target-table.ts';
-import { UpstreamTable } from './upstream-table.ts';
+} from './target/target-table.ts';
+import { UpstreamTable } from './pull/upstream-table.ts';
 
 export interface SyncsDeps {
   database: DataSource;

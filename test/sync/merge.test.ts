@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { merge, type CellConflict } from '../../src/sync/merge.ts';
-import { mergeRecord, type InFlight, type MergeState } from '../../src/sync/record-merge.ts';
+import { merge, type CellConflict } from '../../src/sync/merge/merge.ts';
+import { mergeRecord, type InFlight, type MergeState } from '../../src/sync/merge/record-merge.ts';
 import { conflictPolicies, type MappedColumn } from '../../src/sync/sync.ts';
 
 const column = (fieldId: string, fieldType = 'singleLineText', computed = false): MappedColumn => ({

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { columnValue, kindOf, ownColumnTypes } from '../../src/sync/column-types.ts';
-import { localCells } from '../../src/sync/local-rows.ts';
-import { isSent, rowCell } from '../../src/sync/row-cells.ts';
-import { sameCell } from '../../src/sync/same-cell.ts';
+import { columnValue, kindOf, ownColumnTypes } from '../../src/sync/values/column-types.ts';
+import { localCells } from '../../src/sync/target/local-rows.ts';
+import { isSent, rowCell } from '../../src/sync/values/row-cells.ts';
+import { sameCell } from '../../src/sync/values/same-cell.ts';
 import type { MappedColumn } from '../../src/sync/sync.ts';
 
 function column(fieldType: string, columnType?: string): MappedColumn {

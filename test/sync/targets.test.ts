@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { TableSchema } from '../../src/bases/table-schema.ts';
-import { followSchema } from '../../src/sync/follow-schema.ts';
-import { serverRelations, serverViews } from '../../src/sync/server-tables.ts';
-import { putRows } from '../../src/sync/target-rows.ts';
+import { followSchema } from '../../src/sync/target/follow-schema.ts';
+import { serverRelations, serverViews } from '../../src/sync/target/server-tables.ts';
+import { putRows } from '../../src/sync/target/target-rows.ts';
 import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
 import { createSync, crm, mutate, readSync, settled, until } from './sync-app.ts';
 

@@ -1,0 +1,153 @@
+import type { ChangeLog } from '../../changes/change-log.ts';
+import { isPruned, maxEntriesPerRead } from '../../changes/change-log.ts';
+import type { ChangeEntry, LogEntry } from '../../changes/log-entry.ts';
+import { comparePositions, type Position } from '../../changes/position.ts';
+import type { Clock } from '../../clock.ts';
+import { applyRecords } from './apply-records.ts';
+import type { RecordNews } from '../values/row-writes.ts';
+import type { RereadReason, Sync } from '../sync.ts';
+import type { SyncLeases } from '../sync-lease.ts';
+import type { UpstreamTable } from './upstream-table.ts';
+
+export interface LogApplierDeps {
+  log: ChangeLog;
+  leases: SyncLeases;
+  table: UpstreamTable;
+  clock: Clock;
+}
+
+/**
+ * Applies the log of the base to one sync, a page at a time: what is remembered of the records, the rows of the target and
+ * the position in the log move in one transaction. Pages are applied one after the other, whoever asks.
+ */
+export class LogApplier {
+  readonly #id: string;
+  readonly #deps: LogApplierDeps;
+  readonly #signal: AbortSignal;
+  readonly #listeners = new Set<(recordIds: readonly string[]) => void>();
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(id: string, deps: LogApplierDeps, signal: AbortSignal) {
+    this.#id = id;
+    this.#deps = deps;
+    this.#signal = signal;
+  }
+
+  /** Applies everything that is in the log at the call. @throws SyncLost, and what fails on the way */
+  toEnd(): Promise<void> {
+    const applied = this.#last.then(async () => {
+      while (await this.#page());
+    });
+    this.#last = applied.catch(() => undefined);
+    return applied;
+  }
+
+  /** Has a listener told, before they are applied, of the records that the log tells of. @returns ends that */
+  onTouched(listener: (recordIds: readonly string[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** @returns whether there may be more */
+  async #page(): Promise<boolean> {
+    const { log, leases, clock } = this.#deps;
+    const before = await leases.read(this.#id);
+    const page = await log.read(before.feedId, before.position);
+    const isLossy = isPruned(before.position, page.pruned);
+    const last = page.entries.at(-1)?.position ?? (isLossy ? page.pruned : null);
+    if (last === null) return false;
+    const news = await this.#complete(before, newsOf(before, page.entries));
+    for (const tell of this.#listeners) tell(news.map(({ recordId }) => recordId));
+    const isApplied = await leases.transaction(this.#id, async (sql, sync) => {
+      if (comparePositions(sync.position, before.position) !== 0 || sync.feedId !== before.feedId)
+        return false;
+      const now = new Date(clock.now());
+      await applyRecords(sql, sync, news, { seenRun: sync.run, now });
+      const reread = isLossy || page.entries.some(({ kind }) => kind === 'lost') ? 'CHANGES_LOST' : null;
+      await this.#moveOn(sql, last, reread, changesTable(page.entries, sync.tableId));
+      return true;
+    });
+    // One that was dropped, because the sync stands elsewhere by now, says nothing about the end.
+    return !isApplied || page.entries.length === maxEntriesPerRead;
+  }
+
+  /** Reads what the log does not tell: records whose cells it left out, and those that it should have told of earlier. */
+  async #complete(sync: Sync, news: readonly IncompleteNews[]): Promise<RecordNews[]> {
+    const unknown = await this.#unknownOf(
+      sync,
+      news
+        .filter(({ kind, createdTime }) => kind !== 'deleted' && createdTime === null)
+        .map(({ recordId }) => recordId),
+    );
+    const wanted = news
+      .filter(({ kind, cells, recordId }) => kind !== 'deleted' && (cells === null || unknown.has(recordId)))
+      .map(({ recordId }) => recordId);
+    const found = await this.#deps.table.records(sync, wanted, this.#signal);
+    return news.map(({ kind: _kind, ...one }) => {
+      if (!wanted.includes(one.recordId)) return one;
+      const record = found.get(one.recordId);
+      return {
+        ...one,
+        cells: record?.fields ?? null,
+        createdTime: record ? new Date(record.createdTime) : null,
+      };
+    });
+  }
+
+  async #unknownOf(sync: Sync, ids: readonly string[]): Promise<Set<string>> {
+    if (ids.length === 0) return new Set();
+    const rows = await this.#deps.leases.sql.query<{ id: string }[]>(
+      'SELECT record_id AS id FROM copied_records WHERE sync_id = $1 AND record_id = ANY($2)',
+      [sync.id, ids],
+    );
+    const known = new Set(rows.map(({ id }) => id));
+    return new Set(ids.filter((id) => !known.has(id)));
+  }
+
+  async #moveOn(
+    sql: { query: (text: string, params: unknown[]) => Promise<unknown> },
+    { generation, payload, ordinal }: Position,
+    reread: RereadReason | null,
+    isSchemaOutdated: boolean,
+  ): Promise<void> {
+    await sql.query(
+      `UPDATE syncs SET generation = $2, payload = $3, ordinal = $4, reread_because = coalesce($5, reread_because),
+              schema_outdated = schema_outdated OR $6 WHERE id = $1`,
+      [this.#id, generation, payload, ordinal, reread, isSchemaOutdated],
+    );
+  }
+}
+
+/** Cells may be missing of what was not deleted. */
+type IncompleteNews = RecordNews & { kind: ChangeEntry['kind'] };
+
+/** What a page tells of a sync's records: of each the last word, since that is the whole record. */
+function newsOf({ tableId }: Sync, entries: readonly LogEntry[]): IncompleteNews[] {
+  const byId = new Map<string, ChangeEntry[]>();
+  for (const entry of entries) {
+    if (entry.kind === 'schema' || entry.kind === 'lost' || entry.tableId !== tableId) continue;
+    const told = byId.get(entry.recordId);
+    if (told) told.push(entry);
+    else byId.set(entry.recordId, [entry]);
+  }
+  return [...byId].flatMap(([recordId, told]) => {
+    const last = told.at(-1);
+    if (!last) return [];
+    const created = told.findLast(({ recordCreatedAt }) => recordCreatedAt !== null);
+    return {
+      recordId,
+      kind: last.kind,
+      createdTime: created?.recordCreatedAt ?? null,
+      cells: last.cells,
+      changedAt: last.occurredAt,
+      entries: told,
+      position: last.position,
+    };
+  });
+}
+
+function changesTable(entries: readonly LogEntry[], tableId: string): boolean {
+  return entries.some(
+    (entry) => entry.kind === 'schema' && entry.changes.some((change) => change.tableId === tableId),
+  );
+}

@@ -1,0 +1,172 @@
+import type { EntityManager } from 'typeorm';
+import { AppError } from '../../errors.ts';
+import { literal, quoted, quotedTable } from '../target/identifiers.ts';
+import type { Sync } from '../sync.ts';
+import { sqlState } from '../target/target-table.ts';
+
+/*
+ * What is done to a target is captured by triggers that write the key of each changed row into sync_outbox, in the
+ * transaction that changes it: so nothing is captured that is not committed, and nothing committed is missed. They run with
+ * the rights of this server, take no lock that a sync holds, and do nothing once the sync is gone. Not captured is what is
+ * done with triggers switched off (session_replication_role, logical replication); a reconcile finds that.
+ */
+
+type Sql = Pick<EntityManager, 'query'>;
+type Captured = Pick<Sync, 'id' | 'targetSchema' | 'targetTable' | 'keyColumns' | 'keyTypes'>;
+
+/** How long making triggers waits for those who write to the target, in milliseconds. */
+const lockWaitMs = 3_000;
+
+const namePrefix = 'calendly_sync_';
+
+function triggerNames(id: string): { rows: string; updates: string; emptied: string } {
+  const name = namePrefix + id;
+  return { rows: name, updates: `${name}_updates`, emptied: `${name}_emptied` };
+}
+
+/**
+ * In the caller's transaction. Repeating it does no harm.
+ * @throws AppError INVALID_INPUT when the table can not have triggers, its key is none to follow rows by, or it is locked
+ */
+export async function installCapture(sql: Sql, sync: Captured): Promise<void> {
+  requireSteadyKey(sync);
+  const table = quotedTable(sync);
+  const { rows, updates, emptied } = triggerNames(sync.id);
+  const call = `EXECUTE FUNCTION sync_capture(${[sync.id, ...sync.keyColumns].map(literal).join(', ')})`;
+  await removeCapture(sql, sync);
+  await sql.query(`SET LOCAL lock_timeout = ${lockWaitMs}`);
+  try {
+    await sql.query(`CREATE TRIGGER ${quoted(rows)} AFTER INSERT OR DELETE ON ${table} FOR EACH ROW ${call}`);
+    // Compared byte by byte, since some types have no other equality.
+    await sql.query(
+      `CREATE TRIGGER ${quoted(updates)} AFTER UPDATE ON ${table} FOR EACH ROW WHEN (OLD OPERATOR(pg_catalog.*<>) NEW) ${call}`,
+    );
+    await sql.query(
+      `CREATE TRIGGER ${quoted(emptied)} AFTER TRUNCATE ON ${table} FOR EACH STATEMENT ${call}`,
+    );
+  } catch (error) {
+    throw explained(error, sync);
+  }
+  await sql.query('SET LOCAL lock_timeout = 0');
+}
+
+/**
+ * Captures changes from here on, and has all rows looked at that are there already, in the caller's transaction.
+ * @throws as `installCapture`
+ */
+export async function beginCapture(sql: Sql, sync: Captured): Promise<void> {
+  await installCapture(sql, sync);
+  await captureAll(sql, sync);
+}
+
+/** Types of keys whose text depends on who writes it, or on how it is written. */
+const unsteadyTypes = /^(timestamp|time|interval|real|double|character\(|bytea|json|money)/;
+
+function requireSteadyKey({ targetSchema, targetTable, keyColumns, keyTypes }: Captured): void {
+  const place = keyTypes.findIndex((type) => unsteadyTypes.test(type));
+  if (place < 0) return;
+  throw new AppError(
+    'INVALID_INPUT',
+    `The primary key of ${targetSchema}.${targetTable} has the column ${JSON.stringify(keyColumns[place])} of type ${keyTypes[place]}, by which rows can not be followed. Take a table with a key of integers, texts, dates or UUIDs, or the direction PULL.`,
+  );
+}
+
+/** In the caller's transaction; also where the table, or the triggers, are gone. */
+export async function removeCapture(
+  sql: Sql,
+  sync: Omit<Captured, 'keyColumns' | 'keyTypes'>,
+): Promise<void> {
+  const [found] = await sql.query<{ exists: boolean }[]>('SELECT to_regclass($1) IS NOT NULL AS exists', [
+    quotedTable(sync),
+  ]);
+  if (!found?.exists) return;
+  await sql.query(`SET LOCAL lock_timeout = ${lockWaitMs}`);
+  try {
+    for (const name of Object.values(triggerNames(sync.id)))
+      await sql.query(`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${quotedTable(sync)}`);
+  } catch (error) {
+    throw explained(error, sync);
+  }
+  await sql.query('SET LOCAL lock_timeout = 0');
+}
+
+/** Whether all triggers of a sync are there: a table that was made anew has none. */
+export async function isCaptured(sql: Sql, { id, ...sync }: Captured): Promise<boolean> {
+  const names = Object.values(triggerNames(id));
+  const [row] = await sql.query<{ count: number }[]>(
+    `SELECT count(*)::int AS count FROM pg_trigger
+     WHERE tgrelid = to_regclass($1) AND tgname = ANY($2) AND tgenabled <> 'D'`,
+    [quotedTable(sync), names],
+  );
+  return row?.count === names.length;
+}
+
+/**
+ * Sees to it that changes are captured, in a transaction that holds the sync's row. Triggers that are missing mean another
+ * table of that name, or changes that nobody knows of: rows that are not there are made again rather than taken for deleted.
+ */
+export async function ensureCapture(sql: Sql, sync: Sync): Promise<void> {
+  if (sync.direction === 'pull' || (await isCaptured(sql, sync))) return;
+  await installCapture(sql, sync);
+  await sql.query(
+    `UPDATE copied_records AS r SET row_key = NULL WHERE r.sync_id = $1 AND r.row_key IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM ${quotedTable(sync)} AS t WHERE ${sync.keyColumns
+         .map(
+           (column, index) =>
+             `t.${quoted(column)} = (r.row_key)[${index + 1}]::${sync.keyTypes[index] ?? 'text'}`,
+         )
+         .join(' AND ')})`,
+    [sync.id],
+  );
+  await sql.query('DELETE FROM sync_pending WHERE sync_id = $1 AND is_deleted', [sync.id]);
+  await captureAll(sql, sync);
+  await sql.query('UPDATE syncs SET rows_outdated = true WHERE id = $1', [sync.id]);
+}
+
+/** Has all rows looked at that are there already. */
+export async function captureAll(sql: Sql, sync: Captured): Promise<void> {
+  const key = sync.keyColumns.map((column) => `${quoted(column)}::text`).join(', ');
+  await sql.query(
+    `INSERT INTO sync_outbox (sync_id, new_key) SELECT $1, ARRAY[${key}] FROM ${quotedTable(sync)}`,
+    [sync.id],
+  );
+}
+
+/** Triggers of syncs that are gone, as after a connection was deleted, and what they still have captured. */
+export async function removeStrayCaptures(database: Sql): Promise<void> {
+  const strays = await database.query<{ schema: string; table: string; name: string }[]>(
+    `SELECT n.nspname AS schema, c.relname AS table, t.tgname AS name
+     FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE t.tgfoid = to_regproc('sync_capture') AND t.tgparentid = 0
+       AND NOT EXISTS (SELECT 1 FROM syncs AS s WHERE s.direction <> 'pull' AND starts_with(t.tgname, $1 || s.id))`,
+    [namePrefix],
+  );
+  for (const { schema, table, name } of strays)
+    await database.query(`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${quoted(schema)}.${quoted(table)}`);
+  await database.query(
+    'DELETE FROM sync_outbox AS o WHERE NOT EXISTS (SELECT 1 FROM syncs AS s WHERE s.id = o.sync_id)',
+  );
+}
+
+function explained(
+  error: unknown,
+  { targetSchema, targetTable }: Pick<Sync, 'targetSchema' | 'targetTable'>,
+): unknown {
+  const name = `${targetSchema}.${targetTable}`;
+  switch (sqlState(error)) {
+    case '55P03':
+      return new AppError(
+        'INVALID_INPUT',
+        `Somebody keeps ${name} locked, so its changes can not be followed now. Try again when no transaction writes to it.`,
+        { cause: error },
+      );
+    case '42501':
+      return new AppError(
+        'INVALID_INPUT',
+        `This server may not create triggers on ${name}, without which changes there can not be sent. Grant its role TRIGGER on the table, or take the direction PULL.`,
+        { cause: error },
+      );
+    default:
+      return error;
+  }
+}

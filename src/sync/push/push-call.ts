@@ -1,0 +1,126 @@
+import { CallMeter } from '../../calendly/operation.ts';
+import { Caller } from '../../access/caller.ts';
+import type { BaseSchemas } from '../../bases/base-schemas.ts';
+import { OperationSchemas } from '../../bases/operation-schemas.ts';
+import { PendingWork } from '../../bases/pending-work.ts';
+import { AppError, type ErrorCode } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
+import { RecordWork, type RecordServices } from '../../records/record-work.ts';
+import { checkIds, checkRecords, type RecordToWrite } from '../../records/writes/record-check.ts';
+import { write, type ToldResult, type WriteRequest } from '../../records/writes/record-write.ts';
+import { creating, deleting, updating } from '../../records/writes/write-calls.ts';
+import type { StoredPush } from './in-flight.ts';
+import type { Sync } from '../sync.ts';
+
+/** One call for up to ten records, waits for the rate limit included, in milliseconds. */
+const callDeadlineMs = 60_000;
+/** How the writes of syncs are remembered. */
+const mutation = 'sync';
+
+export interface PushCallDeps {
+  services: RecordServices;
+  schemas: BaseSchemas;
+  logger: Logger;
+}
+
+/** What ends a call without telling whether anything has left: asking again with the same key tells. */
+const unclear: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'DEADLINE_EXCEEDED',
+  'DATABASE_UNAVAILABLE',
+  'SHUTTING_DOWN',
+  'INTERNAL',
+]);
+
+/** What became of a batch: a result for each of its records, or why it did not come to that. */
+export type PushOutcome = { results: ToldResult[] } | { error: AppError; isUnclear: boolean };
+
+/**
+ * Sends a batch as a stored write, with the batch as its idempotency key: sent again, after a crash or by another instance,
+ * it tells what became of the first time.
+ */
+export async function sendBatch(
+  deps: PushCallDeps,
+  sync: Sync,
+  batch: readonly StoredPush[],
+  signal: AbortSignal,
+): Promise<PushOutcome> {
+  const [first] = batch;
+  if (!first) return { results: [] };
+  const work = workFor(deps, sync, signal);
+  const request: WriteRequest = {
+    connection: sync.connectionId,
+    baseId: sync.baseId,
+    tableId: sync.tableId,
+    idempotencyKey: first.batch,
+  };
+  try {
+    return { results: (await sendKind(work, request, first.kind, batch)).results };
+  } catch (failure) {
+    const error = work.explain(failure);
+    return { error, isUnclear: unclear.has(error.code) };
+  }
+}
+
+function sendKind(
+  work: RecordWork,
+  request: WriteRequest,
+  kind: StoredPush['kind'],
+  batch: readonly StoredPush[],
+) {
+  const { baseId } = request;
+  const records = batch.map(({ recordId, cells }) => ({ id: recordId ?? '', fields: { ...cells } }));
+  const common = { mutation, meant: { kind, records }, recordCount: batch.length };
+  const mode = { typecast: false };
+  switch (kind) {
+    case 'create': {
+      const made = records.map(({ fields }): RecordToWrite => ({ fields }));
+      return write<RecordToWrite>(work, request, {
+        ...common,
+        check: (table) => checkRecords(made, table, mode),
+        call: (table) => creating({ baseId, table, ...mode }),
+      });
+    }
+    case 'update':
+      return write<RecordToWrite & { id: string }>(work, request, {
+        ...common,
+        check: (table) => checkRecords(records, table, mode),
+        call: (table) => updating({ baseId, table, ...mode }),
+      });
+    case 'delete':
+      return write<string>(work, request, {
+        ...common,
+        check: () => checkIds(records.map(({ id }) => id)),
+        call: (table) => deleting({ baseId, table }),
+      });
+  }
+}
+
+function workFor({ services, schemas, logger }: PushCallDeps, sync: Sync, signal: AbortSignal): RecordWork {
+  const id = `sync:${sync.id}`;
+  const operation = {
+    callerId: id,
+    priority: 'background' as const,
+    deadline: services.clock.now() + callDeadlineMs,
+    signal,
+    meter: new CallMeter(),
+  };
+  return new RecordWork({
+    operation,
+    caller: new Caller({
+      id,
+      name: id,
+      role: 'editor',
+      connectionIds: [sync.connectionId],
+      baseIds: [sync.baseId],
+      expiresAt: null,
+    }),
+    services,
+    schemas: new OperationSchemas({ shared: schemas, operation, clock: services.clock }),
+    pending: new PendingWork(),
+    explain: (error) => {
+      if (error instanceof AppError) return error;
+      logger.error({ err: error, sync: sync.id }, 'changes of a sync could not be sent');
+      return new AppError('INTERNAL', 'Something went wrong on our side; the log tells more.');
+    },
+  });
+}

@@ -1,0 +1,178 @@
+import type { EntityManager } from 'typeorm';
+import { jsonText } from '../../changes/json-text.ts';
+import type { ErrorCode } from '../../errors.ts';
+import type { ToldResult } from '../../records/writes/record-write.ts';
+import { deleteRows } from '../target/target-rows.ts';
+import { touchNewRows, type StoredPush } from './in-flight.ts';
+import { touchRecords } from './outbox.ts';
+import type { Cells } from '../values/row-writes.ts';
+import type { Sync } from '../sync.ts';
+import { foldAll } from '../merge/two-way.ts';
+
+/** How long after a call without an answer its changes are sent again, where that does no harm, in seconds. */
+const unknownRetrySeconds = 20;
+
+/** What keeps everything from being sent, not just these records. */
+const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'CONNECTION_NOT_CONNECTED',
+  'CONNECTION_NOT_FOUND',
+  'SCOPE_MISSING',
+  'BASE_NOT_FOUND',
+  'TABLE_NOT_FOUND',
+  // Also told of a record that was deleted meanwhile, which the log will show.
+  'UPSTREAM_FORBIDDEN',
+  'UPSTREAM_RATE_LIMITED',
+  'UPSTREAM_MONTHLY_LIMIT',
+  'UPSTREAM_UNAVAILABLE',
+  'UPSTREAM_UNREADABLE',
+  'DEADLINE_EXCEEDED',
+  'DATABASE_UNAVAILABLE',
+  'SHUTTING_DOWN',
+  'INTERNAL',
+]);
+
+/**
+ * Stores what became of a batch, in a transaction that holds the sync's row. What was written waits to be seen in the log,
+ * a new record belongs to its row from here on, what was refused is parked, and what was not sent is pending again.
+ * @returns whether everything went as it should; otherwise the next attempt had better wait
+ */
+export async function storeResults(
+  sql: EntityManager,
+  sync: Sync,
+  batch: readonly StoredPush[],
+  results: readonly ToldResult[],
+): Promise<boolean> {
+  await foldAll(sql, sync);
+  const rows = await sql.query<{ id: string; rowKey: string[] | null }[]>(
+    `SELECT id, row_key AS "rowKey" FROM sync_writes WHERE id = ANY($1) AND state = 'sending' ORDER BY id`,
+    [batch.map(({ id }) => id)],
+  );
+  const keys = new Map(rows.map(({ id, rowKey }) => [id, rowKey]));
+  let wentWell = true;
+  for (const [index, sent] of batch.entries()) {
+    const result = results[index];
+    if (!keys.has(sent.id) || !result) continue;
+    const push = { ...sent, rowKey: keys.get(sent.id) ?? null };
+    if (result.status === 'WRITTEN') await written(sql, sync, push, result);
+    else if (result.status === 'OUTCOME_UNKNOWN') await unknown(sql, sync, push);
+    else wentWell = (await notWritten(sql, sync, push, result, batch.length)) && wentWell;
+  }
+  return wentWell;
+}
+
+/** For a batch that came to nothing as a whole. */
+export async function takeBack(sql: EntityManager, sync: Sync, batch: readonly StoredPush[]): Promise<void> {
+  await foldAll(sql, sync);
+  const [rows] = await sql.query<[{ recordId: string | null; rowKey: string[] | null }[], number]>(
+    `DELETE FROM sync_writes WHERE id = ANY($1) AND state = 'sending' RETURNING record_id AS "recordId", row_key AS "rowKey"`,
+    [batch.map(({ id }) => id)],
+  );
+  for (const row of rows) await again(sql, sync.id, row);
+}
+
+async function written(sql: EntityManager, sync: Sync, push: StoredPush, result: ToldResult): Promise<void> {
+  if (push.kind === 'create') {
+    if (result.recordId !== null && push.rowKey !== null) {
+      const cells = result.record?.cells ?? withoutEmpty(push.cells);
+      const createdTime = result.record?.createdTime ?? null;
+      await link(sql, sync, { recordId: result.recordId, createdTime, cells, rowKey: push.rowKey });
+    }
+    await sql.query('DELETE FROM sync_writes WHERE id = $1', [push.id]);
+    return;
+  }
+  const { record } = result;
+  const answered = record
+    ? Object.fromEntries(Object.keys(push.cells).map((id) => [id, record.cells[id] ?? null]))
+    : null;
+  // The log may have been faster than the answer.
+  await sql.query('DELETE FROM sync_writes WHERE id = $1 AND seen', [push.id]);
+  await sql.query(
+    `UPDATE sync_writes SET state = 'written', answered = $2, ended_at = clock_timestamp() WHERE id = $1`,
+    [push.id, answered && jsonText(answered)],
+  );
+}
+
+/** A new record is that of a row. If it was told of before its answer came, it has got a row of its own: that one goes. */
+async function link(
+  sql: EntityManager,
+  sync: Sync,
+  made: { recordId: string; createdTime: string | null; cells: Cells; rowKey: string[] },
+): Promise<void> {
+  const [known] = await sql.query<{ rowKey: string[] | null }[]>(
+    'SELECT row_key AS "rowKey" FROM copied_records WHERE sync_id = $1 AND record_id = $2 FOR UPDATE',
+    [sync.id, made.recordId],
+  );
+  const isOther = known?.rowKey && JSON.stringify(known.rowKey) !== JSON.stringify(made.rowKey);
+  if (isOther) await deleteRows(sql, sync, [{ recordId: made.recordId, rowKey: known.rowKey ?? [] }]);
+  await sql.query(
+    'UPDATE copied_records SET row_key = NULL WHERE sync_id = $1 AND row_key = $2 AND record_id <> $3',
+    [sync.id, made.rowKey, made.recordId],
+  );
+  await sql.query(
+    `INSERT INTO copied_records (sync_id, record_id, created_time, cells, seen_run, row_key)
+     VALUES ($1, $2, coalesce($3::timestamptz, clock_timestamp()), $4, $5, $6)
+     ON CONFLICT (sync_id, record_id) DO UPDATE SET row_key = excluded.row_key`,
+    [sync.id, made.recordId, made.createdTime, jsonText(made.cells), sync.run, made.rowKey],
+  );
+  await sql.query('DELETE FROM sync_pending WHERE sync_id = $1 AND row_key = $2', [sync.id, made.rowKey]);
+  // The row may have been changed or deleted since it was sent.
+  await touchRecords(sql, sync.id, [made.recordId]);
+}
+
+async function unknown(sql: EntityManager, sync: Sync, push: StoredPush): Promise<void> {
+  await sql.query(`UPDATE sync_writes SET state = 'unknown', ended_at = clock_timestamp() WHERE id = $1`, [
+    push.id,
+  ]);
+  // A creation waits for the log. The others can be repeated: should both take effect, the log shows it.
+  if (push.recordId === null) return;
+  await touchRecords(sql, sync.id, [push.recordId]);
+  await sql.query(
+    `UPDATE sync_pending SET next_attempt_at = clock_timestamp() + make_interval(secs => $3) WHERE sync_id = $1 AND record_id = $2`,
+    [sync.id, push.recordId, unknownRetrySeconds],
+  );
+}
+
+/** @returns whether only these records are at fault */
+async function notWritten(
+  sql: EntityManager,
+  sync: Sync,
+  push: StoredPush,
+  { status, error }: ToldResult,
+  batchSize: number,
+): Promise<boolean> {
+  await sql.query('DELETE FROM sync_writes WHERE id = $1', [push.id]);
+  const code = error?.code ?? 'INTERNAL';
+  // Gone already; the log tells of it.
+  if (push.kind === 'delete' && code === 'RECORD_NOT_FOUND' && batchSize === 1) {
+    await sql.query(
+      `INSERT INTO sync_writes (sync_id, batch, kind, record_id, cells, state, ended_at)
+       VALUES ($1, $2, 'delete', $3, '{}', 'written', clock_timestamp())`,
+      [sync.id, push.batch, push.recordId],
+    );
+    return true;
+  }
+  await again(sql, sync.id, push);
+  if (status === 'NOT_SENT' || passing.has(code)) return false;
+  const set =
+    batchSize > 1 ? 'alone = true' : 'alone = true, code = $4, message = $5, parked_at = clock_timestamp()';
+  await sql.query(`UPDATE sync_pending SET ${set} WHERE sync_id = $1 AND (record_id = $2 OR row_key = $3)`, [
+    sync.id,
+    push.recordId,
+    push.rowKey,
+    ...(batchSize > 1 ? [] : [code, error?.message ?? '']),
+  ]);
+  return true;
+}
+
+async function again(
+  sql: EntityManager,
+  syncId: string,
+  { recordId, rowKey }: Pick<StoredPush, 'recordId' | 'rowKey'>,
+): Promise<void> {
+  if (recordId !== null) await touchRecords(sql, syncId, [recordId]);
+  else if (rowKey !== null) await touchNewRows(sql, syncId, [rowKey]);
+}
+
+function withoutEmpty(cells: Cells): Cells {
+  return Object.fromEntries(Object.entries(cells).filter(([, cell]) => cell !== null));
+}

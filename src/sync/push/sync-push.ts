@@ -1,0 +1,155 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Logger } from '../../logger.ts';
+import { pushColumns, type StoredPush } from './in-flight.ts';
+import { preparePushes } from './pending-pushes.ts';
+import { sendBatch, type PushCallDeps } from './push-call.ts';
+import { storeResults, takeBack } from './push-results.ts';
+import { SyncLost, type SyncLeases } from '../sync-lease.ts';
+
+/** How often one looks for changes without being woken. */
+const lookIntervalMs = 1_000;
+/** Calls of one sync that are under way at once, so that latency leaves no allowance unused. */
+const maxBatchesAtOnce = 4;
+/** Bounds of the wait after a failure that would meet everything; it doubles with each in a row. */
+const minRetryMs = 1_000;
+const maxRetryMs = 60_000;
+
+export interface SyncPushDeps extends PushCallDeps {
+  leases: SyncLeases;
+  logger: Logger;
+}
+
+/**
+ * Sends what was changed in the target of one sync, while this process holds its lease. What leaves is stored first, so
+ * whoever comes next, should this process die, finds it and asks what became of it before anything else is sent.
+ */
+export class SyncPush {
+  /** Fulfilled when the work has ended. Never rejects. */
+  readonly ended: Promise<void>;
+  readonly #id: string;
+  readonly #deps: SyncPushDeps;
+  readonly #closing = new AbortController();
+  readonly #underWay = new Map<string, Promise<void>>();
+  #wake: () => void = () => undefined;
+  #isWoken = false;
+  #failures = 0;
+  /** By `performance.now()`. */
+  #notBefore = 0;
+
+  constructor(id: string, deps: SyncPushDeps) {
+    this.#id = id;
+    this.#deps = deps;
+    this.ended = this.#run();
+  }
+
+  /** There may be something to send. */
+  look(): void {
+    this.#isWoken = true;
+    this.#wake();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#wake();
+    await this.ended;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        if (await this.#round()) continue;
+      } catch (error) {
+        if (error instanceof SyncLost) break;
+        this.#failed();
+        this.#deps.logger.warn(
+          { err: error, sync: this.#id },
+          'changes could not be looked at; it will be tried again',
+        );
+      }
+      await this.#rest();
+    }
+    await Promise.all(this.#underWay.values());
+  }
+
+  /** @returns whether there may be more to do now */
+  async #round(): Promise<boolean> {
+    const { leases } = this.#deps;
+    const leftOver = await leases.sql.query<{ batch: string }[]>(
+      `SELECT DISTINCT batch FROM sync_writes WHERE sync_id = $1 AND state = 'sending' LIMIT $2`,
+      [this.#id, maxBatchesAtOnce * 2],
+    );
+    const left = leftOver.filter(({ batch }) => !this.#underWay.has(batch));
+    const isWaiting = performance.now() < this.#notBefore;
+    const room = isWaiting ? 0 : maxBatchesAtOnce - this.#underWay.size - left.length;
+    const prepared = await leases.transaction(this.#id, (sql, sync) => preparePushes(sql, sync, room));
+    if (!isWaiting) for (const { batch } of left) this.#begin(batch);
+    for (const batch of prepared.batches) this.#begin(batch);
+    return prepared.isMore && this.#underWay.size < maxBatchesAtOnce;
+  }
+
+  #begin(batch: string): void {
+    const sending = this.#send(batch)
+      .catch((error: unknown) => {
+        if (error instanceof SyncLost) return this.#closing.abort();
+        this.#failed();
+        this.#deps.logger.warn(
+          { err: error, sync: this.#id },
+          'changes could not be sent; it will be tried again',
+        );
+      })
+      .finally(() => {
+        this.#underWay.delete(batch);
+        this.look();
+      });
+    this.#underWay.set(batch, sending);
+  }
+
+  async #send(batch: string): Promise<void> {
+    const { leases } = this.#deps;
+    const sync = await leases.read(this.#id);
+    const pushes = await leases.sql.query<StoredPush[]>(
+      `SELECT ${pushColumns} FROM sync_writes AS w WHERE sync_id = $1 AND batch = $2 AND state = 'sending' ORDER BY id`,
+      [this.#id, batch],
+    );
+    const outcome = await sendBatch(this.#deps, sync, pushes, this.#closing.signal);
+    if ('results' in outcome) {
+      const { results } = outcome;
+      const wentWell = await leases.transaction(this.#id, (sql, current) =>
+        storeResults(sql, current, pushes, results),
+      );
+      if (wentWell) this.#failures = 0;
+      else this.#failed();
+      return;
+    }
+    this.#failed();
+    this.#deps.logger.info(
+      { err: outcome.error, sync: this.#id },
+      'changes of a sync were not sent; it will be tried again',
+    );
+    if (!outcome.isUnclear)
+      await leases.transaction(this.#id, (sql, current) => takeBack(sql, current, pushes));
+  }
+
+  #failed(): void {
+    this.#failures += 1;
+    this.#notBefore = performance.now() + Math.min(maxRetryMs, minRetryMs * 2 ** (this.#failures - 1));
+  }
+
+  async #rest(): Promise<void> {
+    if (this.#isWoken) {
+      this.#isWoken = false;
+      return;
+    }
+    const over = new AbortController();
+    const woken = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    await Promise.race([
+      woken,
+      wait(lookIntervalMs, undefined, { signal: over.signal }).catch(() => undefined),
+    ]);
+    over.abort();
+    this.#isWoken = false;
+  }
+}
