@@ -8,6 +8,9 @@ export type Verdict =
   | { kind: 'answer'; value: unknown }
   | { kind: FailureKind | 'unauthorized'; error: AppError; retryAfterMs: number | null };
 
+/** Why an attempt brought no answer that can be used. */
+export type Failure = Exclude<Verdict, { kind: 'answer' }>;
+
 export interface JudgedCall {
   name: string;
   effect: Effect;

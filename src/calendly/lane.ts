@@ -2,9 +2,11 @@ import { performance } from 'node:perf_hooks';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { abortReason, deadlineExceeded, shuttingDown } from './ended-early.ts';
 import { priorities, type Operation, type Priority } from './operation.ts';
 import { Permission, thisMoment, type Moment } from './permission.ts';
 import type { ByPriority, Grant, Permits } from './permits.ts';
+import { probeEveryMs, Probing } from './probing.ts';
 import { WaitingLine, type Waiting } from './waiting-line.ts';
 
 /** Calls that may wait for one base in one process, but for drains. */
@@ -13,10 +15,6 @@ export const maxWaiting = 1_000;
 export const maxBackgroundWaiting = 500;
 /** Calls of drains that may wait beside them, however long their line is. */
 export const maxDrainsWaiting = 100;
-/** After this many failures in a row the upstream is taken to be down for this base … */
-const failuresUntilProbing = 3;
-/** … and is tried with one call in this time until one is answered. */
-const probeEveryMs = 1_000;
 /** The longest delay that a Node timer takes. */
 export const maxTimerMs = 2_147_483_647;
 
@@ -43,9 +41,8 @@ export class Lane {
   #serving = false;
   #closed = false;
   #wake: (() => void) | null = null;
+  readonly #probing = new Probing();
   #restsUntil = 0;
-  #failuresInARow = 0;
-  #nextProbeAt = 0;
 
   constructor(key: string, permits: Permits, clock: Clock, logger: Logger) {
     this.#key = key;
@@ -55,7 +52,7 @@ export class Lane {
   }
 
   get isIdle(): boolean {
-    return this.#line.size === 0 && !this.#serving && this.#failuresInARow === 0 && this.#restMs <= 0;
+    return this.#line.size === 0 && !this.#serving && this.#probing.isCalm && this.#restMs <= 0;
   }
 
   get waiting(): number {
@@ -68,7 +65,7 @@ export class Lane {
     if (signal?.aborted) return Promise.reject(abortReason(signal));
     if (this.#closed) return Promise.reject(shuttingDown());
     const leftMs = deadline - this.#clock.now();
-    if (leftMs <= 0) return Promise.reject(this.#isProbing ? this.#tooLong(0) : deadlineExceeded());
+    if (leftMs <= 0) return Promise.reject(this.#probing.isOn ? this.#tooLong(0) : deadlineExceeded());
     if (this.#restMs >= leftMs) return Promise.reject(this.#tooLong(this.#restMs));
     if (this.#isFullFor(priority)) return Promise.reject(this.#tooLong(this.#estimateMs));
 
@@ -110,19 +107,14 @@ export class Lane {
   }
 
   answered(): void {
-    const wasProbing = this.#isProbing;
-    this.#failuresInARow = 0;
-    if (!wasProbing) return;
+    if (!this.#probing.answered()) return;
     this.#logger.info({ budget: this.#key }, 'The upstream answers again');
     this.#wake?.();
   }
 
   failed(): void {
-    this.#failuresInARow += 1;
-    if (this.#failuresInARow === failuresUntilProbing) {
+    if (this.#probing.failed())
       this.#logger.warn({ budget: this.#key }, 'The upstream does not answer; trying once a second');
-      this.#nextProbeAt = performance.now() + probeEveryMs;
-    }
   }
 
   close(): void {
@@ -136,10 +128,6 @@ export class Lane {
     if (priority === 'drain') return waiting >= maxDrainsWaiting;
     if (priority === 'background' && waiting >= maxBackgroundWaiting) return true;
     return this.#line.size - this.#line.count('drain') >= maxWaiting;
-  }
-
-  get #isProbing(): boolean {
-    return this.#failuresInARow >= failuresUntilProbing;
   }
 
   get #restMs(): number {
@@ -167,8 +155,7 @@ export class Lane {
       this.#turnAwayBefore(this.#restMs);
       return this.#restMs;
     }
-    const untilProbeMs = this.#isProbing ? this.#nextProbeAt - performance.now() : 0;
-    if (untilProbeMs > 0) return untilProbeMs;
+    if (this.#probing.restMs > 0) return this.#probing.restMs;
 
     const askedAt = thisMoment();
     let grant: Grant;
@@ -185,8 +172,7 @@ export class Lane {
       );
       return 0;
     }
-    if (this.#isProbing && priorities.some((priority) => grant.granted[priority] > 0))
-      this.#nextProbeAt = performance.now() + probeEveryMs;
+    if (priorities.some((priority) => grant.granted[priority] > 0)) this.#probing.sent();
     for (const priority of priorities)
       for (let given = 0; given < grant.granted[priority]; given += 1)
         this.#letThrough(priority, grant, askedAt);
@@ -202,7 +188,7 @@ export class Lane {
   /** No more than a window allows; while probing one alone, for whom all others wait. */
   #wanted(): Partial<ByPriority> {
     const waiting = this.#waitingKinds();
-    if (this.#isProbing) return Object.fromEntries(waiting.slice(0, 1).map((priority) => [priority, 1]));
+    if (this.#probing.isOn) return Object.fromEntries(waiting.slice(0, 1).map((priority) => [priority, 1]));
     return Object.fromEntries(
       waiting.map((priority) => [priority, Math.min(this.#line.count(priority), this.#permits.calls)]),
     );
@@ -249,7 +235,7 @@ export class Lane {
   }
 
   #tooLong(retryAfterMs: number): AppError {
-    if (this.#isProbing) {
+    if (this.#probing.isOn) {
       return new AppError(
         'UPSTREAM_UNAVAILABLE',
         'The upstream has not answered in time for a while. Try again in a few seconds.',
@@ -277,21 +263,4 @@ export class Lane {
       this.#wake = wake;
     });
   }
-}
-
-export function shuttingDown(): AppError {
-  return new AppError('SHUTTING_DOWN', 'The server is shutting down. Send the request again.');
-}
-
-export function deadlineExceeded(): AppError {
-  return new AppError(
-    'DEADLINE_EXCEEDED',
-    'The deadline passed before the upstream could answer. Ask for less, or allow more time.',
-  );
-}
-
-export function abortReason(signal: AbortSignal | undefined): Error {
-  return signal?.reason instanceof Error
-    ? signal.reason
-    : new AppError('DEADLINE_EXCEEDED', 'The operation was aborted.');
 }

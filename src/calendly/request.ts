@@ -1,6 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 
+/** The upstream documents no limit; a page of a hundred records with long texts stays far below. */
+export const maxAnswerBytes = 25 * 1024 * 1024;
+
 /** An answer as it came, not judged yet. */
 export interface RawAnswer {
   status: number;
@@ -33,7 +36,6 @@ export interface OutgoingRequest {
   body: string | null;
   /** For the whole of it: connecting, sending, the last byte of the answer. */
   timeoutMs: number;
-  maxAnswerBytes: number;
   signal?: AbortSignal | undefined;
   /** Whether the signal still counts once the request has left. A write is then waited for, to know what it did. */
   abortableAfterSending: boolean;
@@ -101,8 +103,8 @@ export function sendOnce(dispatcher: Dispatcher, request: OutgoingRequest): Prom
         },
         onResponseData(_, chunk) {
           bytes += chunk.length;
-          if (bytes > request.maxAnswerBytes)
-            fail(new AttemptFailed('oversized', `More than ${request.maxAnswerBytes} bytes`));
+          if (bytes > maxAnswerBytes)
+            fail(new AttemptFailed('oversized', `More than ${maxAnswerBytes} bytes`));
           else if (!settled) chunks.push(chunk);
         },
         onResponseEnd() {

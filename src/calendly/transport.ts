@@ -1,11 +1,12 @@
 import { setMaxListeners } from 'node:events';
 import { Agent } from 'undici';
 import type { Clock } from '../clock.ts';
-import { AppError, type ErrorDetails } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { outcomeOfAnswer, outcomeOfSilence, type Attempt, type AttemptOutcome } from './attempt.ts';
-import { judge, type Verdict } from './judge.ts';
-import { abortReason, deadlineExceeded, shuttingDown } from './lane.ts';
+import { abortReason, shuttingDown } from './ended-early.ts';
+import { judge, type Failure, type Verdict } from './judge.ts';
+import { judgeSilence, withDetails, withLostAnswer } from './silence.ts';
 import type { Operation } from './operation.ts';
 import type { Permission } from './permission.ts';
 import type { RateLimiter } from './rate-limit.ts';
@@ -16,8 +17,6 @@ import type { UpstreamCall } from './upstream-call.ts';
 import { decodeAnswer } from './wire.ts';
 import { withinOperation } from './within-operation.ts';
 
-/** The upstream documents no limit; a page of a hundred records with long texts stays far below. */
-const maxAnswerBytes = 25 * 1024 * 1024;
 /** Open connections to the upstream in one process. */
 const maxConnections = 256;
 const connectTimeoutMs = 5_000;
@@ -40,8 +39,6 @@ export interface TransportOptions {
   /** Told of every attempt when it is over. */
   onAttempt?: (attempt: Attempt) => void;
 }
-
-type Failure = Exclude<Verdict, { kind: 'answer' }>;
 
 /**
  * Brings calls to the upstream and back: a permission for every attempt, a newer token after a 401, a rest of the whole
@@ -183,7 +180,6 @@ export class Transport {
         headers: headersOf(token, call),
         body: call.body === undefined ? null : JSON.stringify(call.body),
         timeoutMs: Math.min(ownMs, leftMs),
-        maxAnswerBytes,
         signal: operation.signal,
         abortableAfterSending: call.effect === 'read',
         maySend: () => !operation.refusal?.() && permission.use(),
@@ -277,49 +273,4 @@ function decode<Answer>(call: UpstreamCall<Answer>, value: unknown): Answer {
       ? withDetails(error, { outcome: 'unknown' })
       : error;
   }
-}
-
-/** What it means that no answer came. */
-function judgeSilence(failed: AttemptFailed, call: UpstreamCall<unknown>, isTooLate: boolean): Failure {
-  if (failed.reason === 'oversized') {
-    const error = new AppError(
-      'UPSTREAM_UNREADABLE',
-      `The upstream's answer to "${call.name}" is larger than ${maxAnswerBytes} bytes. Ask for fewer records or fields.`,
-      { details: call.effect === 'read' ? {} : { outcome: 'unknown' } },
-    );
-    return { kind: 'final', error, retryAfterMs: null };
-  }
-  const kind = failed.reason === 'lost' ? 'lost' : 'unsent';
-  if (isTooLate) return { kind, error: deadlineExceeded(), retryAfterMs: null };
-  const what = kind === 'lost' ? 'did not answer' : 'could not be reached for';
-  const error = new AppError(
-    'UPSTREAM_UNAVAILABLE',
-    `The upstream ${what} "${call.name}". Try again later.`,
-    {
-      cause: failed,
-      details: { call: call.name },
-    },
-  );
-  return { kind, error, retryAfterMs: null };
-}
-
-/** Whatever ended the call: an earlier or this attempt left and may have worked. */
-function withLostAnswer(error: unknown, call: UpstreamCall<unknown>): unknown {
-  if (call.effect === 'read') return error;
-  const told =
-    error instanceof AppError
-      ? error
-      : new AppError(
-          'UPSTREAM_UNAVAILABLE',
-          `The upstream's answer to "${call.name}" was lost, and it could not be sent again.`,
-          { cause: error },
-        );
-  return withDetails(told, { outcome: 'unknown', afterLostAnswer: true });
-}
-
-function withDetails(error: AppError, details: ErrorDetails): AppError {
-  return new AppError(error.code, error.message, {
-    details: { ...error.details, ...details },
-    cause: error.cause,
-  });
 }

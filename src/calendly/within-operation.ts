@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
-import { abortReason, deadlineExceeded, maxTimerMs } from './lane.ts';
+import { abortReason, deadlineExceeded } from './ended-early.ts';
+import { maxTimerMs } from './lane.ts';
 import type { Operation } from './operation.ts';
 
 /**
