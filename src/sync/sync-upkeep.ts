@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { maxSyncs, type StoredSyncs } from './stored-syncs.ts';
@@ -14,6 +15,7 @@ const resumeSeconds = { CONNECTION_AWAY: 2, other: 60 };
 const maxChecksPerTick = 20;
 
 export interface SyncUpkeepDeps {
+  clock: Pick<Clock, 'lookEveryMs'>;
   database: DataSource;
   stored: StoredSyncs;
   leases: SyncLeases;
@@ -72,7 +74,7 @@ export class SyncUpkeep {
       );
       void this.#working.then(() => {
         this.#isTicking = false;
-        this.#schedule(this.#tickAgain ? 0 : tickMs);
+        this.#schedule(this.#tickAgain ? 0 : (this.#deps.clock.lookEveryMs ?? tickMs));
       });
     }, delayMs);
   }

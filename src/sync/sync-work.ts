@@ -127,7 +127,7 @@ export class SyncWork {
     if (now.schemaOutdated) await this.#followSchema(now);
     if (now.rowsOutdated) await rewriteRows(this.#id, leases, () => new Date(clock.now()));
     this.#reconcileIfDue(now);
-    await reader.grown(now.position, lookIntervalMs, this.#closing.signal);
+    await reader.grown(now.position, clock.lookEveryMs ?? lookIntervalMs, this.#closing.signal);
   }
 
   async #fill(sync: Sync): Promise<void> {

@@ -11,7 +11,7 @@ let app: TestApp;
 let sides: TwoSides[];
 
 beforeAll(async () => {
-  app = await startTestApp({ clock });
+  app = await startTestApp({ clock, lookEveryMs: 50 });
   const connection = await app.connect();
   const ids = [await TwoWayTable.upstream(app), await TwoWayTable.upstream(app)];
   sides = [];

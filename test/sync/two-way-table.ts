@@ -127,31 +127,58 @@ export class TwoWayTable {
 
   /** Waits until both sides know everything of each other. */
   async quiet(timeoutMs?: number): Promise<void> {
-    const { sequence } = await lastChange(this.app, this.tableId);
     await until(
       async () => {
         await this.#passTime();
-        const [left] = await this.query(
-          `SELECT (SELECT count(*) FROM sync_outbox WHERE sync_id = $1)::int + (SELECT count(*) FROM sync_writes WHERE sync_id = $1)::int
-              + (SELECT count(*) FROM sync_pending WHERE sync_id = $1 AND parked_at IS NULL)::int AS left`,
+        const { transaction } = await lastChange(this.app, this.tableId);
+        // In one statement: what is left is to be nothing in the moment in which everything was heard of.
+        const [now] = await this.query(
+          `SELECT (SELECT count(*) FROM sync_outbox WHERE sync_id = s.id)::int + (SELECT count(*) FROM sync_writes WHERE sync_id = s.id)::int
+                    + (SELECT count(*) FROM sync_pending WHERE sync_id = s.id AND parked_at IS NULL)::int AS left,
+                  coalesce((SELECT max(upstream_transaction) FROM changes WHERE table_id = s.table_id), 0)::int AS logged,
+                  EXISTS (SELECT 1 FROM changes AS c WHERE c.feed_id = s.feed_id AND c.table_id = s.table_id
+                          AND (c.generation, c.payload, c.ordinal) > (s.generation, s.payload, s.ordinal)) AS behind
+           FROM syncs AS s WHERE s.id = $1`,
           [this.syncId],
         );
-        if (left.left > 0) return false;
-        const [behind] = await this.query(
-          `SELECT (SELECT max(upstream_transaction) FROM changes WHERE table_id = $2)::int AS logged,
-                EXISTS (SELECT 1 FROM changes AS c JOIN syncs AS s ON s.feed_id = c.feed_id
-                        WHERE s.id = $1 AND c.table_id = $2 AND (c.generation, c.payload, c.ordinal) > (s.generation, s.payload, s.ordinal)) AS behind`,
-          [this.syncId, this.tableId],
-        );
-        const { transaction, sequence: now } = await lastChange(this.app, this.tableId);
-        return (
-          now >= sequence &&
-          !behind.behind &&
-          (transaction <= this.#since || (behind.logged ?? 0) >= transaction)
-        );
+        const isHeard = transaction <= this.#since || now.logged >= transaction;
+        if (isHeard && !now.behind && now.left === 0)
+          return (await lastChange(this.app, this.tableId)).transaction === transaction;
+        // Should the ping be lost, or nothing be told that would show how late it is.
+        if (!isHeard || now.left > 0) await this.#ask();
+        return false;
       },
       `${this.table} and Calendly know all of each other`,
       timeoutMs,
+    );
+  }
+
+  /** What of it has not been sent, or not been seen in the log. */
+  async left(): Promise<{
+    captured: number;
+    pending: number;
+    sending: number;
+    unknown: number;
+    written: number;
+  }> {
+    const [row] = await this.query(
+      `SELECT (SELECT count(*) FROM sync_outbox WHERE sync_id = $1)::int AS captured,
+              (SELECT count(*) FROM sync_pending WHERE sync_id = $1 AND parked_at IS NULL)::int AS pending,
+              count(*) FILTER (WHERE state = 'sending')::int AS sending, count(*) FILTER (WHERE state = 'unknown')::int AS unknown,
+              count(*) FILTER (WHERE state = 'written')::int AS written
+       FROM sync_writes WHERE sync_id = $1`,
+      [this.syncId],
+    );
+    return row;
+  }
+
+  /** Has changes asked for, unless that was done a moment ago. */
+  async #ask(): Promise<void> {
+    await this.query(
+      `UPDATE webhooks SET drain_wanted_at = clock_timestamp(), drain_not_before = NULL
+       WHERE feed_id = (SELECT feed_id FROM syncs WHERE id = $1) AND drain_wanted_at IS NULL
+         AND last_drained_at < clock_timestamp() - interval '0.2 s'`,
+      [this.syncId],
     );
   }
 

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
-import { crm, mutate } from './sync-app.ts';
+import { crm, mutate, until } from './sync-app.ts';
 import { TwoWayTable } from './two-way-table.ts';
 
 let app: TestApp;
@@ -9,7 +9,7 @@ let table: TwoWayTable;
 let other: TwoWayTable;
 
 beforeAll(async () => {
-  app = await startTestApp();
+  app = await startTestApp({ lookEveryMs: 50 });
   connection = await app.connect();
   const [first, second] = [
     await TwoWayTable.upstream(app, ['there before']),
@@ -19,9 +19,11 @@ beforeAll(async () => {
   other = await TwoWayTable.make(app, connection, second, { conflicts: 'OMNERA_WINS' });
 });
 afterAll(() => app.close());
-afterEach(async () => {
+afterEach(endFaults);
+
+async function endFaults(): Promise<void> {
   await fetch(`${app.sandbox.url}/_control/faults`, { method: 'DELETE' });
-});
+}
 
 async function expectInStep(of: TwoWayTable = table): Promise<void> {
   await of.quiet();
@@ -116,6 +118,24 @@ describe('what is changed in the table', () => {
       await expectInStep();
     }
     expect((await table.records()).size).toBe(before + 2);
+  });
+
+  test('is not doubled where its row is changed before it is known what became of it', async () => {
+    const before = (await table.records()).size;
+    await control(app.sandbox.url, 'faults', {
+      match: { method: 'GET', path: '/v0/bases/*/webhooks/*/payloads' },
+      kind: 'delay',
+      delayMs: 60_000,
+    });
+    await fault('POST', { kind: 'reset', effect: 'after' });
+    await table.query(`INSERT INTO $table (name, points) VALUES ('unknown', 1)`);
+    await until(async () => (await table.left()).unknown === 1, 'the creation has got no answer');
+    await table.query(`UPDATE $table SET points = 2 WHERE name = 'unknown'`);
+    await until(async () => (await table.left()).pending === 1, 'the change was captured');
+    await endFaults();
+    await expectInStep();
+    expect(await table.recordOf('unknown')).toMatchObject({ points: 2 });
+    expect((await table.records()).size).toBe(before + 1);
   });
 });
 

@@ -140,6 +140,8 @@ async function claimCreations(
     linked.add(one.recordId);
     news.push({ ...one, base: cells, rowKey: push.rowKey });
     await sql.query('DELETE FROM sync_writes WHERE id = $1', [push.id]);
+    // What was changed of the row since it was sent is a change of that record.
+    await sql.query('DELETE FROM sync_pending WHERE sync_id = $1 AND row_key = $2', [sync.id, push.rowKey]);
     await touchRecords(sql, sync.id, [one.recordId]);
   }
   return { news, linked };

@@ -4,7 +4,7 @@ import { maxRecordsPerWrite } from '../../calendly/api.ts';
 import { jsonText } from '../../changes/json-text.ts';
 import { inFlightOf, settleByTime, type StoredPush } from './in-flight.ts';
 import { keyText, localCells, readRows, type TargetRow } from '../target/local-rows.ts';
-import { isOutboxFilled } from './outbox.ts';
+import { isOutboxFilled, touchRecords } from './outbox.ts';
 import { isSent } from '../values/row-cells.ts';
 import type { Cells } from '../values/row-writes.ts';
 import { sameCell } from '../values/same-cell.ts';
@@ -55,8 +55,9 @@ export async function preparePushes(sql: EntityManager, sync: Sync, room: number
   await foldAll(sql, sync);
   if (sync.state !== 'live') return { batches: [], isMore: false };
   await settleByTime(sql, sync);
-  const pending = await duePending(sql, sync.id);
-  if (pending.length === 0 || room <= 0) return { batches: [], isMore: false };
+  const due = await duePending(sql, sync.id);
+  if (due.length === 0 || room <= 0) return { batches: [], isMore: false };
+  const pending = await withoutOwned(sql, sync.id, due);
   const known = await knownOf(sql, sync.id, pending);
   const keys = pending.map((item) => rowKeyOf(item, known)).filter((key) => key !== null);
   const rows = await readRows(sql, sync, keys, { lock: false });
@@ -93,7 +94,8 @@ export async function preparePushes(sql: EntityManager, sync: Sync, room: number
   await sql.query('DELETE FROM sync_pending WHERE id = ANY($1)', [
     [...over, ...batches.flatMap(({ items }) => items)].map(({ item }) => item.id),
   ]);
-  return { batches: batches.map(({ id }) => id), isMore: over.length > 0 || batches.length === room };
+  const isMore = over.length > 0 || batches.length === room || pending.length < due.length;
+  return { batches: batches.map(({ id }) => id), isMore };
 }
 
 type Looked = { item: Pending; record: Known | null; key: string[] | null; outcome: Outcome };
@@ -123,6 +125,29 @@ async function duePending(sql: EntityManager, syncId: string): Promise<Pending[]
      ORDER BY p.id LIMIT $2`,
     [syncId, maxLookedAt],
   );
+}
+
+/** New rows have no record. One that has become a record's since it was noted as new must not make another. */
+async function withoutOwned(
+  sql: EntityManager,
+  syncId: string,
+  pending: readonly Pending[],
+): Promise<Pending[]> {
+  const owned = await sql.query<{ id: string; recordId: string }[]>(
+    `SELECT p.id, r.record_id AS "recordId" FROM sync_pending AS p
+       JOIN copied_records AS r ON r.sync_id = p.sync_id AND r.row_key = p.row_key
+     WHERE p.id = ANY($1) AND p.sync_id = $2`,
+    [pending.flatMap(({ id, recordId }) => (recordId === null ? [id] : [])), syncId],
+  );
+  if (owned.length === 0) return [...pending];
+  await sql.query('DELETE FROM sync_pending WHERE id = ANY($1)', [owned.map(({ id }) => id)]);
+  await touchRecords(
+    sql,
+    syncId,
+    owned.map(({ recordId }) => recordId),
+  );
+  const ids = new Set(owned.map(({ id }) => id));
+  return pending.filter(({ id }) => !ids.has(id));
 }
 
 async function knownOf(

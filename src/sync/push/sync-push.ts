@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
 import { pushColumns, type StoredPush } from './in-flight.ts';
 import { preparePushes } from './pending-pushes.ts';
@@ -16,6 +17,7 @@ const maxRetryMs = 60_000;
 
 export interface SyncPushDeps extends PushCallDeps {
   leases: SyncLeases;
+  clock: Pick<Clock, 'lookEveryMs'>;
   logger: Logger;
 }
 
@@ -147,7 +149,9 @@ export class SyncPush {
     });
     await Promise.race([
       woken,
-      wait(lookIntervalMs, undefined, { signal: over.signal }).catch(() => undefined),
+      wait(this.#deps.clock.lookEveryMs ?? lookIntervalMs, undefined, { signal: over.signal }).catch(
+        () => undefined,
+      ),
     ]);
     over.abort();
     this.#isWoken = false;
