@@ -55,4 +55,6 @@ export interface Operation {
   /** Why nothing may leave any more; asked before each attempt, and again in the very moment of sending. */
   refusal?: () => AppError | null;
   meter: CallMeter;
+  /** How old the row of a living connection may be that it works with, in milliseconds; read for it alone by default. */
+  connectionAgeMs?: number;
 }

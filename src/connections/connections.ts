@@ -86,6 +86,11 @@ export class Connections {
     return this.#rows.find(id);
   }
 
+  /** A row that was read no longer ago than this; null when none was. */
+  recent(id: number, maxAgeMs: number): Readonly<ConnectionEntity> | null {
+    return this.#rows.recent(id, maxAgeMs);
+  }
+
   /** Names are unique, upper and lower case being different. */
   findByName(name: string): Promise<ConnectionEntity | null> {
     return this.#repository.findOneBy({ name });

@@ -53,7 +53,9 @@ export class Upstream {
   }
 
   async #read(connectionId: number, operation: Operation): Promise<OpenedConnection> {
-    const connection = await this.#connections.get(connectionId);
+    const { connectionAgeMs = 0 } = operation;
+    const recent = this.#connections.recent(connectionId, connectionAgeMs);
+    const connection = recent?.state === 'connected' ? recent : await this.#connections.get(connectionId);
     if (connection.state !== 'connected')
       throw notConnected(connectionId, connection.state, connection.problemCode);
     return {

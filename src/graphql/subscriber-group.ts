@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { executeTogether } from './event-execution.ts';
+import { executeTogether, watchedConnectionAgeMs } from './event-execution.ts';
 import type { Source } from './shared-source.ts';
 import type { Subscriber } from './subscriber.ts';
 import { ToldEvent } from './told-event.ts';
@@ -73,7 +73,9 @@ export class SubscriberGroup {
         if (step.events.length > 0) {
           // Everybody here may see the same. Nobody's leaving may end what the others wait for.
           const events = step.events.map(({ event }) => event);
-          const results = await executeTogether(events, anyone.args, this.#stopping);
+          const { signal } = this.#stopping;
+          const terms = { signal, connectionAgeMs: watchedConnectionAgeMs };
+          const results = await executeTogether(events, anyone.args, terms);
           for (const [index, result] of results.entries())
             await this.#tell(new ToldEvent(result, step.events[index] ?? null));
         }

@@ -1,7 +1,8 @@
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
+import type { App } from '../app.ts';
 import type { GraphQLContext } from './context.ts';
 import { shownError } from './error-masking.ts';
-import { executeTogether } from './event-execution.ts';
+import { executeTogether, watchedConnectionAgeMs } from './event-execution.ts';
 import type { Outlet } from './outlet.ts';
 import type { RunningSubscription } from './running-subscription.ts';
 import type { Source, SourceEvent, SourceStep } from './shared-source.ts';
@@ -28,6 +29,8 @@ export class Subscriber {
   readonly #group: SubscriberGroup;
   readonly #outlet: Outlet;
   readonly #running: RunningSubscription;
+  /** Kept here, since whoever sends to thousands waits for the memory of each object on the way. */
+  readonly #metrics: App['metrics'];
   #resolveEnded: (() => void) | null = null;
   /** Given when catching up is to stop. */
   #stopping: AbortController | null = null;
@@ -46,6 +49,7 @@ export class Subscriber {
     this.#group = options.group;
     this.#outlet = options.outlet;
     this.#running = options.running;
+    this.#metrics = this.#context.app.metrics;
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
     this.#group.add(this);
     source.onEnd((last) => void this.endWith(last));
@@ -128,7 +132,8 @@ export class Subscriber {
   /** Executes a step and tells it, and comes back when there is room for more. */
   async #tellStep({ events, place, last }: SourceStep, signal: AbortSignal): Promise<void> {
     const told = events.map(({ event }) => event);
-    const results = told.length > 0 ? await executeTogether(told, this.args, { signal }) : [];
+    const terms = { signal, connectionAgeMs: watchedConnectionAgeMs };
+    const results = told.length > 0 ? await executeTogether(told, this.args, terms) : [];
     for (const [index, result] of results.entries()) {
       if (!this.offer(new ToldEvent(result, events[index] ?? null))) await this.#outlet.room(signal);
       if (signal.aborted) return;
@@ -140,8 +145,8 @@ export class Subscriber {
 
   #send(told: ToldEvent): void {
     if (this.#hasLeft) return;
-    this.#context.app.metrics.eventSent();
-    this.#outlet.send(told.textFor(this.#context), told.id);
+    this.#metrics.eventSent();
+    this.#outlet.send(told.textFor(this.args), told.id);
   }
 
   get #context(): GraphQLContext {

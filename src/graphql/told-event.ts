@@ -1,4 +1,4 @@
-import type { ExecutionResult, GraphQLError } from 'graphql';
+import type { ExecutionArgs, ExecutionResult, GraphQLError } from 'graphql';
 import type { GraphQLContext } from './context.ts';
 import { shownError } from './error-masking.ts';
 import type { SourceEvent } from './shared-source.ts';
@@ -21,9 +21,10 @@ export class ToldEvent {
   }
 
   /** The result as JSON. Errors name the request of the subscriber who reads them; they are masked and logged once. */
-  textFor(subscriber: Pick<GraphQLContext, 'app' | 'requestId'>): string {
+  textFor(subscriberArgs: ExecutionArgs): string {
+    if (!this.#result.errors) return this.#shared;
     const { errors, ...rest } = this.#result;
-    if (!errors) return this.#shared;
+    const subscriber = subscriberArgs.contextValue as GraphQLContext;
     this.#shown ??= errors.map((error) => shownError(error, subscriber));
     const named = this.#shown.map((error) => ({
       ...error.toJSON(),

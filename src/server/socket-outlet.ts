@@ -43,7 +43,7 @@ export class SocketWay {
 
   /** A closed way never has room again: its subscriptions wait for their end, which comes with the socket's. */
   get isFull(): boolean {
-    return this.#isClosed || this.#socket.bufferedAmount > maxWaitingBytes;
+    return this.#isClosed || this.#stream.writableLength > maxWaitingBytes;
   }
 
   async room(signal: AbortSignal): Promise<void> {
@@ -66,7 +66,7 @@ export class SocketWay {
       if (!this.#isClosed) for (const done of [...this.#waiting]) done();
     };
     const unwatchProgress = watchProgress(
-      () => this.#socket.bufferedAmount,
+      () => this.#stream.writableLength,
       this.#options.clock,
       () => {
         if (this.#isClosed) return;

@@ -38,3 +38,25 @@ test('what can be no number of a connection is not found, and spoils nothing for
   statements[0]!.answer([{ id: 3, name: 'third' }]);
   expect(await Promise.all(found)).toMatchObject([null, null, null, { name: 'third' }]);
 });
+
+test('a row that was read a moment ago is remembered as it was read last, and forgotten when it is gone', async () => {
+  const { rows, statements } = slowDatabase();
+  const aMinute = 60_000;
+  const early = rows.find(1);
+  await nextTurn();
+  const late = rows.find(1);
+  await nextTurn();
+  statements[1]!.answer([{ id: 1, name: 'new' }]);
+  await late;
+  statements[0]!.answer([{ id: 1, name: 'old' }]);
+  await early;
+  expect(rows.recent(1, aMinute)).toMatchObject({ name: 'new' });
+  expect(rows.recent(1, 0)).toBeNull();
+  expect(rows.recent(2, aMinute)).toBeNull();
+
+  const gone = rows.find(1);
+  await nextTurn();
+  statements[2]!.answer([]);
+  await gone;
+  expect(rows.recent(1, aMinute)).toBeNull();
+});
