@@ -5,7 +5,6 @@ import type { AuditActor, RecordAudit } from '../audit/audit-event.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { expiries } from './refresh-claims.ts';
 import type { ConnectionEntity, ConnectionState } from './connection.entity.ts';
 import type { ConnectionSecrets } from './connection-secrets.ts';
 import { recordProblem, type Connections } from './connections.ts';
@@ -17,6 +16,8 @@ import {
   type TokenAnswer,
 } from './oauth-client.ts';
 import type { ProblemCode } from './problem.ts';
+import { codeOf, labelOf, type FlowOutcome } from './flow-outcome.ts';
+import { storeGrant } from './grant-storing.ts';
 import { isSameBrowser, type FlowRow, type StoredFlows } from './stored-flows.ts';
 
 /*
@@ -29,20 +30,6 @@ import { isSameBrowser, type FlowRow, type StoredFlows } from './stored-flows.ts
  *
  * Each step can happen on any instance.
  */
-
-/** How a flow ended, for the page that the user sees. */
-export type FlowOutcome =
-  | { kind: 'connected'; connection: ConnectionEntity; startedBy: string; redirectTo: string | null }
-  | {
-      kind: 'failed';
-      connection: ConnectionEntity;
-      startedBy: string;
-      problem: ProblemCode;
-      stillConnected: boolean;
-      redirectTo: string | null;
-    }
-  | { kind: 'superseded'; connection: ConnectionEntity | null }
-  | { kind: 'refused'; reason: 'UNKNOWN_STATE' | 'OTHER_BROWSER' | 'STARTER_GONE' | 'WRONG_ISSUER' };
 
 export interface Callback {
   state: string | null;
@@ -177,7 +164,7 @@ export class AuthorizationFlows {
     connection: ConnectionEntity,
     code: string,
   ): Promise<FlowOutcome> {
-    const { database, secrets, stored, oauth, connections, logger, afterConnecting } = this.#deps;
+    const { database, secrets, stored, oauth, connections, clock, logger, afterConnecting } = this.#deps;
     let answer: TokenAnswer;
     let client: OAuthClient;
     try {
@@ -193,7 +180,10 @@ export class AuthorizationFlows {
         return this.#fail(flow, actor, connection, 'SECRET_UNREADABLE');
       throw error;
     }
-    if (!(await this.#storeGrant(flow, answer))) {
+    const isStored = await database.transaction((manager) =>
+      storeGrant(manager, secrets, flow, answer, clock.now()),
+    );
+    if (!isStored) {
       await client.revokePair(answer);
       return { kind: 'superseded', connection: await connections.find(connection.id) };
     }
@@ -210,33 +200,6 @@ export class AuthorizationFlows {
       startedBy: labelOf(actor),
       redirectTo: flow.redirect_to,
     };
-  }
-
-  async #storeGrant(flow: FlowRow, answer: TokenAnswer): Promise<boolean> {
-    const { database, secrets, clock } = this.#deps;
-    const now = clock.now();
-    return database.transaction(async (manager) => {
-      const [, affected]: [unknown[], number] = await manager.query(
-        `UPDATE connections
-         SET state = 'connected', epoch = epoch + 1, problem_code = NULL, problem_message = NULL, token_generation = token_generation + 1,
-             refresh_sent_generation = NULL, refresh_holder = NULL, refresh_lease_until = NULL, refresh_failures = 0, refresh_not_before = NULL,
-             access_token_issued_at = $6, access_token_expires_at = $3, refresh_token_issued_at = $6, refresh_token_expires_at = $4,
-             last_refreshed_at = NULL, granted_scopes = $5,
-             account_id = NULL, account_email = NULL, updated_at = now()
-         WHERE id = $1 AND epoch = $2`,
-        [
-          flow.connection_id,
-          flow.epoch,
-          ...expiries(answer, now),
-          answer.scopes.length > 0 ? answer.scopes : flow.scopes,
-          new Date(now),
-        ],
-      );
-      if (affected !== 1) return false;
-      await secrets.forgetTokens(manager, flow.connection_id);
-      await secrets.storeTokens(manager, flow.connection_id, answer);
-      return true;
-    });
   }
 
   /** A living grant outlives a failed attempt to renew it; otherwise the failure is the connection's state. */
@@ -262,23 +225,5 @@ export class AuthorizationFlows {
       stillConnected: after.state === 'connected',
       redirectTo: flow.redirect_to,
     };
-  }
-}
-
-/** As the pages of the flow name who began it. */
-function labelOf({ id, name }: AuditActor): string {
-  return `${name} (${id})`;
-}
-
-function codeOf(outcome: FlowOutcome): string {
-  switch (outcome.kind) {
-    case 'connected':
-      return 'ok';
-    case 'failed':
-      return outcome.problem;
-    case 'superseded':
-      return 'FLOW_SUPERSEDED';
-    case 'refused':
-      return outcome.reason;
   }
 }

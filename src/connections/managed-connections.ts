@@ -1,17 +1,12 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { AuditActor, OtherAction, RecordAudit } from '../audit/audit-event.ts';
-import type { ConfigError } from '../config.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ConnectionLifecycle } from './connection-lifecycle.ts';
 import type { ConnectionSecrets } from './connection-secrets.ts';
-import {
-  connectionsFileError,
-  placeOf,
-  type ConnectionsFile,
-  type FileConnection,
-} from './connections-file.ts';
-import { maxConnections, type Connections } from './connections.ts';
+import type { ConnectionsFile, FileConnection } from './connections-file.ts';
+import type { Connections } from './connections.ts';
+import { conflictOf, type Present } from './file-conflicts.ts';
 
 /*
  * What the connections file says becomes true in two steps, under a lock that instances take in turn:
@@ -34,12 +29,6 @@ const lockTimeoutMs = 300_000;
 
 /** Grants that are ended at a time: each may wait for an upstream that does not answer. */
 const grantsAtATime = 10;
-
-interface Present {
-  id: number;
-  name: string;
-  made_by_file: boolean;
-}
 
 interface Difference {
   made: number[];
@@ -212,36 +201,6 @@ export class ManagedConnections {
 
 function idsOf(rows: { id: number }[]): number[] {
   return rows.map(({ id }) => id);
-}
-
-/** What the file wants and others have: numbers of connections made through the API, and names. */
-function conflictOf(path: string, connections: FileConnection[], present: Present[]): ConfigError | null {
-  const byId = new Map(present.map((connection) => [connection.id, connection]));
-  const ids = new Set(connections.map(({ id }) => id));
-  const others = present.filter(({ id }) => !ids.has(id));
-  const byName = new Map(others.map((connection) => [connection.name, connection]));
-  const faults = connections.flatMap(({ id, name, place }) => {
-    const sameId = byId.get(id);
-    const sameName = byName.get(name);
-    return [
-      ...(sameId?.made_by_file === false
-        ? [
-            `${placeOf(place, 'id')}: Connection ${id} (${JSON.stringify(sameId.name)}) was made through the API. Give this one another ID, or delete that one first`,
-          ]
-        : []),
-      ...(sameName
-        ? [
-            `${placeOf(place, 'name')}: Connection ${sameName.id} has this name. Choose another name, or rename that one first`,
-          ]
-        : []),
-    ];
-  });
-  const total = others.length + connections.length;
-  if (total > maxConnections)
-    faults.push(
-      `With it the server would hold ${total} connections, and its limit is ${maxConnections}. Delete some that are no longer used`,
-    );
-  return faults.length > 0 ? connectionsFileError(path, faults) : null;
 }
 
 /** Lets the API number new connections after `id`, unless it has got further by itself. */

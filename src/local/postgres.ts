@@ -1,23 +1,20 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { chown, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { open, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
 import { ensureDataFolder, keptSecret } from './data-folder.ts';
 import { freePort } from './ports.ts';
+import { createCluster, maxShownOutput, programEnvironment, roleName } from './postgres-cluster.ts';
 import { findPostgresPlace, type PostgresPlace } from './postgres-place.ts';
 import { isServerOf } from './process-identity.ts';
 import { readServerLock } from './server-lock.ts';
 
-const roleName = 'omnera';
 const startTimeoutMs = 60_000;
 const stopTimeoutMs = 7_000;
 const startAttempts = 5;
 const pollMs = 15;
-const maxShownOutput = 2_000;
 
 export interface LocalPostgresOptions {
   dataDir: string;
@@ -90,71 +87,6 @@ export function localUrl(password: string, port: number): string {
   return `postgres://${roleName}:${password}@127.0.0.1:${port}/postgres`;
 }
 
-async function createCluster(
-  place: PostgresPlace,
-  cluster: string,
-  password: string,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const unfinished = `${cluster}.unfinished`;
-  const passwordFile = join(place.home, 'postgres.initial-password');
-  await rm(unfinished, { recursive: true, force: true });
-  await rm(passwordFile, { force: true });
-  await mkdir(unfinished, { mode: 0o700 });
-  await writeFile(passwordFile, `${password}\n`, { mode: 0o600, flag: 'wx' });
-  try {
-    if (place.user) {
-      await chown(unfinished, place.user.uid, place.user.gid);
-      await chown(passwordFile, place.user.uid, place.user.gid);
-    }
-    await runInitdb(place, signal, [
-      `--pgdata=${unfinished}`,
-      `--username=${roleName}`,
-      `--pwfile=${passwordFile}`,
-      '--auth=scram-sha-256',
-      '--encoding=UTF8',
-      // PostgreSQL's own locale: the same order of text on every machine, whatever locales it has.
-      '--locale=C',
-      '--locale-provider=builtin',
-      '--builtin-locale=C.UTF-8',
-      '--no-sync',
-    ]);
-  } finally {
-    await rm(passwordFile, { force: true });
-  }
-  await rename(unfinished, cluster);
-}
-
-async function runInitdb(
-  place: PostgresPlace,
-  signal: AbortSignal | undefined,
-  flags: string[],
-): Promise<void> {
-  const program = join(place.programs, 'bin', 'initdb');
-  const child = spawn(program, flags, {
-    ...place.user,
-    ...(signal ? { signal } : {}),
-    cwd: '/',
-    env: programEnvironment(),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let output = '';
-  const keep = (chunk: Buffer): void => {
-    output = (output + chunk.toString()).slice(-maxShownOutput);
-  };
-  child.stdout.on('data', keep);
-  child.stderr.on('data', keep);
-  const [code] = (await once(child, 'close').catch((cause: unknown) => {
-    throw new AppError('INTERNAL', `PostgreSQL's initdb cannot be run (${program})`, { cause });
-  })) as [number | null];
-  if (code !== 0) {
-    throw new AppError(
-      'INTERNAL',
-      `PostgreSQL could not create its data folder. If libraries are missing, run: npm rebuild. Its last words:\n${output.trim()}`,
-    );
-  }
-}
-
 async function launch(
   place: PostgresPlace,
   cluster: string,
@@ -196,11 +128,6 @@ async function launch(
   }).then(() => void process.off('exit', tell));
   await output.close();
   return { server, ended };
-}
-
-/** Nothing of our environment reaches the server: it may hold secrets, and PostgreSQL reads several PG* variables. */
-function programEnvironment(): Record<string, string> {
-  return { LC_ALL: 'C', TMPDIR: tmpdir() };
 }
 
 async function becomesReady(
