@@ -16,6 +16,7 @@ import { AuditEntries } from './audit/audit-entries.ts';
 import { AuditLog } from './audit/audit-log.ts';
 import { AuditRetention } from './audit/audit-retention.ts';
 import { BaseSchemas } from './bases/base-schemas.ts';
+import { BaseDoubts } from './changes/base-doubts.ts';
 import { ChangeFeeds } from './changes/change-feeds.ts';
 import { ChangeLog } from './changes/change-log.ts';
 import { LogStandings } from './changes/log-standing.ts';
@@ -225,6 +226,7 @@ export async function createApp(
   });
   const changeFeeds = new ChangeFeeds({ database, notifications, log: changeLog, logger });
   const connectionChanges = new ConnectionChanges({ connections, notifications, logger });
+  const doubts = new BaseDoubts({ database, notifications, logger });
   const webhooks = new Webhooks({
     database,
     connections,
@@ -233,6 +235,7 @@ export async function createApp(
     cipher,
     log: changeLog,
     feeds: changeFeeds,
+    doubts,
     addresses: {
       publicUrl: config.publicUrl,
       publicUrlIsChosen: config.publicUrlIsChosen,
@@ -249,6 +252,7 @@ export async function createApp(
   const connectionWatch = new ConnectionWatch({
     database,
     notifications,
+    doubts,
     refusal: (connectionId, baseId) => webhooks.refusal(connectionId, baseId),
     clock,
     logger,

@@ -4,6 +4,7 @@ import { connectionsChannel } from '../connections/connection-changes.ts';
 import type { Notifications } from '../database/notifications.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { BaseDoubts } from './base-doubts.ts';
 
 /** How often connections are looked at without a notification, since those can get lost, in milliseconds. */
 const pollIntervalMs = 10_000;
@@ -26,6 +27,8 @@ interface Watched {
   /** When it said so, in milliseconds since the epoch. */
   askedAt: number;
   isAsking: boolean;
+  /** Whether it has refused the connection something there since it was asked. */
+  isDoubted: boolean;
 }
 
 /**
@@ -34,7 +37,8 @@ interface Watched {
  * not ended: its feed may still be served by another, and it may recover.
  *
  * A notification only says that there is something to see; what counts is the row. The upstream is asked for each new
- * grant and base, and now and then after that. While it can't say, it is asked again with the next look.
+ * grant and base, when it has refused the connection something there, and now and then after that. While it can't say, it
+ * is asked again with the next look.
  */
 export class ConnectionWatch {
   readonly #database: DataSource;
@@ -51,6 +55,7 @@ export class ConnectionWatch {
   constructor(deps: {
     database: DataSource;
     notifications: Notifications;
+    doubts: BaseDoubts;
     refusal: (connectionId: number, baseId: string) => Promise<AppError | null>;
     clock: Clock;
     logger: Logger;
@@ -63,6 +68,7 @@ export class ConnectionWatch {
       onMessage: (id) => this.#heed(Number(id)),
       onListening: () => void this.#look(),
     });
+    deps.doubts.onDoubt((connectionId, baseId) => this.#doubt(connectionId, baseId));
   }
 
   /**
@@ -79,6 +85,7 @@ export class ConnectionWatch {
       grant: null,
       askedAt: 0,
       isAsking: false,
+      isDoubted: false,
     };
     // An object of its own for each, so that one that is given twice is called twice.
     const watcher = { onEnded };
@@ -104,6 +111,15 @@ export class ConnectionWatch {
   #heed(connectionId: number): void {
     for (const watched of this.#watched.values())
       if (watched.connectionId === connectionId) return void this.#look();
+  }
+
+  /** The next look asks the upstream, whatever it said last. */
+  #doubt(connectionId: number, baseId: string): void {
+    const watched = this.#watched.get(`${connectionId}/${baseId}`);
+    if (!watched) return;
+    watched.askedAt = 0;
+    watched.isDoubted = true;
+    void this.#look();
   }
 
   /** Whoever asks during a look has another one follow, which sees what was written meanwhile. */
@@ -147,9 +163,10 @@ export class ConnectionWatch {
   async #ask(watched: Watched, grant: Grant): Promise<void> {
     if (watched.isAsking) return;
     watched.isAsking = true;
+    watched.isDoubted = false;
     try {
       const why = await this.#refusal(watched.connectionId, watched.baseId);
-      if (why === null) Object.assign(watched, { grant, askedAt: this.#clock.now() });
+      if (why === null) Object.assign(watched, { grant, askedAt: watched.isDoubted ? 0 : this.#clock.now() });
       // Whether it has ended is for its row to say.
       else if (why.code !== 'CONNECTION_NOT_CONNECTED' && why.code !== 'CONNECTION_NOT_FOUND')
         this.#end(watched, why);

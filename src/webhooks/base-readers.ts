@@ -11,6 +11,9 @@ import { requiredScopes } from './specification.ts';
 const trustMs = 10 * 60_000;
 const maxRemembered = 10_000;
 
+/** Of a connection that was let in under its grant, and has to be asked about again. */
+const longAgo = 0;
+
 /**
  * A feed is shared by all connections of an OAuth client, but not each of them was granted every base, and the next
  * grant may leave out what the last one had: before anybody reads the log, the upstream has to let that connection read
@@ -47,6 +50,13 @@ export class BaseReaders {
     this.#provenAt.set(key, this.#clock.now());
     const [oldest] = this.#provenAt.size > maxRemembered ? this.#provenAt.keys() : [];
     if (oldest !== undefined) this.#provenAt.delete(oldest);
+  }
+
+  /** The upstream is asked before the base is read again: it has refused that connection something there. */
+  doubt(connectionId: number, baseId: string): void {
+    this.#schemas.forget(baseId);
+    for (const key of this.#provenAt.keys())
+      if (key.startsWith(`${connectionId}/`) && key.endsWith(`/${baseId}`)) this.#provenAt.set(key, longAgo);
   }
 
   /** The same as an answer; throws only when the upstream can't say. */

@@ -26,10 +26,17 @@ export interface Reached {
 export class Owners {
   readonly #database: DataSource;
   readonly #upstream: Pick<Upstream, 'api'>;
+  readonly #onRefused: (connectionId: number, baseId: string) => void;
 
-  constructor(deps: { database: DataSource; upstream: Pick<Upstream, 'api'> }) {
+  /** @param deps.onRefused Told when the connection that a webhook is pulled through may no longer read its base. */
+  constructor(deps: {
+    database: DataSource;
+    upstream: Pick<Upstream, 'api'>;
+    onRefused: (connectionId: number, baseId: string) => void;
+  }) {
     this.#database = deps.database;
     this.#upstream = deps.upstream;
+    this.#onRefused = deps.onRefused;
   }
 
   /**
@@ -45,8 +52,11 @@ export class Owners {
             .getRepository(ConnectionEntity)
             .findOneBy({ id: webhook.connectionId, clientId: webhook.clientId });
     let reached: Reached | 'away' | 'refused' = owner?.state === 'error' ? 'away' : 'refused';
-    if (owner?.state === 'connected' && mayPull(webhook, owner))
+    if (owner?.state === 'connected' && mayPull(webhook, owner)) {
       reached = await this.#ask(owner, webhook.baseId, operation);
+      // Once for each webhook: it is handed over or given up now.
+      if (reached === 'refused' && webhook.state === 'active') this.#onRefused(owner.id, webhook.baseId);
+    }
     if (typeof reached !== 'string') return reached;
     return (await this.handOver(webhook, operation)) ?? reached;
   }

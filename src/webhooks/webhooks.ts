@@ -4,6 +4,7 @@ import type { BaseSchemas } from '../bases/base-schemas.ts';
 import { SharedReads } from '../bases/shared-reads.ts';
 import { requireId } from '../calendly/ids.ts';
 import type { Operation } from '../calendly/operation.ts';
+import type { BaseDoubts } from '../changes/base-doubts.ts';
 import type { ChangeFeeds } from '../changes/change-feeds.ts';
 import type { ChangeLog } from '../changes/change-log.ts';
 import type { Feed } from '../changes/feed.ts';
@@ -44,6 +45,7 @@ export interface WebhooksDeps {
   cipher: SecretCipher;
   log: ChangeLog;
   feeds: ChangeFeeds;
+  doubts: BaseDoubts;
   /** Where the upstream pings us. */
   addresses: Addresses;
   retentionDays: number;
@@ -90,7 +92,12 @@ export class Webhooks {
     this.#uses = new FeedUses(deps);
     this.#creating = new SharedReads({ clock: deps.clock, maxAgeMs: 0, maxEntries: maxShared });
     this.shared = new SharedWebhooks({ ...deps, readers: this.#readers });
-    const owners = new Owners(deps);
+    const { doubts } = deps;
+    doubts.onDoubt((connectionId, baseId) => this.#readers.doubt(connectionId, baseId));
+    const owners = new Owners({
+      ...deps,
+      onRefused: (connectionId, baseId) => doubts.tell(connectionId, baseId),
+    });
     const claims = new WebhookClaims(deps);
     this.#endings = new WebhookEndings({ ...deps, owners });
     this.#creation = new WebhookCreation({ ...deps, claims });

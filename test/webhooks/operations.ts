@@ -101,7 +101,10 @@ export interface HeldWebhook {
 }
 
 /** What the upstream holds for a base. */
-export async function heldUpstream(app: TestApp, baseId: string = crm.baseId): Promise<HeldWebhook[]> {
+export async function heldUpstream(
+  app: { sandbox: { url: string } },
+  baseId: string = crm.baseId,
+): Promise<HeldWebhook[]> {
   const { webhooks } = await control<{ webhooks: HeldWebhook[] }>(app.sandbox.url, 'webhooks');
   return webhooks.filter((webhook) => webhook.baseId === baseId);
 }

@@ -101,6 +101,33 @@ it('ends what runs some minutes after the upstream took the base from a grant by
   await subscriber.cut();
 });
 
+it('ends what runs through a connection at once when its changes can not be pulled through it any more', async () => {
+  const other = await app.another();
+  try {
+    const follow = (instance: TestApp, connection: number) =>
+      new Subscriber(instance, { connection, baseId: crm.baseId }).started();
+    // It is the one whose webhook it is.
+    const leaving = await app.connect();
+    const ending = await Promise.all([follow(app, leaving), follow(other, leaving)]);
+    const { grants } = await control<{ grants: { id: string }[] }>(app.sandbox.url, 'grants');
+    const staying = await app.connect();
+    const running = await follow(other, staying);
+    await control(app.sandbox.url, 'grants', {
+      grantId: grants.at(-1)?.id,
+      baseIds: [await otherBase(app, leaving)],
+    });
+    const [recordId] = await addContacts(app, 1);
+    await until(() => ending.every(({ ended }) => ended));
+    for (const { errors } of ending)
+      expect(errors[0]).toMatchObject({ extensions: { code: 'BASE_NOT_FOUND' } });
+    await until(() => running.changes.some((change) => change.recordId === recordId));
+    expect(running.errors).toEqual([]);
+    await Promise.all([...ending, running].map((subscriber) => subscriber.cut()));
+  } finally {
+    await other.close();
+  }
+});
+
 it('says that a base is not there to who reads a log that nobody began, with one call at most', async () => {
   const connection = await app.connect();
   const readOf = (baseId: string) => app.graphql(changesDocument, { connection, baseId });
