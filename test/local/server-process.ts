@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { environment } from '../../src/environment.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
+const asPeopleStartIt = ['--import', 'tsx', join(root, 'src', 'main.ts')];
 
 /** The server as a person starts it: a process of its own, with nothing set but what the test sets. */
 export class ServerProcess {
@@ -15,10 +16,10 @@ export class ServerProcess {
   readonly #written = new EventEmitter();
   readonly #exit: Promise<number | null>;
 
-  constructor(variables: Record<string, string>, args: string[] = []) {
+  constructor(variables: Record<string, string>, args: string[] = [], program = asPeopleStartIt) {
     // Empty counts as absent, and keeps a developer's own .env from taking part.
     const unset = Object.fromEntries(Object.keys(environment.shape).map((name) => [name, '']));
-    this.#child = spawn(process.execPath, ['--import', 'tsx', join(root, 'src', 'main.ts'), ...args], {
+    this.#child = spawn(process.execPath, [...program, ...args], {
       cwd: root,
       env: { PATH: process.env['PATH'], ...unset, ...variables },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -30,6 +31,12 @@ export class ServerProcess {
       });
     }
     this.#exit = once(this.#child, 'close').then(([code]) => code as number | null);
+  }
+
+  /** Compiled ahead, where there is a test run that has done so: the same server, sooner up. */
+  static compiled(variables: Record<string, string>): ServerProcess {
+    const program = process.env['TEST_SERVER_PROGRAM'];
+    return new ServerProcess(variables, [], program ? [program] : asPeopleStartIt);
   }
 
   get pid(): number {

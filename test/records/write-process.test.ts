@@ -31,7 +31,7 @@ async function startProcess(): Promise<ServerProcess> {
   const port = await getPort();
   const url = `http://127.0.0.1:${port}`;
   const { encryptionKeys } = app.app.config;
-  const server = new ServerProcess({
+  const server = ServerProcess.compiled({
     NODE_ENV: 'production',
     HOST: '127.0.0.1',
     PORT: String(port),

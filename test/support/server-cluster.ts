@@ -21,7 +21,7 @@ export class ClusterServer {
 
   async start(): Promise<void> {
     if (this.#isOver) throw new Error('The cluster is closed.');
-    this.#process = new ServerProcess(this.#variables);
+    this.#process = ServerProcess.compiled(this.#variables);
     await this.#process.written(/"msg":"ready"/);
   }
 
