@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import type { ActionTemplate } from './action-template.ts';
+import { claiming, fewRecords } from './delivery-claim.ts';
 import { maxTakenPerTrigger } from './delivery-lanes.ts';
 import type { Delivery, DeliveryStatus } from './delivery.ts';
 import { LeaseWatch } from './lease-watch.ts';
@@ -71,48 +72,16 @@ export class DeliveryLeases {
   /** Takes deliveries that are due. @param places at most how many of each trigger */
   async claim(places: ReadonlyMap<string, number>, now: Date): Promise<ClaimedDelivery[]> {
     const takenAt = this.#watch.moment;
-    const [rows] = await this.#database.query<[ClaimedDelivery[], number]>(
-      `WITH due AS (
-         SELECT chosen.id, t.connection_id, t.endpoint_url, t.action, s.secret, s.previous_secret, s.previous_until
-         FROM unnest($2::uuid[], $3::integer[]) AS offer(trigger_id, places)
-         JOIN triggers AS t ON t.id = offer.trigger_id
-         JOIN trigger_health AS h ON h.trigger_id = t.id
-         LEFT JOIN trigger_secrets AS s ON s.trigger_id = t.id
-         CROSS JOIN LATERAL (
-           SELECT count(*) AS under_way FROM trigger_deliveries AS one
-           WHERE one.trigger_id = t.id AND one.status = 'WAITING' AND one.lease_until > clock_timestamp()
-         ) AS leased
-         CROSS JOIN LATERAL (
-           SELECT one.id FROM trigger_deliveries AS one
-           WHERE one.trigger_id = t.id AND one.status = 'WAITING' AND one.next_attempt_at <= $4
-             AND (one.lease_until IS NULL OR one.lease_until < clock_timestamp())
-             AND NOT EXISTS (
-               SELECT 1 FROM trigger_deliveries AS other
-               WHERE other.trigger_id = t.id AND other.record_id = one.record_id AND other.status = 'WAITING'
-                 AND other.id <> one.id AND (other.id < one.id OR other.lease_until > clock_timestamp()))
-           ORDER BY one.next_attempt_at, one.id
-           LIMIT greatest(0, least(offer.places, CASE WHEN h.failures_in_row >= $6 THEN 1 ELSE $7 END - leased.under_way))
-           FOR UPDATE OF one SKIP LOCKED
-         ) AS chosen
-         WHERE t.state = 'active' AND (h.rest_until IS NULL OR h.rest_until <= $4)
-       )
-       UPDATE trigger_deliveries AS d
-       SET lease_holder = $1, lease_until = clock_timestamp() + make_interval(secs => $5)
-       FROM due WHERE d.id = due.id
-       RETURNING d.id, d.trigger_id AS "triggerId", d.event_id AS "eventId", d.body, d.chain, d.attempts,
-         d.first_attempt_at AS "firstAttemptAt", due.endpoint_url AS "endpointUrl", due.action, due.connection_id AS "connectionId",
-         due.secret, due.previous_secret AS "previousSecret", due.previous_until AS "previousUntil",
-         d.action_round AS "actionRound", d.open_since AS "openSince"`,
-      [
-        this.#holder,
-        [...places.keys()],
-        [...places.values()],
-        now,
-        leaseSeconds,
-        failuresUntilResting,
-        maxTakenPerTrigger,
-      ],
-    );
+    const [rows] = await this.#database.query<[ClaimedDelivery[], number]>(claiming, [
+      this.#holder,
+      [...places.keys()],
+      [...places.values()],
+      now,
+      leaseSeconds,
+      failuresUntilResting,
+      maxTakenPerTrigger,
+      fewRecords,
+    ]);
     for (const delivery of rows) delivery.takenAt = takenAt;
     return rows;
   }

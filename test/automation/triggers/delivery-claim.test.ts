@@ -1,0 +1,100 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import type { DataSource } from 'typeorm';
+import { fewRecords } from '../../../src/automation/triggers/delivery-claim.ts';
+import { DeliveryLeases } from '../../../src/automation/triggers/delivery-leases.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+
+/* What taking deliveries reads of a backlog. PostgreSQL counts it for each transaction. */
+
+const trigger = '00000000-0000-4000-8000-000000000001';
+const now = new Date();
+let database: TestDatabase;
+let client: pg.Client;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  await client.query(`
+    INSERT INTO connections (id, type, name, client_id, state, requested_scopes) VALUES (1, 'calendly', 'C', 'c', 'connected', '{}');
+    INSERT INTO change_feeds (client_id, base_id) VALUES ('c', 'app1');
+    INSERT INTO triggers (id, name, connection_id, base_id, table_id, endpoint_url, created_by, state, feed_id, generation, payload,
+           ordinal, created_at, updated_at)
+    SELECT '${trigger}', 'T', 1, 'app1', 'tbl1', 'https://example.com', 'key:1', 'active', id, 1, 0, 0, now(), now() FROM change_feeds;
+    INSERT INTO trigger_health (trigger_id) VALUES ('${trigger}');`);
+});
+afterEach(() => client.query('TRUNCATE trigger_deliveries CASCADE'));
+afterAll(async () => {
+  await client.end();
+  await database.close();
+});
+
+/** Deliveries that are due, of so many records in turn. */
+async function wait(records: number, ofEach: number): Promise<void> {
+  await client.query(
+    `INSERT INTO trigger_deliveries (trigger_id, event_id, record_id, type, body, status, next_attempt_at, created_at)
+     SELECT $1, 'evt' || record || '-' || turn, 'rec' || record, 'record.updated', '{}', 'WAITING', $4, $4
+     FROM generate_series(1, $3::integer) AS turn, generate_series(1, $2::integer) AS record ORDER BY turn, record`,
+    [trigger, records, ofEach, now],
+  );
+  await client.query('ANALYZE trigger_deliveries');
+}
+
+/** Takes up to 50 of them. @returns their events, and how many rows were read for that */
+async function take(): Promise<{ events: string[]; read: number }> {
+  const query = async (text: string, values: unknown[]) => {
+    const { rows, rowCount } = await client.query(text, values);
+    return [rows, rowCount];
+  };
+  const rowsRead = async (): Promise<number> => {
+    const { rows } = await client.query<{ read: string }>(
+      `SELECT seq_tup_read + idx_tup_fetch AS read FROM pg_stat_xact_user_tables WHERE relname = 'trigger_deliveries'`,
+    );
+    return Number(rows[0]?.read);
+  };
+  const leases = new DeliveryLeases({ query } as unknown as DataSource);
+  await client.query('BEGIN');
+  const before = await rowsRead();
+  const claimed = await leases.claim(new Map([[trigger, 50]]), now);
+  const read = (await rowsRead()) - before;
+  await client.query('COMMIT');
+  return { events: claimed.map(({ eventId }) => eventId).sort(), read };
+}
+
+describe('taking deliveries', () => {
+  test('reads nothing of the 5,000 that wait behind the one of a record, be that free or under way', async () => {
+    await wait(1, 5_000);
+    const free = await take();
+    expect(free.events).toEqual(['evt1-1']);
+    expect(free.read).toBeLessThan(20);
+    const underWay = await take();
+    expect(underWay.events).toEqual([]);
+    expect(underWay.read).toBeLessThan(20);
+  });
+
+  test('takes the first of each record, of twenty that have 250', async () => {
+    await wait(20, 250);
+    const { events, read } = await take();
+    expect(events).toEqual(Array.from({ length: 20 }, (_, index) => `evt${index + 1}-1`).sort());
+    expect(read).toBeLessThan(10 * 20);
+    expect((await take()).events).toEqual([]);
+  });
+
+  test('takes the first of each record in the order in which they are due, of more records than are looked up', async () => {
+    const records = fewRecords + 1;
+    await wait(records, 2);
+    const taken: string[] = [];
+    for (let claim = 0; claim < 3; claim += 1) {
+      const { events, read } = await take();
+      expect(read).toBeLessThan(10 * records);
+      taken.push(...events);
+      await client.query(
+        `UPDATE trigger_deliveries SET status = 'DELIVERED', lease_until = NULL WHERE lease_until IS NOT NULL`,
+      );
+    }
+    const first = Array.from({ length: records }, (_, index) => `evt${index + 1}-1`);
+    expect(taken.slice(0, 100).sort()).toEqual(first.slice(0, 100).sort());
+    expect(new Set(taken).size).toBe(150);
+  });
+});
