@@ -10,35 +10,51 @@ const readRecords = `query ($id: Int!) {
   base(connection: $id, baseId: "appABC123") { table(id: "tblDEF456") { records(first: 1) { nodes { id } } } }
 }`;
 
+const readThrough = (app: TestApp, id: number) => app.graphql(readRecords, { id });
+const expireIn = (app: TestApp, id: number) =>
+  app.database.query(
+    `UPDATE connections SET access_token_expires_at = now() - interval '1 minute' WHERE id = $1`,
+    [id],
+  );
+const tokenFaultAt = (app: TestApp, fault: object) =>
+  control(app.sandbox.url, 'faults', { match: { method: 'POST', path: '/oauth2/v1/token' }, ...fault });
+
+/** With an upstream of its own, so that the faults of the other tests do not meet its calls, nor its calls their counts. */
+let silent: TestApp;
+/** An exchange and a refresh that are never answered: they wait while all other tests run. */
+let hanging: {
+  flow: number;
+  refresh: number;
+  page: ReturnType<typeof walkFlow>;
+  read: ReturnType<typeof readThrough>;
+};
+beforeAll(async () => {
+  silent = await startTestApp({ config: { role: 'web' } });
+  const [flow, refresh] = [await create(silent, 'Hanging exchange'), await silent.connect()];
+  const link = await authorizationUrl(silent.graphql, flow);
+  await expireIn(silent, refresh);
+  await tokenFaultAt(silent, { kind: 'timeout', times: 2 });
+  hanging = { flow, refresh, page: walkFlow(link), read: readThrough(silent, refresh) };
+  // A run of single tests ends before they do.
+  hanging.page.catch(() => undefined);
+  hanging.read.catch(() => undefined);
+  while ((await control(silent.sandbox.url, 'faults')).faults[0].applied < 2) await delay(5);
+});
+afterAll(() => silent.close());
+
 /* What the token endpoint may answer, beside the plain refusals in states.test.ts and problems.test.ts. */
 describe('the token endpoint', () => {
   let app: TestApp;
-  /** An exchange and a refresh that are never answered: they wait while all other tests run. */
-  let hanging: { flow: number; refresh: number; page: ReturnType<typeof walkFlow>; read: Promise<Answer> };
-  type Answer = Awaited<ReturnType<TestApp['graphql']>>;
-
   beforeAll(async () => {
     // No renewals ahead of time: the requests of the tests are to meet the expired token.
     app = await startTestApp({ config: { role: 'web' } });
-    const [flow, refresh] = [await create(app, 'Hanging exchange'), await app.connect()];
-    const link = await authorizationUrl(app.graphql, flow);
-    await expire(refresh);
-    await tokenFault({ kind: 'timeout', times: 2 });
-    hanging = { flow, refresh, page: walkFlow(link), read: readOnce(refresh) };
-    hanging.page.catch(() => undefined);
-    while ((await control(app.sandbox.url, 'faults')).faults[0].applied < 2) await delay(5);
   });
   beforeEach(() => fetch(`${app.sandbox.url}/_control/faults`, { method: 'DELETE' }));
   afterAll(() => app.close());
 
-  const readOnce = (id: number, instance = app) => instance.graphql(readRecords, { id });
-  const expire = (id: number) =>
-    app.database.query(
-      `UPDATE connections SET access_token_expires_at = now() - interval '1 minute' WHERE id = $1`,
-      [id],
-    );
-  const tokenFault = (fault: object) =>
-    control(app.sandbox.url, 'faults', { match: { method: 'POST', path: '/oauth2/v1/token' }, ...fault });
+  const readOnce = (id: number, instance = app) => readThrough(instance, id);
+  const expire = (id: number) => expireIn(app, id);
+  const tokenFault = (fault: object) => tokenFaultAt(app, fault);
   const tokenCalls = async (): Promise<number> =>
     (await control(app.sandbox.url, 'calls')).byEndpoint.token ?? 0;
   /** A token that the upstream takes, in an answer of the token endpoint that lacks something. */
@@ -177,17 +193,6 @@ describe('the token endpoint', () => {
       await provider.close();
     }
   });
-
-  test('never answering: given up after 15 seconds, and repeated once; nobody else had to wait', async () => {
-    const page = await hanging.page;
-    expect(page.text).toContain('PROVIDER_UNAVAILABLE');
-    expect(await read(app, hanging.flow)).toMatchObject({
-      state: 'ERROR',
-      problem: { code: 'PROVIDER_UNAVAILABLE' },
-    });
-    expect((await hanging.read).errors).toBeUndefined();
-    expect(await read(app, hanging.refresh)).toMatchObject({ state: 'CONNECTED', problem: null });
-  });
 });
 
 describe.each([
@@ -224,4 +229,15 @@ describe.each([
     expect(await tokenCalls()).toBe(3);
     expect(await read(app, id)).toMatchObject({ state: 'CONNECTED', problem: null });
   });
+});
+
+test('an endpoint that never answers: given up after 15 seconds, and asked once more; nobody else had to wait', async () => {
+  const page = await hanging.page;
+  expect(page.text).toContain('PROVIDER_UNAVAILABLE');
+  expect(await read(silent, hanging.flow)).toMatchObject({
+    state: 'ERROR',
+    problem: { code: 'PROVIDER_UNAVAILABLE' },
+  });
+  expect((await hanging.read).errors).toBeUndefined();
+  expect(await read(silent, hanging.refresh)).toMatchObject({ state: 'CONNECTED', problem: null });
 });
