@@ -8,7 +8,7 @@ import { allRecords, clearFaults, countCalls, crm, type KnownRecord } from './cr
 const forgottenAfterMs = 6 * 60_000;
 const penaltyMs = 20;
 /** How long a read may take whose call is never answered, and how much later it may be told so. */
-const silentDeadlineMs = isLongRun ? 150 : 400;
+const silentDeadlineMs = isLongRun ? 150 : 800;
 const graceMs = isLongRun ? 250 : 1_500;
 
 let app: TestApp;
