@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
 import { control, type TestApp, type UntypedData } from '../support/app.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
@@ -75,21 +76,20 @@ export class TwoSides {
     databaseUrl: string,
     who: 'both' | 'omnera' | 'calendly',
   ): Promise<{ local: number; conflicts: number }> {
-    const { table } = this;
     const before = new Map([...this.expected].map(([name, cells]) => [name, { ...cells }]));
-    const idOf = new Map<string, string>();
-    for (const [id, cells] of await table.records()) idOf.set(cells['name'] as string, id);
+    const idOf = await this.#ids();
     // A few at a time, so that both sides often meet.
     const known = [...before.keys()].slice(-6);
     const here = who === 'calendly' ? new Map<string, Cells | null>() : this.#drawn(known, 'omnera');
-    const there = who === 'omnera' ? new Map<string, Cells | null>() : this.#drawn(known, 'calendly');
+    const there =
+      who === 'omnera' ? new Map<string, Cells | null>() : this.#drawn(known, 'calendly', [...here.keys()]);
     this.figures.edits += here.size + there.size;
     const client = new pg.Client({ connectionString: databaseUrl });
     await client.connect();
     try {
       await client.query('BEGIN');
       for (const [name, cells] of here) await this.#here(client, name, cells, before.has(name));
-      if (there.size > 0) await this.#there(there, idOf, before);
+      if (there.size > 0) await this.#there(there, idOf);
       await client.query('COMMIT');
     } finally {
       await client.end();
@@ -100,14 +100,16 @@ export class TwoSides {
     return { local: here.size, conflicts: this.conflicts.length - earlier };
   }
 
-  #drawn(known: string[], side: string): Map<string, Cells | null> {
+  /** @param met names that the other side has drawn, which are drawn again more often than not */
+  #drawn(known: string[], side: string, met: readonly string[] = []): Map<string, Cells | null> {
     const random = this.#random;
     const drawn = new Map<string, Cells | null>();
-    for (let count = random.whole(1, 5); count > 0; count -= 1) {
+    const both = met.filter((name) => known.includes(name));
+    for (let count = random.whole(1, 6); count > 0; count -= 1) {
       const dice = random.between(0, 1);
-      if (dice < 0.25 || known.length < 4) drawn.set(`${side} ${(this.#named += 1)}`, this.#cells(1));
-      else if (dice < 0.4) drawn.set(random.of(known), null);
-      else drawn.set(random.of(known), this.#cells(0.5));
+      const name = () => random.of(both.length > 0 && random.between(0, 1) < 0.7 ? both : known);
+      if (dice < 0.2 || known.length < 4) drawn.set(`${side} ${(this.#named += 1)}`, this.#cells(1));
+      else drawn.set(name(), dice < 0.35 ? null : this.#cells(0.5));
     }
     return drawn;
   }
@@ -125,38 +127,43 @@ export class TwoSides {
     return Object.fromEntries(some.length > 0 ? some : [['points', random.whole(5, 9)]]);
   }
 
-  async #here(client: pg.Client, name: string, cells: Cells | null, isKnown: boolean): Promise<void> {
+  /** Ids of the records by their names. */
+  async #ids(): Promise<Map<string, string>> {
+    const records = await this.table.records();
+    return new Map([...records].map(([id, cells]) => [cells['name'] as string, id]));
+  }
+
+  /** @returns how many rows that was */
+  async #here(
+    client: pg.Client,
+    name: string,
+    cells: Cells | null,
+    isKnown: boolean,
+  ): Promise<number | null> {
     const { table } = this.table;
-    if (cells === null) return void (await client.query(`DELETE FROM ${table} WHERE name = $1`, [name]));
+    if (cells === null) return (await client.query(`DELETE FROM ${table} WHERE name = $1`, [name])).rowCount;
     const [names, values] = [Object.keys(cells), Object.values(cells) as unknown[]];
-    if (!isKnown)
-      await client.query(
-        `INSERT INTO ${table} (name, ${names.join(', ')}) VALUES ($1, ${names.map((_, n) => `$${n + 2}`).join(', ')})`,
-        [name, ...values],
-      );
-    else
-      await client.query(
-        `UPDATE ${table} SET ${names.map((one, n) => `${one} = $${n + 2}`).join(', ')} WHERE name = $1`,
-        [name, ...values],
-      );
+    const text = isKnown
+      ? `UPDATE ${table} SET ${names.map((one, n) => `${one} = $${n + 2}`).join(', ')} WHERE name = $1`
+      : `INSERT INTO ${table} (name, ${names.join(', ')}) VALUES ($1, ${names.map((_, n) => `$${n + 2}`).join(', ')})`;
+    return (await client.query(text, [name, ...values])).rowCount;
   }
 
   async #there(
     edits: ReadonlyMap<string, Cells | null>,
     idOf: ReadonlyMap<string, string>,
-    before: ReadonlyMap<string, Cells>,
-  ): Promise<void> {
+  ): Promise<string[]> {
     const named = (cells: Cells): Cells =>
       Object.fromEntries(
         Object.entries(cells).map(([column, value]) => [fieldNames[column], value as unknown]),
       );
     const all = [...edits];
-    await this.table.edit({
+    return this.table.edit({
       create: all.flatMap(([name, cells]) =>
-        cells && !before.has(name) ? [{ fields: { Name: name, ...named(cells) } }] : [],
+        cells && !idOf.has(name) ? [{ fields: { Name: name, ...named(cells) } }] : [],
       ),
       update: all.flatMap(([name, cells]) =>
-        cells && before.has(name) ? [{ id: idOf.get(name), fields: named(cells) }] : [],
+        cells && idOf.has(name) ? [{ id: idOf.get(name), fields: named(cells) }] : [],
       ),
       destroy: all.flatMap(([name, cells]) => (cells === null ? [idOf.get(name)] : [])),
     });
@@ -200,6 +207,94 @@ export class TwoSides {
     this.expected.set(name, merged);
   }
 
+  /**
+   * People on both sides edit one after the other, without a pause that would let one know of the other's edits, or not.
+   * What comes of a cell that both have written is open then; all others have to be what was written last.
+   * @returns what is not as it should be, in words
+   */
+  async editRestlessly(databaseUrl: string, settle: () => Promise<void>): Promise<string[]> {
+    const { table } = this;
+    const random = this.#random;
+    const before = new Map([...this.expected].map(([name, cells]) => [name, { ...cells }]));
+    const known = [...before.keys()].slice(-5);
+    const written = new Map<string, { side: string; cells: Cells | null }[]>();
+    const note = (side: string, name: string, cells: Cells | null) =>
+      written.set(name, [...(written.get(name) ?? []), { side, cells }]);
+    const client = new pg.Client({ connectionString: databaseUrl });
+    await client.connect();
+    try {
+      for (let count = random.whole(4, 12); count > 0; count -= 1) {
+        const side = random.of(['omnera', 'calendly']);
+        const dice = random.between(0, 1);
+        const isNew = known.length < 3 || dice < 0.2;
+        const name = isNew ? `${side} ${(this.#named += 1)}` : random.of(known);
+        const cells = !isNew && dice < 0.3 ? null : this.#cells(isNew ? 1 : 0.5);
+        if (side === 'omnera') {
+          // Whoever edits what is not there, or not any more, has edited nothing.
+          if ((await this.#here(client, name, cells, !isNew)) === 0) continue;
+        } else {
+          const idOf = await this.#ids();
+          if (!isNew && !idOf.has(name)) continue;
+          const isEdited = await this.#there(new Map([[name, cells]]), idOf).then(
+            () => true,
+            () => false,
+          );
+          if (!isEdited) continue;
+        }
+        note(side, name, cells);
+        if (isNew) known.push(name);
+        this.figures.edits += 1;
+        await wait(random.of([0, 0, 5, 20, 60, 150]));
+      }
+    } finally {
+      await client.end();
+    }
+    await settle();
+    const found: string[] = [];
+    const names = new Map<string, Cells[]>();
+    for (const cells of (await table.records()).values())
+      names.set(cells['name'] as string, [...(names.get(cells['name'] as string) ?? []), cells]);
+    for (const name of new Set([...this.expected.keys(), ...written.keys(), ...names.keys()])) {
+      const edits = written.get(name) ?? [];
+      const records = names.get(name) ?? [];
+      const isDeleted = edits.some(({ cells }) => cells === null);
+      if (records.length > 1 || (records.length === 0 && !isDeleted))
+        found.push(`${name} is there ${records.length} times: ${JSON.stringify(edits)}`);
+      const [record] = records;
+      if (!record) continue;
+      for (const column of columns) {
+        const values = edits.flatMap(({ side, cells }) =>
+          cells && column in cells ? [{ side, value: plain(cells[column]) }] : [],
+        );
+        const last = values.at(-1)?.value ?? plain(this.expected.get(name)?.[column]);
+        const isOpen = isDeleted || new Set(values.map(({ side }) => side)).size > 1;
+        const may = isOpen
+          ? [...values.map(({ value }) => value), plain(before.get(name)?.[column])]
+          : [last];
+        if (!may.includes(plain(record[column])))
+          found.push(`${name} ${column} is ${plain(record[column])}: ${JSON.stringify(edits)}`);
+      }
+    }
+    this.expected.clear();
+    for (const [name, [cells]] of names) this.expected.set(name, { ...cells });
+    const listed = await this.#listed();
+    this.figures.conflicts += listed.length - this.conflicts.length;
+    this.conflicts.splice(0, this.conflicts.length, ...listed);
+    const winner = this.calendlyWins ? 'CALENDLY' : 'OMNERA';
+    if (listed.some((line) => !line.endsWith(winner)))
+      found.push('a conflict was decided for the wrong side');
+    return found;
+  }
+
+  async #listed(): Promise<Line[]> {
+    const listed = (await this.table.conflicts()).map((one: UntypedData) =>
+      one.kind === 'CELL'
+        ? `CELL ${one.recordId} ${one.fieldName.toLowerCase()} ${plain(one.calendlyValue)} ${plain(one.omneraValue)} ${one.winner}`
+        : `${one.kind} ${one.recordId} - ${one.winner}`,
+    );
+    return listed.sort();
+  }
+
   /** What is not as it should be, in words. */
   async differences(): Promise<string[]> {
     const { omnera, calendly } = await this.table.sides();
@@ -212,12 +307,8 @@ export class TwoSides {
       .sort();
     compare(found, 'Calendly and the table', calendly, omnera);
     compare(found, 'Calendly and what was expected', records, expected);
-    const listed = (await this.table.conflicts()).map((one: UntypedData) =>
-      one.kind === 'CELL'
-        ? `CELL ${one.recordId} ${one.fieldName.toLowerCase()} ${plain(one.calendlyValue)} ${plain(one.omneraValue)} ${one.winner}`
-        : `${one.kind} ${one.recordId} - ${one.winner}`,
-    );
-    compare(found, 'listed conflicts and expected ones', listed.sort(), [...this.conflicts].sort());
+    const listed = await this.#listed();
+    compare(found, 'listed conflicts and expected ones', listed, [...this.conflicts].sort());
     return found;
   }
 }

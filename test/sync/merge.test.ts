@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import type { InFlight } from '../../src/sync/merge/awaited-writes.ts';
 import { merge, type CellConflict } from '../../src/sync/merge/merge.ts';
-import { mergeRecord, type InFlight, type MergeState } from '../../src/sync/merge/record-merge.ts';
+import { mergeRecord, type MergeState } from '../../src/sync/merge/record-merge.ts';
 import { conflictPolicies, type MappedColumn } from '../../src/sync/sync.ts';
 
 const column = (fieldId: string, fieldType = 'singleLineText', computed = false): MappedColumn => ({

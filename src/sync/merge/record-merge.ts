@@ -1,21 +1,9 @@
 import { merge, type CellConflict } from './merge.ts';
 import { isSent } from '../values/row-cells.ts';
 import type { Cells } from '../values/row-writes.ts';
-import { sameCell } from '../values/same-cell.ts';
+import { sameCell, sameFieldCell } from '../values/same-cell.ts';
+import { AwaitedWrites, type InFlight } from './awaited-writes.ts';
 import type { ConflictPolicy, MappedColumn } from '../sync.ts';
-
-/** Something that was sent and that the log has not shown yet. */
-export interface InFlight {
-  id: string;
-  kind: 'create' | 'update' | 'delete';
-  state: 'sending' | 'written' | 'unknown';
-  /** By field id, null for cells that are emptied. */
-  cells: Cells;
-  /** What the upstream was believed to hold there before. */
-  believed: Cells;
-  /** The same cells as the upstream has answered that it keeps them; null without an answer. */
-  answered: Cells | null;
-}
 
 /** One thing that became known of a record: an entry of the log, or the record as it was read. */
 export type Step =
@@ -85,21 +73,20 @@ class RecordInMerge {
   };
   readonly #columns: readonly MappedColumn[];
   readonly #policy: ConflictPolicy;
+  readonly #awaited: AwaitedWrites;
   #base: Cells | null;
   #local: Cells | 'deleted' | null;
-  /** With the fields of each that are still to be seen. */
-  #inFlight: { write: InFlight; fields: Set<string> }[];
 
   constructor({ columns, policy, base, local, inFlight }: MergeState) {
     this.#columns = columns;
     this.#policy = policy;
     this.#base = base;
     this.#local = local;
-    this.#inFlight = inFlight.map((write) => ({ write, fields: new Set(Object.keys(write.cells)) }));
+    this.#awaited = new AwaitedWrites(columns, inFlight);
   }
 
   changed({ cells, changed, previous }: Extract<Step, { kind: 'changed' }>): void {
-    const echoed = this.#echoed(cells, changed);
+    const echoed = this.#awaited.echoed(cells, changed);
     // What ours has overwritten without a word about it in the log.
     const hidden = Object.keys(echoed).filter(
       (id) => Object.hasOwn(previous, id) && !this.#isBase(id, previous[id]),
@@ -114,23 +101,18 @@ class RecordInMerge {
 
   /** A record that was read may lack what is on its way; what it shows of that is there. */
   read(cells: Cells): void {
-    const shows = ({ kind, state, cells: sent, answered }: InFlight): boolean =>
-      kind === 'update' &&
-      state === 'written' &&
-      Object.keys(sent).every((id) => this.#isSame(id, cells[id], answered?.[id] ?? sent[id]));
-    if (!this.#inFlight.every(({ write }) => shows(write))) {
+    if (!this.#awaited.isShownBy(cells)) {
       this.result.isHeld = true;
       return;
     }
-    const sent = this.#inFlight.flatMap(({ write }) => Object.keys(write.cells));
-    this.#meet(cells, this.#echoed(cells, sent));
+    this.#meet(cells, this.#awaited.echoed(cells, this.#awaited.fields));
     // Should nobody have captured that.
     if (this.#local === 'deleted') this.result.touch = 'record';
   }
 
   deleted(): void {
-    const isOurs = this.#inFlight.some(({ write }) => write.kind === 'delete');
-    this.#see(() => true);
+    const isOurs = this.#awaited.deletes;
+    this.#awaited.end();
     const base = this.#base ?? {};
     const local = this.#local;
     this.#base = null;
@@ -154,8 +136,8 @@ class RecordInMerge {
   }
 
   end(): MergedRecord {
-    this.result.cells = this.#local === 'deleted' ? null : this.#local;
-    return this.result;
+    const cells = this.#local === 'deleted' ? null : this.#local;
+    return { ...this.result, cells, seen: this.#awaited.seen };
   }
 
   #leave(): void {
@@ -213,37 +195,7 @@ class RecordInMerge {
     this.result.touch = 'record';
   }
 
-  /** Cells among the changed that hold what was sent from here, as it was sent. Whatever was sent before has been seen as well. */
-  #echoed(remote: Cells, changed: readonly string[]): Cells {
-    const echoed: Record<string, unknown> = {};
-    for (const id of changed) {
-      const place = this.#inFlight.findIndex(
-        ({ write, fields }) =>
-          fields.has(id) &&
-          (this.#isSame(id, remote[id], write.cells[id]) ||
-            (write.answered !== null && this.#isSame(id, remote[id], write.answered[id]))),
-      );
-      if (place < 0) continue;
-      echoed[id] = this.#inFlight[place]?.write.cells[id] ?? null;
-      for (const { fields } of this.#inFlight.slice(0, place + 1)) fields.delete(id);
-    }
-    this.#see(({ kind }, fields) => kind === 'update' && fields.size === 0);
-    return echoed;
-  }
-
-  #see(isSeen: (write: InFlight, fields: ReadonlySet<string>) => boolean): void {
-    for (const { write, fields } of this.#inFlight)
-      if (isSeen(write, fields)) this.result.seen.push(write.id);
-    this.#inFlight = this.#inFlight.filter(({ write, fields }) => !isSeen(write, fields));
-  }
-
   #isBase(fieldId: string, cell: unknown): boolean {
-    return this.#isSame(fieldId, this.#base?.[fieldId], cell);
-  }
-
-  #isSame(fieldId: string, a: unknown, b: unknown): boolean {
-    const column = this.#columns.find((one) => one.fieldId === fieldId);
-    // Of a field that is no longer mapped only the exact value tells.
-    return column ? sameCell(column, a, b) : JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
+    return sameFieldCell(this.#columns, fieldId, this.#base?.[fieldId], cell);
   }
 }

@@ -10,7 +10,8 @@ import {
 } from '../values/row-writes.ts';
 import type { Sync } from '../sync.ts';
 import { deleteRows, putRows } from '../target/target-rows.ts';
-import { decideMerges, foldAll } from '../merge/two-way.ts';
+import { decideMerges } from '../merge/two-way.ts';
+import { foldAll } from '../push/outbox.ts';
 
 export interface ApplyOptions {
   /** The run that read the records, or that they are to be counted as seen by. */

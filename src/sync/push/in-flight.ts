@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import type { InFlight } from '../merge/record-merge.ts';
+import type { InFlight } from '../merge/awaited-writes.ts';
 import { touchRecords } from './outbox.ts';
 import type { Sync } from '../sync.ts';
 

@@ -15,7 +15,7 @@ interface Captured {
  * read when its turn comes.
  * @returns whether there may be more
  */
-export async function foldOutbox(sql: EntityManager, { id: syncId }: Pick<Sync, 'id'>): Promise<boolean> {
+async function foldOutbox(sql: EntityManager, { id: syncId }: Pick<Sync, 'id'>): Promise<boolean> {
   const captured = await takeCaptured(sql, syncId);
   if (captured.length === 0) return false;
   // Changes of keys stand between the others in the order in which they were made.
@@ -34,6 +34,11 @@ export async function foldOutbox(sql: EntityManager, { id: syncId }: Pick<Sync, 
   }
   await touchRows(sql, syncId, touched);
   return captured.length === maxFolded;
+}
+
+/** Before anything is known of records: what was changed here so far is pending, and rows have the keys that they have now. */
+export async function foldAll(sql: EntityManager, sync: Pick<Sync, 'id'>): Promise<void> {
+  while (await foldOutbox(sql, sync));
 }
 
 /** Whether something was captured that has not been folded yet. */

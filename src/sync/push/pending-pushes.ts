@@ -1,42 +1,26 @@
-import { randomUUID } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
-import { maxRecordsPerWrite } from '../../calendly/api.ts';
-import { jsonText } from '../../changes/json-text.ts';
+import {
+  batchesOf,
+  isSending,
+  storeBatches,
+  type Known,
+  type Outcome,
+  type Pending,
+  type Looked,
+} from './batches.ts';
 import { inFlightOf, settleByTime, type StoredPush } from './in-flight.ts';
 import { keyText, localCells, readRows, type TargetRow } from '../target/local-rows.ts';
-import { isOutboxFilled, touchRecords } from './outbox.ts';
+import { foldAll, isOutboxFilled, touchRecords } from './outbox.ts';
 import { isSent } from '../values/row-cells.ts';
 import type { Cells } from '../values/row-writes.ts';
 import { sameCell } from '../values/same-cell.ts';
 import { livingColumns, type Sync } from '../sync.ts';
 import { markRecordIds } from './record-ids.ts';
-import { foldAll } from '../merge/two-way.ts';
 
 /** Pending changes that are looked at in one transaction. */
 const maxLookedAt = 300;
 /** What one sync has sent and not seen in the log yet; beyond it nothing more is sent. */
 export const maxInFlight = 5_000;
-
-interface Pending {
-  id: string;
-  recordId: string | null;
-  rowKey: string[] | null;
-  isDeleted: boolean;
-  alone: boolean;
-}
-
-/** What a pending change comes to: something to send, nothing, or a value that no cell can hold. */
-type Outcome =
-  | { kind: 'create' | 'update' | 'delete'; cells: Cells; believed: Cells }
-  | { kind: 'nothing' }
-  | { kind: 'fault'; message: string }
-  | { kind: 'later' };
-
-interface Known {
-  recordId: string;
-  cells: Cells;
-  rowKey: string[] | null;
-}
 
 export interface Prepared {
   /** At most as many as there was room for, each with up to ten records of one kind. */
@@ -88,7 +72,7 @@ export async function preparePushes(sql: EntityManager, sync: Sync, room: number
     ),
   );
   const batches = batchesOf(looked.filter(({ outcome }) => isSending(outcome))).slice(0, room);
-  await store(sql, sync.id, batches);
+  await storeBatches(sql, sync.id, batches);
   await park(sql, looked);
   const over = looked.filter(({ outcome }) => outcome.kind === 'nothing');
   await sql.query('DELETE FROM sync_pending WHERE id = ANY($1)', [
@@ -96,13 +80,6 @@ export async function preparePushes(sql: EntityManager, sync: Sync, room: number
   ]);
   const isMore = over.length > 0 || batches.length === room || pending.length < due.length;
   return { batches: batches.map(({ id }) => id), isMore };
-}
-
-type Looked = { item: Pending; record: Known | null; key: string[] | null; outcome: Outcome };
-type Sending = Extract<Outcome, { cells: Cells }>;
-
-function isSending(outcome: Outcome): outcome is Sending {
-  return 'cells' in outcome;
 }
 
 async function duePending(sql: EntityManager, syncId: string): Promise<Pending[]> {
@@ -198,52 +175,6 @@ function expectedCells(known: Cells, sentBefore: readonly StoredPush[]): Cells {
   for (const { state, cells, answered } of sentBefore)
     if (state === 'written') Object.assign(expected, cells, answered);
   return expected;
-}
-
-interface Batch {
-  id: string;
-  kind: Sending['kind'];
-  items: Looked[];
-}
-
-/** Tens of one kind each, in the order in which they became pending; what was refused among others goes alone. */
-function batchesOf(looked: readonly Looked[]): Batch[] {
-  const batches: Batch[] = [];
-  const open = new Map<Sending['kind'], Batch>();
-  for (const one of looked) {
-    if (!isSending(one.outcome)) continue;
-    const { kind } = one.outcome;
-    const batch = one.item.alone ? undefined : open.get(kind);
-    if (batch && batch.items.length < maxRecordsPerWrite) {
-      batch.items.push(one);
-      continue;
-    }
-    const begun: Batch = { id: randomUUID(), kind, items: [one] };
-    batches.push(begun);
-    if (!one.item.alone) open.set(kind, begun);
-  }
-  return batches;
-}
-
-async function store(sql: EntityManager, syncId: string, batches: readonly Batch[]): Promise<void> {
-  if (batches.length === 0) return;
-  const rows = batches.flatMap(({ id, kind, items }) =>
-    items.map(({ record, key, outcome }) => ({
-      batch: id,
-      kind,
-      record: record?.recordId ?? null,
-      key: kind === 'create' ? key : null,
-      cells: isSending(outcome) ? outcome.cells : {},
-      believed: isSending(outcome) ? outcome.believed : {},
-    })),
-  );
-  await sql.query(
-    `INSERT INTO sync_writes (sync_id, batch, kind, record_id, row_key, cells, believed)
-     SELECT $1, w.batch, w.kind, w.record, w.key, w.cells, w.believed
-     FROM ROWS FROM (jsonb_to_recordset($2::jsonb) AS (batch uuid, kind text, record text, key text[], cells jsonb, believed jsonb))
-       WITH ORDINALITY AS w ORDER BY w.ordinality`,
-    [syncId, jsonText(rows)],
-  );
 }
 
 async function park(sql: EntityManager, looked: readonly Looked[]): Promise<void> {

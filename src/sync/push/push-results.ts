@@ -4,10 +4,9 @@ import type { ErrorCode } from '../../errors.ts';
 import type { ToldResult } from '../../records/writes/record-write.ts';
 import { deleteRows } from '../target/target-rows.ts';
 import { touchNewRows, type StoredPush } from './in-flight.ts';
-import { touchRecords } from './outbox.ts';
+import { foldAll, touchRecords } from './outbox.ts';
 import type { Cells } from '../values/row-writes.ts';
 import type { Sync } from '../sync.ts';
-import { foldAll } from '../merge/two-way.ts';
 
 /** How long after a call without an answer its changes are sent again, where that does no harm, in seconds. */
 const unknownRetrySeconds = 20;

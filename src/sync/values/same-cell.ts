@@ -20,6 +20,17 @@ export function sameCell(
   return JSON.stringify(one) === JSON.stringify(other);
 }
 
+/** The same of a field by its id. Of one that is no longer mapped only the exact value tells. */
+export function sameFieldCell(
+  columns: readonly MappedColumn[],
+  fieldId: string,
+  a: unknown,
+  b: unknown,
+): boolean {
+  const column = columns.find((one) => one.fieldId === fieldId);
+  return column ? sameCell(column, a, b) : JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
+}
+
 function plain(column: Pick<MappedColumn, 'fieldType' | 'computed'>, cell: unknown): unknown {
   if (cell === null || cell === undefined || cell === '' || cell === false) return null;
   if (Array.isArray(cell) && cell.length === 0) return null;
