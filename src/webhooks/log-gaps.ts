@@ -24,7 +24,8 @@ export async function logGap(
   until: Date,
 ): Promise<void> {
   const [covered] = await sql.query<{ until: Date }[]>(
-    'SELECT coalesce(least(last_drained_at, checked_at), created_at) AS until FROM webhooks WHERE feed_id = $1 AND generation = $2',
+    // What was never drained covers nothing, however often it was seen alive.
+    'SELECT least(coalesce(last_drained_at, created_at), coalesce(checked_at, created_at)) AS until FROM webhooks WHERE feed_id = $1 AND generation = $2',
     [feed.id, feed.generation],
   );
   await logLoss(sql, log, feed.id, position, { since: covered?.until ?? null, until });

@@ -16,6 +16,7 @@ import type { Logger } from '../logger.ts';
 import { beginLog, logGap } from './log-gaps.ts';
 import { sealedMacSecret } from './mac-secrets.ts';
 import type { Addresses } from './notification-url.ts';
+import { revive } from './revival.ts';
 import { requiredScopes } from './specification.ts';
 import { createUpstream } from './upstream-creation.ts';
 import { findLivingWebhook, type Webhook } from './webhook.ts';
@@ -53,9 +54,11 @@ export class WebhookCreation {
     this.#deps = deps;
   }
 
-  /** The living webhook of the base, made now unless there is one. */
+  /** The living webhook of the base, made now, or taken up again, unless there is one. */
   async create(connection: ConnectionEntity, baseId: string, operation: Operation): Promise<Webhook> {
     const api = await this.#deps.upstream.api(connection.id, operation, requiredScopes);
+    if (await revive(this.#deps.database, api, connection, baseId))
+      this.#deps.logger.info({ connectionId: connection.id, baseId }, 'webhook taken up again');
     while (this.#deps.clock.now() < operation.deadline && !operation.signal?.aborted) {
       const claim = await this.#deps.claims.first(connection, baseId);
       if (claim) {

@@ -3,9 +3,10 @@ import type { Overlap } from './overlap.ts';
 import type { DataType } from './specification.ts';
 
 /**
- * creating → active | failed; active → lost (gone or dead upstream) | ending (replaced, or no longer used) | deleted (by
- * us); lost → deleted, once a replacement lives; ending → deleted, once the upstream has deleted it. The successor of an
- * active webhook: preparing → ready | failed; ready → active | ending.
+ * creating → active | failed; active → lost (gone or dead upstream, or nobody may read its base) | ending (replaced, or
+ * no longer used) | deleted (by us); lost → active, when its base can be read again and it still records, or deleted, once
+ * a replacement lives; ending → deleted, once the upstream has deleted it. The successor of an active webhook: preparing →
+ * ready | failed; ready → active | ending.
  *
  * Only an active webhook appends to its feed, and a feed has one at most, and one successor.
  *

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { EntityManager } from 'typeorm';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
 import { Subscriber, until } from '../changes/subscriber.ts';
@@ -8,6 +8,7 @@ import {
   checkSoon,
   createDocument,
   createWebhook,
+  deleteUpstream,
   disconnect,
   grantAgain,
   heldUpstream,
@@ -191,36 +192,58 @@ it('hands nothing over to a connection that may not read the schema, and makes i
   await subscriber.cut();
 });
 
-it('gives a webhook up that nobody may read any more, and tells the gap to whoever may later on', async () => {
-  const owner = await app.connect();
-  const before = await new Subscriber(app, { connection: owner, baseId: crm.baseId }).started();
-  await before.cut();
-  await grantAgain(app, owner, [await otherBase(app, owner)]);
-  await checkSoon(app);
-  await until(
-    async () => (await app.database.query(`SELECT 1 FROM webhooks WHERE state = 'lost'`)).length === 1,
-  );
-  await addContacts(app, 1);
+describe('a webhook that nobody may read any more', () => {
+  const hasState = (state: string, connection: number) =>
+    until(async () => {
+      const rows = await app.database.query(
+        `SELECT 1 FROM webhooks WHERE state = $1 AND connection_id = $2`,
+        [state, connection],
+      );
+      return rows.length === 1;
+    });
 
-  const heir = await app.connect();
-  await checkSoon(app);
-  await until(
-    async () =>
-      (
-        await app.database.query(`SELECT 1 FROM webhooks WHERE state = 'active' AND connection_id = $1`, [
-          heir,
-        ])
-      ).length === 1,
-  );
-  const subscriber = await new Subscriber(app, {
-    connection: heir,
-    baseId: crm.baseId,
-    after: before.cursor,
-  }).started();
-  await until(() => subscriber.losses.length === 1);
-  expect(subscriber.losses[0]?.reason).toBe('WEBHOOK_GONE');
-  expect(await heldUpstream(app)).toHaveLength(1);
-  await subscriber.cut();
+  /** A subscriber who has seen the log, then a grant without the base, and what happens to it meanwhile. */
+  async function givenUp(meanwhile: () => Promise<unknown>) {
+    const owner = await app.connect();
+    const before = await new Subscriber(app, { connection: owner, baseId: crm.baseId }).started();
+    await before.cut();
+    await grantAgain(app, owner, [await otherBase(app, owner)]);
+    await checkSoon(app);
+    await hasState('lost', owner);
+    await meanwhile();
+    const heir = await app.connect();
+    await changeWebhooks(app, 'check_lease_until = NULL');
+    await hasState('active', heir);
+    expect(await heldUpstream(app)).toHaveLength(1);
+    const place = { connection: heir, baseId: crm.baseId, after: before.cursor };
+    return new Subscriber(app, place).started();
+  }
+
+  it('is taken up again with all that it recorded, when somebody may later on', async () => {
+    let added: string[] = [];
+    const subscriber = await givenUp(async () => (added = await addContacts(app, 2)));
+    await until(() => subscriber.changes.length === 2);
+    expect(subscriber.changes.map(({ recordId }) => recordId)).toEqual(added);
+    expect(subscriber.losses).toEqual([]);
+    await subscriber.cut();
+  });
+
+  it('is replaced when the upstream has deleted it meanwhile, and the gap is told from its beginning', async () => {
+    const begun = Date.now();
+    const subscriber = await givenUp(async () => {
+      const [held] = await heldUpstream(app);
+      await deleteUpstream(app, held?.id ?? '');
+      // Seen alive, and never pulled.
+      await changeWebhooks(app, 'last_drained_at = NULL, checked_at = clock_timestamp()', `state = 'lost'`);
+    });
+    await until(() => subscriber.losses.length === 1);
+    const [loss] = subscriber.losses;
+    expect(loss?.reason).toBe('WEBHOOK_GONE');
+    const [old] = await app.database.query(`SELECT created_at FROM webhooks WHERE state = 'deleted'`);
+    expect(new Date(loss?.since ?? 0)).toEqual(old?.created_at);
+    expect(Date.parse(loss?.until ?? '')).toBeGreaterThan(begun);
+    await subscriber.cut();
+  });
 });
 
 it('keeps a shared webhook when its connection leaves while the upstream can not say who may have it', async () => {
