@@ -66,7 +66,8 @@ export class LogWriter {
     const page = { entries, lastTransaction: payload, unread: [] };
     const payloads = { from: lane.nextPayload, to: payload + 1 };
     lane.nextPayload = payload + 1;
-    if (!(await appendPage(this.#app.database, { id, feedId, generation }, holder, payloads, page)))
+    const webhook = { id, feedId, generation };
+    if ((await appendPage(this.#app.database, webhook, holder, payloads, page, null)) === null)
       throw new Error(`Payload ${payload} was not appended.`);
   }
 
@@ -98,13 +99,19 @@ export class LogWriter {
     commit: (lane: Lane, entries: ChangeEntry[]) => Promise<number>,
   ): Promise<Written> {
     const lanes = await this.#lanes(into);
+    // Made before the clock runs: a drain gets them from the upstream.
+    const pages = lanes.map((lane) =>
+      Array.from({ length: commits / lanes.length }, (_, page) =>
+        entriesOf(lane.generation, lane.payload + 1 + page, rowsPerCommit),
+      ),
+    );
     const committedAt: number[] = [];
     const startedAt = moment();
     await Promise.all(
-      lanes.map(async (lane) => {
-        for (let done = 0; done < commits / lanes.length; done += 1) {
+      lanes.map(async (lane, index) => {
+        for (const entries of pages[index]!) {
           lane.payload += 1;
-          committedAt.push(await commit(lane, entriesOf(lane, rowsPerCommit)));
+          committedAt.push(await commit(lane, entries));
           if (paceMs > 0) await setTimeout(paceMs);
         }
       }),
@@ -141,7 +148,7 @@ export class LogWriter {
 }
 
 /** The changes of one payload: updates of two cells, with twelve that the record holds. */
-function entriesOf({ generation, payload }: Lane, count: number): ChangeEntry[] {
+function entriesOf(generation: number, payload: number, count: number): ChangeEntry[] {
   return Array.from({ length: count }, (_, ordinal) => ({
     position: { generation, payload, ordinal },
     kind: 'updated' as const,

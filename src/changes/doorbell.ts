@@ -1,9 +1,12 @@
 import type { DataSource } from 'typeorm';
+import { runPrepared, type PreparedStatement } from '../database/prepared.ts';
 import type { Notifications } from '../database/notifications.ts';
 import type { Logger } from '../logger.ts';
 import { comparePositions, type Position } from './position.ts';
 
 const channel = 'change_feeds';
+
+const notify: PreparedStatement = { name: 'ring', text: 'SELECT pg_notify($1, $2)' };
 
 /** Rings of one feed that follow each other faster than this are joined: each NOTIFY costs every commit a little. */
 const minRingIntervalMs = 50;
@@ -64,9 +67,9 @@ export class Doorbell {
   }
 
   #send(feedId: number, { generation, payload, ordinal }: Position): void {
-    this.#database
-      .query('SELECT pg_notify($1, $2)', [channel, [feedId, generation, payload, ordinal].join(' ')])
-      .catch((error: unknown) => this.#logger.debug({ err: error, feedId }, 'doorbell could not be rung'));
+    runPrepared(this.#database, notify, [channel, [feedId, generation, payload, ordinal].join(' ')]).catch(
+      (error: unknown) => this.#logger.debug({ err: error, feedId }, 'doorbell could not be rung'),
+    );
   }
 
   #heard(message: string): void {

@@ -1,6 +1,8 @@
 import type { DataSource } from 'typeorm';
+import { runPrepared, type PreparedStatement } from '../database/prepared.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { selectWebhooks, type Webhook } from './webhook.ts';
 
 /** A drain whose process is gone is taken over after this. */
 export const leaseSeconds = 10;
@@ -8,6 +10,32 @@ export const leaseSeconds = 10;
 /** Wait after failures: doubled each time, up to the bound. */
 const firstRetrySeconds = 1;
 const maxRetrySeconds = 60;
+
+/** A webhook whose lease has been taken, as it is from then on, and when that was. */
+export type TakenWebhook = Webhook & { startedAt: Date };
+
+/** It selects from what it has updated, under the name of the table. */
+const takeLease: PreparedStatement = {
+  name: 'take-drain-lease',
+  text: `
+    WITH webhooks AS (
+      UPDATE webhooks SET drain_holder = $2, drain_lease_until = clock_timestamp() + make_interval(secs => $3), drain_wanted_at = NULL
+      WHERE id = $1 AND state = 'active' AND (drain_holder IS NULL OR drain_lease_until < clock_timestamp())
+        AND ($4 = false OR drain_wanted_at IS NOT NULL)
+      RETURNING *
+    )
+    SELECT taken.*, clock_timestamp() AS "startedAt" FROM (${selectWebhooks}) AS taken`,
+};
+
+/** What a drain that has come to its end leaves in the webhook's row. @param startedAt the parameter with its beginning */
+export const givenBack = (startedAt: string): string =>
+  `drain_holder = NULL, drain_lease_until = NULL, last_drained_at = ${startedAt}, drain_failures = 0, drain_not_before = NULL,
+   problem = NULL, behind_since = drain_wanted_at`;
+
+const giveLeaseBack: PreparedStatement = {
+  name: 'give-drain-lease-back',
+  text: `UPDATE webhooks SET ${givenBack('$3')} WHERE id = $1 AND drain_holder = $2 RETURNING drain_wanted_at IS NOT NULL AS wanted`,
+};
 
 /**
  * The right to drain one webhook, held on its row by PostgreSQL's clock. Taking it clears `drain_wanted_at` and giving
@@ -22,15 +50,11 @@ export class DrainLeases {
     this.#logger = deps.logger;
   }
 
-  async take(webhookId: string, holder: string, onlyIfWanted: boolean): Promise<Date | null> {
-    const [[row]] = await this.#database.query<[{ now: Date }[], number]>(
-      `UPDATE webhooks SET drain_holder = $2, drain_lease_until = clock_timestamp() + make_interval(secs => $3), drain_wanted_at = NULL
-       WHERE id = $1 AND state = 'active' AND (drain_holder IS NULL OR drain_lease_until < clock_timestamp())
-         AND ($4 = false OR drain_wanted_at IS NOT NULL)
-       RETURNING clock_timestamp() AS now`,
-      [webhookId, holder, leaseSeconds, onlyIfWanted],
-    );
-    return row?.now ?? null;
+  /** @returns null when another drain holds it, when nothing is wanted, or when the webhook is not active */
+  async take(webhookId: string, holder: string, onlyIfWanted: boolean): Promise<TakenWebhook | null> {
+    const values = [webhookId, holder, leaseSeconds, onlyIfWanted];
+    const [taken] = await runPrepared<TakenWebhook>(this.#database, takeLease, values);
+    return taken ?? null;
   }
 
   async renew(webhookId: string, holder: string): Promise<void> {
@@ -44,13 +68,10 @@ export class DrainLeases {
       );
   }
 
-  async giveBack(webhookId: string, holder: string, startedAt: Date): Promise<boolean> {
-    const [[row]] = await this.#database.query<[{ wanted: boolean }[], number]>(
-      `UPDATE webhooks SET drain_holder = NULL, drain_lease_until = NULL, last_drained_at = $3, drain_failures = 0, drain_not_before = NULL,
-              problem = NULL, behind_since = drain_wanted_at
-       WHERE id = $1 AND drain_holder = $2 RETURNING drain_wanted_at IS NOT NULL AS wanted`,
-      [webhookId, holder, startedAt],
-    );
+  /** @returns whether another drain was asked for meanwhile */
+  async giveBack({ id, startedAt }: TakenWebhook, holder: string): Promise<boolean> {
+    const values = [id, holder, startedAt];
+    const [row] = await runPrepared<{ wanted: boolean }>(this.#database, giveLeaseBack, values);
     return row?.wanted ?? false;
   }
 

@@ -10,10 +10,9 @@ import type { Upstream } from '../connections/upstream.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { backgroundOperation } from './background-operation.ts';
-import { DrainLeases } from './drain-leases.ts';
+import { DrainLeases, type TakenWebhook } from './drain-leases.ts';
 import { appendPage } from './page-append.ts';
 import { PageEntries, type ReadPage } from './page-entries.ts';
-import { findWebhook, type Webhook } from './webhook.ts';
 
 const renewIntervalMs = 3_000;
 
@@ -109,13 +108,11 @@ export class Drains {
   /** @returns whether another drain was asked for meanwhile. */
   async #drainOnce(webhookId: string, onlyIfWanted: boolean, known: number): Promise<boolean> {
     const holder = randomUUID();
-    const startedAt = await this.#leases.take(webhookId, holder, onlyIfWanted);
-    const webhook = startedAt && (await findWebhook(this.#deps.database, webhookId));
+    const webhook = await this.#leases.take(webhookId, holder, onlyIfWanted);
     if (!webhook) return false;
     const renewal = setInterval(() => void this.#leases.renew(webhookId, holder), renewIntervalMs);
     try {
-      await this.#pull(webhook, holder, known);
-      return await this.#leases.giveBack(webhookId, holder, startedAt);
+      return (await this.#pull(webhook, holder, known)) ?? (await this.#leases.giveBack(webhook, holder));
     } catch (error) {
       if (error instanceof LeaseLost) return false;
       await this.#leases.giveUp(webhookId, holder, error, this.#closing.signal.aborted);
@@ -126,7 +123,8 @@ export class Drains {
     }
   }
 
-  async #pull(webhook: Webhook, holder: string, known: number): Promise<void> {
+  /** @returns as the last append, with which the lease was given back; null when it is still held */
+  async #pull(webhook: TakenWebhook, holder: string, known: number): Promise<boolean | null> {
     const { upstream, clock } = this.#deps;
     if (webhook.connectionId === null || webhook.upstreamId === null) {
       throw new AppError(
@@ -135,7 +133,8 @@ export class Drains {
       );
     }
     let next = webhook.nextPayload;
-    for (;;) {
+    let wanted: boolean | null = null;
+    for (let mightHaveMore = true; mightHaveMore;) {
       const operation = backgroundOperation(clock, this.#closing.signal);
       const api: CalendlyApi = await upstream.api(webhook.connectionId, operation);
       const page = await api.listPayloads(webhook.baseId, webhook.upstreamId, next);
@@ -148,38 +147,42 @@ export class Drains {
           },
         );
       }
+      mightHaveMore = page.mightHaveMore && page.payloads.length > 0;
+      const isLast = !mightHaveMore && page.cursor >= known;
       if (page.cursor > next)
-        await this.#append(
+        wanted = await this.#append(
           webhook,
           holder,
           { from: next, to: page.cursor },
           await this.#pages.read(webhook, next, page, operation),
+          isLast,
         );
       next = page.cursor;
-      if (!page.mightHaveMore || page.payloads.length === 0) break;
     }
     if (next < known)
-      await this.#append(
+      wanted = await this.#append(
         webhook,
         holder,
         { from: next, to: known },
         await this.#pages.missing(webhook, known),
+        true,
       );
+    return wanted;
   }
 
+  /** @returns of the last page, whether another drain was asked for meanwhile; of others null */
   async #append(
-    webhook: Webhook,
+    webhook: TakenWebhook,
     holder: string,
     payloads: { from: number; to: number },
-    { entries, lastTransaction, unread }: ReadPage,
-  ): Promise<void> {
+    page: ReadPage,
+    isLast: boolean,
+  ): Promise<boolean | null> {
     const { database, feeds, logger, onAppended } = this.#deps;
-    const isOurs = await appendPage(database, webhook, holder, payloads, {
-      entries,
-      lastTransaction,
-      unread,
-    });
-    if (!isOurs) throw new LeaseLost();
+    const { entries, unread } = page;
+    const ended = isLast ? webhook.startedAt : null;
+    const wanted = await appendPage(database, webhook, holder, payloads, page, ended);
+    if (wanted === null) throw new LeaseLost();
     if (unread.length > 0)
       logger.warn(
         { webhook: webhook.id, baseId: webhook.baseId, payloads: unread.map(({ number }) => number) },
@@ -188,6 +191,7 @@ export class Drains {
     if (entries.length > 0) onAppended(entries);
     const last = entries.at(-1);
     if (last) feeds.ring(webhook.feedId, last.position);
+    return isLast ? wanted : null;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { verifyMac } from '../calendly/signature.ts';
+import { runPrepared, type PreparedStatement } from '../database/prepared.ts';
 import type { SecretCipher } from '../encryption/secret-cipher.ts';
 import type { Drains } from './drain.ts';
 import { openMacSecret } from './mac-secrets.ts';
@@ -13,6 +14,19 @@ export type PingOutcome = 'accepted' | 'forged' | 'unknown' | 'early' | 'oversiz
 
 /** A successor is pinged before it takes over, and what was replaced still for a while: both are ours, and nothing is drained for them. */
 const heard: readonly string[] = ['active', 'ready', 'ending'];
+
+const findPinged: PreparedStatement = {
+  name: 'find-pinged-webhook',
+  text: 'SELECT state, mac_secret_envelope AS envelope, connection_id AS "connectionId" FROM webhooks WHERE id = $1',
+};
+
+const wantDrain: PreparedStatement = {
+  name: 'want-drain',
+  text: `
+    UPDATE webhooks SET drain_wanted_at = clock_timestamp(), last_ping_at = clock_timestamp(),
+           behind_since = coalesce(behind_since, clock_timestamp())
+    WHERE id = $1`,
+};
 
 /** Receives the upstream's notifications. They say only "look": what happened is pulled. */
 export class Pings {
@@ -37,12 +51,11 @@ export class Pings {
   /** Answers once the wish for a drain is stored, and before the drain begins. */
   async receive(routeId: string, rawBody: Buffer, macHeader: string | undefined): Promise<PingAnswer> {
     if (!isRouteId(routeId)) return 404;
-    const [webhook] = await this.#database.query<
-      { state: string; envelope: string | null; connectionId: number | null }[]
-    >(
-      'SELECT state, mac_secret_envelope AS envelope, connection_id AS "connectionId" FROM webhooks WHERE id = $1',
-      [routeId],
-    );
+    const [webhook] = await runPrepared<{
+      state: string;
+      envelope: string | null;
+      connectionId: number | null;
+    }>(this.#database, findPinged, [routeId]);
     if (webhook?.state === 'creating' || webhook?.state === 'preparing') return 503;
     if (!webhook || !heard.includes(webhook.state) || webhook.envelope === null) return 404;
     const secret = openMacSecret(this.#cipher, routeId, webhook.envelope);
@@ -50,12 +63,7 @@ export class Pings {
       if (webhook.connectionId !== null) this.#onForged(webhook.connectionId);
       return 401;
     }
-    await this.#database.query(
-      `UPDATE webhooks SET drain_wanted_at = clock_timestamp(), last_ping_at = clock_timestamp(),
-              behind_since = coalesce(behind_since, clock_timestamp())
-       WHERE id = $1`,
-      [routeId],
-    );
+    await runPrepared(this.#database, wantDrain, [routeId]);
     this.#drains.kick(routeId);
     return 204;
   }
