@@ -1,4 +1,4 @@
-import { barLines } from './bars.ts';
+import { reportBars } from './bars.ts';
 import { changeIn, document } from './fanout-event.ts';
 import type { Child } from './child.ts';
 import { columns, median, quantile, thousands } from './report.ts';
@@ -65,7 +65,7 @@ async function play({ start }: Stage): Promise<void> {
       atMost: 10,
     })),
   ];
-  console.log(`\n## Bars\n${barLines(bars)}`);
+  reportBars(bars);
 }
 
 /** @returns for each way and load the rates of all rounds */

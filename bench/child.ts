@@ -15,6 +15,8 @@ const ticksPerSecond = 100;
 export interface Child extends Ready {
   /** Seconds of processor time that it has used so far; null where the system does not tell. */
   cpuSeconds(): Promise<number | null>;
+  /** The most bytes that the system has given it at any time so far; null where it does not tell. */
+  highestRss(): Promise<number | null>;
   /** Asks for what is not served to clients: `bench/servers/answers.ts`. @throws Error when it cannot tell */
   ask<Answer>(what: string, given?: unknown): Promise<Answer>;
   stop(): Promise<void>;
@@ -52,6 +54,7 @@ export async function startChild(
   return {
     ...ready,
     cpuSeconds: () => cpuSeconds(child.pid),
+    highestRss: () => highestRss(child.pid),
     ask: questions(child, file),
     async stop() {
       child.disconnect();
@@ -95,6 +98,12 @@ function questions(child: ChildProcess, file: string): Child['ask'] {
       child.on('message', hear).on('exit', gone);
       child.send({ question, what, given });
     });
+}
+
+async function highestRss(pid: number | undefined): Promise<number | null> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
+  return kilobytes === undefined ? null : Number(kilobytes) * 1_024;
 }
 
 async function cpuSeconds(pid: number | undefined): Promise<number | null> {

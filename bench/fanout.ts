@@ -1,4 +1,4 @@
-import { barLines, type Bar } from './bars.ts';
+import { reportBars, type Bar } from './bars.ts';
 import type { Child } from './child.ts';
 import { changeIn, document, tellSame } from './fanout-event.ts';
 import { moment } from './moment.ts';
@@ -11,10 +11,13 @@ import { Subscriber, type Told } from './subscriber.ts';
 export const fanout = 'fanout';
 export const explainFanout = 'one change to 1, 100, 1,000 and 5,000 WebSocket subscribers, over a minute';
 
-/** How many listen, how often a change is made, and how often before it counts. */
+/**
+ * How many listen, how often a change is made, and how often before it counts. Where a bar is about the p99, so often that
+ * it is not merely the slowest.
+ */
 const stages = [
-  { subscribers: 1, rounds: 100, warmUps: 50 },
-  { subscribers: 100, rounds: 100, warmUps: 30 },
+  { subscribers: 1, rounds: 200, warmUps: 50 },
+  { subscribers: 100, rounds: 300, warmUps: 30 },
   { subscribers: 1_000, rounds: 50, warmUps: 10 },
   { subscribers: 5_000, rounds: 20, warmUps: 4 },
 ];
@@ -81,8 +84,8 @@ async function play(stage: Stage, oursAlone: boolean): Promise<void> {
   console.log(`\n## Memory of an idle subscriber\n\n${memoryTable(all)}`);
   const { heap } = perSubscriber(ours);
   bars.push({ what: 'live objects of an idle subscriber, ours', unit: 'kB', reached: heap, atMost: 25 });
-  console.log(`\n## Bars\n${barLines(bars)}`);
   for (const { subscribers } of all) for (const subscriber of subscribers) subscriber.close();
+  reportBars(bars);
 }
 
 /** @param model keeps the newest message of ours, which the peers send as well */

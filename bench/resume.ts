@@ -1,4 +1,4 @@
-import { barLines } from './bars.ts';
+import { reportBars } from './bars.ts';
 import { changeIn } from './fanout-event.ts';
 import { baseId } from './contacts.ts';
 import type { Child } from './child.ts';
@@ -73,7 +73,7 @@ async function play({ start }: Stage): Promise<void> {
     reached: largest,
     atMost: maxGrowthMb,
   };
-  console.log(`\n## Bars\n${barLines([bar])}`);
+  reportBars([bar]);
 }
 
 /** Where a subscription stands that begins now. */

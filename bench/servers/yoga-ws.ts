@@ -28,6 +28,7 @@ const typeDefs = `
 setMaxListeners(0);
 const pubSub = createPubSub<{ changes: [ToldChange] }>();
 let subscribed = 0;
+const maxUntaken = 4_096;
 
 /** Yoga behind graphql-ws as both document it: one execution of each event for each subscriber, fed by Yoga's PubSub. */
 serve(async () => {
@@ -74,7 +75,8 @@ serve(async () => {
     },
     sockets,
   );
-  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  // As many may wait to be taken as with ours.
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', maxUntaken, resolve));
   return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/graphql`, headers: {} };
 });
 

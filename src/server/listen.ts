@@ -26,6 +26,11 @@ const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 60_000;
 /** How long calls in flight may take to finish when the server closes. */
 const closeTimeoutMs = 8_000;
+/**
+ * Connections that the system holds until we take them; Linux holds as many by default, Node asks for 511. After a deploy
+ * thousands come back in one moment, and those that find no room are reset, or try again after seconds.
+ */
+const maxUntaken = 4_096;
 /** While the server closes, connections that have become idle are closed so often, in milliseconds. */
 const idleCheckMs = 50;
 const maxExplorerBodyBytes = 1_000;
@@ -84,7 +89,7 @@ export async function listen(
   if (serves) server.on('upgrade', (request, socket, head) => sockets.upgrade(request, socket, head));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(at.port, at.host, resolve);
+    server.listen(at.port, at.host, maxUntaken, resolve);
   });
   const { port } = server.address() as AddressInfo;
   return {
