@@ -122,7 +122,7 @@ async function remember(
      FROM jsonb_to_recordset($2::jsonb)
        AS r(id text, created timestamptz, cells jsonb, generation integer, payload integer, ordinal integer, key text[])
      ORDER BY r.id
-     ON CONFLICT (sync_id, record_id) DO UPDATE SET cells = excluded.cells, seen_run = excluded.seen_run,
+     ON CONFLICT (sync_id, record_id) DO UPDATE SET created_time = excluded.created_time, cells = excluded.cells, seen_run = excluded.seen_run,
        generation = coalesce(excluded.generation, c.generation), payload = coalesce(excluded.payload, c.payload),
        ordinal = coalesce(excluded.ordinal, c.ordinal), row_key = excluded.row_key`,
     [sync.id, jsonText(rows), seenRun],

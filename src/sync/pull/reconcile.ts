@@ -118,8 +118,10 @@ export class Reconcile {
     slice: Slice,
     records: readonly WireRecord[],
   ): Promise<void> {
-    const rows = await sql.query<{ id: string; cells: Cells; rowKey: string[] | null; isBusy: boolean }[]>(
-      `SELECT c.record_id AS id, c.cells, c.row_key AS "rowKey",
+    const rows = await sql.query<
+      { id: string; createdTime: Date; cells: Cells; rowKey: string[] | null; isBusy: boolean }[]
+    >(
+      `SELECT c.record_id AS id, c.created_time AS "createdTime", c.cells, c.row_key AS "rowKey",
               EXISTS (SELECT 1 FROM sync_parked AS p WHERE p.sync_id = c.sync_id AND p.record_id = c.record_id)
                 OR EXISTS (SELECT 1 FROM sync_pending AS p WHERE p.sync_id = c.sync_id AND p.record_id = c.record_id)
          OR EXISTS (SELECT 1 FROM sync_writes AS w WHERE w.sync_id = c.sync_id AND w.record_id = c.record_id)
@@ -133,7 +135,9 @@ export class Reconcile {
     const equal: WireRecord[] = [];
     for (const record of records) {
       const row = known.get(record.id);
-      if (row && sameCells(row.cells, record.fields)) equal.push(record);
+      const isSame =
+        row?.createdTime.getTime() === Date.parse(record.createdTime) && sameCells(row.cells, record.fields);
+      if (isSame) equal.push(record);
       else suspects?.set(record.id, record);
     }
     const changedAt = this.#now();

@@ -110,7 +110,7 @@ async function link(
   await sql.query(
     `INSERT INTO copied_records (sync_id, record_id, created_time, cells, seen_run, row_key)
      VALUES ($1, $2, coalesce($3::timestamptz, clock_timestamp()), $4, $5, $6)
-     ON CONFLICT (sync_id, record_id) DO UPDATE SET row_key = excluded.row_key`,
+     ON CONFLICT (sync_id, record_id) DO UPDATE SET row_key = excluded.row_key, created_time = coalesce($3, copied_records.created_time)`,
     [sync.id, made.recordId, made.createdTime, jsonText(made.cells), sync.run, made.rowKey],
   );
   await sql.query('DELETE FROM sync_pending WHERE sync_id = $1 AND row_key = $2', [sync.id, made.rowKey]);

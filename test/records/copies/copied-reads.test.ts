@@ -366,6 +366,43 @@ describe('a copy that is too old', () => {
   });
 });
 
+describe('when a record was created', () => {
+  const setCreated = (recordId: string) =>
+    app.database.query(
+      `INSERT INTO copied_records (sync_id, record_id, created_time, cells) VALUES ($1, $2, '2001-01-01', '{}')
+       ON CONFLICT (sync_id, record_id) DO UPDATE SET created_time = excluded.created_time`,
+      [contacts.id, recordId],
+    );
+  const isRight = async ({ id, createdTime }: Row) => {
+    const [row] = (await app.database.query(
+      'SELECT created_time AS at FROM copied_records WHERE sync_id = $1 AND record_id = $2',
+      [contacts.id, id],
+    )) as { at: Date }[];
+    return row?.at.toISOString() === createdTime;
+  };
+
+  test('is told by its creation, whatever was believed until then', async () => {
+    await control(app.sandbox.url, 'pings', { drop: true });
+    const { data } = await app.graphql(
+      `mutation ($c: Int!) { createRecords(input: { connection: $c, baseId: "${crm}", tableId: "Contacts", records: [{ fields: {} }] }) { ... on CreateRecordsSuccess { results { record { id createdTime } } } ... on Error { message } } }`,
+      { c: connection },
+    );
+    const made: Row = data.createRecords.results[0].record;
+    await setCreated(made.id);
+    await control(app.sandbox.url, 'pings', { drop: false });
+    await list({ names: ['Name'], maxAge: 'PT0S' });
+    await until(() => isRight(made), 'the log has told when it was created');
+  });
+
+  test('is compared when the table is read again', async () => {
+    const { page } = await list({ names: ['Name'], first: 1 });
+    const [record]: Row[] = page.nodes;
+    await setCreated(record!.id);
+    await mutate(app, 'reconcileSync', { id: contacts.id });
+    await until(() => isRight(record!), 'the reading has told when it was created');
+  });
+});
+
 describe('a copy', () => {
   test('is not for those who may not see its base, nor for a connection that has ended', async () => {
     const key = await keyFor(['appOther00000001']);
