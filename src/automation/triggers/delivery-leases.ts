@@ -22,6 +22,8 @@ export type ClaimedDelivery = Told &
     /** Writes that had no effect, of one with an action. */
     actionRound: number;
     openSince: Date | null;
+    /** Ours, and of those that were taken along with it. */
+    lease: string;
     /** By the clock of LeaseWatch. */
     takenAt: number;
   };
@@ -42,14 +44,14 @@ export interface Outcome {
 }
 
 /**
- * The right to make a delivery, held on its row by PostgreSQL's clock. Of each record only the oldest unfinished delivery
+ * The right to make a delivery, held on its row by PostgreSQL's clock. Each claim has a lease of its own, and only what is
+ * in hand is renewed: what was taken and is not known of here, since an answer of the database was lost, runs out. Of each record only the oldest unfinished delivery
  * may be taken, so what comes of it is stored before the next leaves; records do not wait for each other. What came of it
  * is written only where the lease is still the one that it was made under. Whoever locks several rows does so in the order
  * of their ids, or passes over what is locked.
  */
 export class DeliveryLeases {
   readonly #database: DataSource;
-  readonly #holder = randomUUID();
   readonly #watch = new LeaseWatch();
 
   constructor(database: DataSource) {
@@ -72,8 +74,9 @@ export class DeliveryLeases {
   /** Takes deliveries that are due. @param places at most how many of each trigger */
   async claim(places: ReadonlyMap<string, number>, now: Date): Promise<ClaimedDelivery[]> {
     const takenAt = this.#watch.moment;
+    const lease = randomUUID();
     const [rows] = await this.#database.query<[ClaimedDelivery[], number]>(claiming, [
-      this.#holder,
+      lease,
       [...places.keys()],
       [...places.values()],
       now,
@@ -82,20 +85,21 @@ export class DeliveryLeases {
       maxTakenPerTrigger,
       fewRecords,
     ]);
-    for (const delivery of rows) delivery.takenAt = takenAt;
+    for (const delivery of rows) Object.assign(delivery, { lease, takenAt });
     return rows;
   }
 
-  /** Passes over those that are being stored. @param held how many this process holds */
-  async renew(held: number): Promise<void> {
+  /** Passes over those that are being stored. @param held all that this process has in hand */
+  async renew(held: ReadonlySet<ClaimedDelivery>): Promise<void> {
     const since = this.#watch.moment;
-    if (held > 0) {
+    if (held.size > 0) {
       await this.#database.query(
-        `UPDATE trigger_deliveries SET lease_until = clock_timestamp() + make_interval(secs => $2)
+        `UPDATE trigger_deliveries SET lease_until = clock_timestamp() + make_interval(secs => $3)
          WHERE id IN (
-           SELECT id FROM trigger_deliveries
-           WHERE lease_holder = $1 AND status = 'WAITING' AND lease_until > clock_timestamp() FOR UPDATE SKIP LOCKED)`,
-        [this.#holder, leaseSeconds],
+           SELECT d.id FROM trigger_deliveries AS d JOIN unnest($1::bigint[], $2::uuid[]) AS held(id, lease) ON held.id = d.id
+           WHERE d.id = ANY($1) AND d.lease_holder = held.lease AND d.status = 'WAITING' AND d.lease_until > clock_timestamp()
+           FOR UPDATE OF d SKIP LOCKED)`,
+        [...idsAndLeases([...held]), leaseSeconds],
       );
     }
     this.#watch.renewed(since);
@@ -111,16 +115,17 @@ export class DeliveryLeases {
    * @returns those whose lease was still ours; the others somebody else makes, and nothing was written. And the triggers
    *   whose endpoints were taken for down until now
    */
-  async finish(outcomes: ReadonlyMap<string, Outcome>): Promise<Stored> {
+  async finish(outcomes: ReadonlyMap<ClaimedDelivery, Outcome>): Promise<Stored> {
+    const deliveries = [...outcomes.keys()];
     const all = [...outcomes.values()];
-    const rows = await this.#database.query<{ id: string; recovered: string | null }[]>(
+    const rows = await this.#database.query<{ id: string; lease: string; recovered: string | null }[]>(
       `WITH given AS (
-         SELECT * FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::integer[], $7::text[], $8::integer[],
+         SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::integer[], $7::text[], $8::integer[],
            $9::text[], $10::text[], $11::boolean[], $12::boolean[])
-           AS given(id, status, at, next_attempt_at, http_status, answer, duration_ms, error_code, error_message, is_open, is_key_used_up)
+           AS given(id, lease, status, at, next_attempt_at, http_status, answer, duration_ms, error_code, error_message, is_open, is_key_used_up)
        ), held AS (
-         SELECT id FROM trigger_deliveries
-         WHERE id = ANY($2) AND lease_holder = $1 AND status = 'WAITING' ORDER BY id FOR UPDATE
+         SELECT d.id, d.lease_holder AS lease FROM trigger_deliveries AS d JOIN given ON given.id = d.id
+         WHERE d.id = ANY($1) AND d.lease_holder = given.lease AND d.status = 'WAITING' ORDER BY d.id FOR UPDATE OF d
        ), stored AS (
          UPDATE trigger_deliveries AS d
          SET status = given.status, attempts = attempts + 1, first_attempt_at = coalesce(first_attempt_at, given.at),
@@ -131,8 +136,8 @@ export class DeliveryLeases {
              open_since = CASE WHEN given.is_open THEN open_since END,
              action_round = action_round + CASE WHEN given.is_key_used_up THEN 1 ELSE 0 END,
              lease_holder = NULL, lease_until = NULL
-         FROM held JOIN given USING (id) WHERE d.id = held.id
-         RETURNING d.id, d.trigger_id, d.status
+         FROM held JOIN given USING (id, lease) WHERE d.id = held.id
+         RETURNING d.id, held.lease, d.trigger_id, d.status
        ), failing AS (
          SELECT trigger_id, failures_in_row FROM trigger_health
          WHERE failures_in_row > 0 AND trigger_id IN (SELECT trigger_id FROM stored WHERE status = 'DELIVERED')
@@ -142,11 +147,10 @@ export class DeliveryLeases {
          FROM failing WHERE h.trigger_id = failing.trigger_id
          RETURNING h.trigger_id, failing.failures_in_row >= $13 AS was_down
        )
-       SELECT stored.id, mended.trigger_id AS recovered
+       SELECT stored.id, stored.lease, mended.trigger_id AS recovered
        FROM stored LEFT JOIN mended ON mended.trigger_id = stored.trigger_id AND mended.was_down`,
       [
-        this.#holder,
-        [...outcomes.keys()],
+        ...idsAndLeases(deliveries),
         all.map(({ status }) => status),
         all.map(({ at }) => at),
         all.map(({ nextAttemptAt }) => nextAttemptAt),
@@ -160,25 +164,31 @@ export class DeliveryLeases {
         failuresUntilResting,
       ],
     );
+    const stored = new Set(rows.map(({ id, lease }) => `${id}/${lease}`));
     return {
-      ids: new Set(rows.map(({ id }) => id)),
+      deliveries: new Set(deliveries.filter(({ id, lease }) => stored.has(`${id}/${lease}`))),
       recovered: new Set(rows.flatMap(({ recovered }) => recovered ?? [])),
     };
   }
 
   /** For those that were not made after all. */
-  async giveBack(deliveryIds: readonly string[]): Promise<void> {
+  async giveBack(deliveries: readonly ClaimedDelivery[]): Promise<void> {
     await this.#database.query(
       `UPDATE trigger_deliveries SET lease_holder = NULL, lease_until = NULL
-       WHERE id IN (SELECT id FROM trigger_deliveries WHERE id = ANY($2) AND lease_holder = $1 ORDER BY id FOR UPDATE)`,
-      [this.#holder, deliveryIds],
+       WHERE id IN (
+         SELECT d.id FROM trigger_deliveries AS d JOIN unnest($1::bigint[], $2::uuid[]) AS given(id, lease) ON given.id = d.id
+         WHERE d.id = ANY($1) AND d.lease_holder = given.lease ORDER BY d.id FOR UPDATE OF d)`,
+      idsAndLeases(deliveries),
     );
   }
 }
 
 export interface Stored {
-  /** Of deliveries. */
-  ids: ReadonlySet<string>;
+  deliveries: ReadonlySet<ClaimedDelivery>;
   /** Of triggers. */
   recovered: ReadonlySet<string>;
+}
+
+function idsAndLeases(deliveries: readonly ClaimedDelivery[]): [string[], string[]] {
+  return [deliveries.map(({ id }) => id), deliveries.map(({ lease }) => lease)];
 }

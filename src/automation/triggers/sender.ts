@@ -45,8 +45,8 @@ export class Sender {
   readonly #leases: DeliveryLeases;
   readonly #lanes = new DeliveryLanes<ClaimedDelivery>();
   readonly #making = new Set<Promise<void>>();
-  /** Leases that were taken and not ended. */
-  #held = 0;
+  /** What was taken and has not ended: its leases are renewed. */
+  readonly #held = new Set<ClaimedDelivery>();
   readonly #closing = new AbortController();
   /** Triggers that may have something to deliver. */
   readonly #wanted = new Set<string>();
@@ -123,8 +123,8 @@ export class Sender {
       // Whoever is woken from here on is looked at again.
       for (const id of offers.keys()) this.#wanted.delete(id);
       const claimed = offers.size > 0 ? await this.#leases.claim(offers, now) : [];
-      this.#held += claimed.length;
       for (const delivery of claimed) {
+        this.#held.add(delivery);
         this.#lanes.add(delivery);
         this.#begin(delivery.triggerId);
         const rest = offers.get(delivery.triggerId)! - 1;
@@ -179,8 +179,9 @@ export class Sender {
       if (one)
         this.#warn(one.delivery, error, 'what came of a delivery could not be stored; it will be made again');
     }
-    this.#held -= ended.length;
     for (const { delivery } of ended) {
+      // Where it could not be stored, the lease runs out.
+      this.#held.delete(delivery);
       this.#lanes.left(delivery);
       // The next one of its record may be due now.
       this.#wanted.add(delivery.triggerId);
@@ -192,18 +193,18 @@ export class Sender {
   }
 
   async #storeTogether(ended: Ended[]): Promise<void> {
-    const unmade = ended.filter(({ outcome }) => outcome === null).map(({ delivery }) => delivery.id);
+    const unmade = ended.filter(({ outcome }) => outcome === null).map(({ delivery }) => delivery);
     if (unmade.length > 0) await this.#leases.giveBack(unmade);
     const outcomes = new Map(
-      ended.flatMap(({ delivery, outcome }) => (outcome ? [[delivery.id, outcome]] : [])),
+      ended.flatMap(({ delivery, outcome }) => (outcome ? [[delivery, outcome]] : [])),
     );
     if (outcomes.size === 0) return;
     const { health, clock, onAttempt } = this.#deps;
-    const { ids, recovered } = await this.#leases.finish(outcomes);
+    const { deliveries, recovered } = await this.#leases.finish(outcomes);
     const failures = new Map<string, Ended[]>();
     for (const one of ended) {
       const { delivery, outcome } = one;
-      if (outcome === null || !ids.has(delivery.id)) continue;
+      if (outcome === null || !deliveries.has(delivery)) continue;
       onAttempt(metricOf(outcome), outcome.durationMs);
       // How an action does is for the limits of the upstream to heed.
       if (outcome.error === null || delivery.action) continue;
