@@ -1,28 +1,17 @@
 import { setMaxListeners } from 'node:events';
 import type { DataSource } from 'typeorm';
-import type { Clock } from '../../clock.ts';
-import type { Logger } from '../../logger.ts';
 import type { DeliveryAttempts } from './delivery-attempts.ts';
 import { DeliveryLanes } from './delivery-lanes.ts';
-import { DeliveryLeases, type ClaimedDelivery, type Outcome } from './delivery-leases.ts';
-
-import type { Failing, TriggerHealth } from './trigger-health.ts';
+import { DeliveryLeases, type ClaimedDelivery, type Outcome, type Stored } from './delivery-leases.ts';
+import { OutcomeEffects, type OutcomeEffectsDeps } from './outcome-effects.ts';
 
 const renewIntervalMs = 4_000;
 /** How long a stop waits for deliveries under way, in milliseconds; the rest is made again elsewhere. */
 const stopGraceMs = 3_000;
 
-export interface SenderDeps {
+export interface SenderDeps extends OutcomeEffectsDeps {
   database: DataSource;
   attempts: DeliveryAttempts;
-  health: TriggerHealth;
-  clock: Clock;
-  logger: Logger;
-  /** Told of an endpoint that wants no more. */
-  onGone: (triggerId: string) => Promise<void>;
-  /** Told of failures of an endpoint with how long that has gone on. */
-  onFailure: (delivery: ClaimedDelivery, failing: Failing) => Promise<void>;
-  onAttempt: (outcome: 'delivered' | 'failed' | 'parked', durationMs: number) => void;
 }
 
 interface Ended {
@@ -43,6 +32,7 @@ interface Ended {
 export class Sender {
   readonly #deps: SenderDeps;
   readonly #leases: DeliveryLeases;
+  readonly #effects: OutcomeEffects;
   readonly #lanes = new DeliveryLanes<ClaimedDelivery>();
   readonly #making = new Set<Promise<void>>();
   /** What was taken and has not ended: its leases are renewed. */
@@ -62,6 +52,7 @@ export class Sender {
     setMaxListeners(0, this.#closing.signal);
     this.#deps = deps;
     this.#leases = new DeliveryLeases(deps.database);
+    this.#effects = new OutcomeEffects(deps);
   }
 
   start(): void {
@@ -117,6 +108,7 @@ export class Sender {
       const now = new Date(this.#deps.clock.now());
       if (this.#lookAtAll) {
         this.#lookAtAll = false;
+        await this.#effects.hurry();
         for (const id of await this.#leases.due(now)) this.#wanted.add(id);
       }
       const offers = this.#lanes.offer(this.#wanted);
@@ -168,7 +160,9 @@ export class Sender {
 
   async #store(ended: Ended[]): Promise<void> {
     try {
-      await this.#storeTogether(ended);
+      const made = await this.#storeTogether(ended);
+      // It is stored, whatever becomes of what follows from it.
+      if (made) await this.#effects.follow(made.outcomes, made.stored);
     } catch (error) {
       const [one, another] = ended;
       if (another) {
@@ -192,40 +186,15 @@ export class Sender {
     this.#deps.logger.warn({ err: error, trigger: triggerId, event: eventId }, what);
   }
 
-  async #storeTogether(ended: Ended[]): Promise<void> {
+  /** @returns what was stored of attempts that were made */
+  async #storeTogether(
+    ended: Ended[],
+  ): Promise<{ outcomes: ReadonlyMap<ClaimedDelivery, Outcome>; stored: Stored } | null> {
     const unmade = ended.filter(({ outcome }) => outcome === null).map(({ delivery }) => delivery);
     if (unmade.length > 0) await this.#leases.giveBack(unmade);
     const outcomes = new Map(
       ended.flatMap(({ delivery, outcome }) => (outcome ? [[delivery, outcome]] : [])),
     );
-    if (outcomes.size === 0) return;
-    const { health, clock, onAttempt } = this.#deps;
-    const { deliveries, recovered } = await this.#leases.finish(outcomes);
-    const failures = new Map<string, Ended[]>();
-    for (const one of ended) {
-      const { delivery, outcome } = one;
-      if (outcome === null || !deliveries.has(delivery)) continue;
-      onAttempt(metricOf(outcome), outcome.durationMs);
-      // How an action does is for the limits of the upstream to heed.
-      if (outcome.error === null || delivery.action) continue;
-      failures.set(delivery.triggerId, [...(failures.get(delivery.triggerId) ?? []), one]);
-    }
-    const now = new Date(clock.now());
-    await Promise.all([...recovered].map((id) => health.hurry(id, now)));
-    await Promise.all([...failures.values()].map((all) => this.#judge(all, now)));
+    return outcomes.size === 0 ? null : { outcomes, stored: await this.#leases.finish(outcomes) };
   }
-
-  /** @param failures of one endpoint, that came together */
-  async #judge(failures: Ended[], now: Date): Promise<void> {
-    const { health, onGone, onFailure } = this.#deps;
-    const { delivery } = failures[0]!;
-    const failing = await health.failed(delivery.triggerId, failures.length, now);
-    if (failures.some(({ outcome }) => outcome?.httpStatus === 410)) await onGone(delivery.triggerId);
-    else await onFailure(delivery, failing);
-  }
-}
-
-function metricOf({ status }: Outcome): 'delivered' | 'failed' | 'parked' {
-  if (status === 'DELIVERED') return 'delivered';
-  return status === 'PARKED' ? 'parked' : 'failed';
 }
