@@ -3,6 +3,7 @@ import type { DataSource } from 'typeorm';
 import type { DeliveryAttempts } from './delivery-attempts.ts';
 import { DeliveryLanes } from './delivery-lanes.ts';
 import { DeliveryLeases, type ClaimedDelivery, type Outcome, type Stored } from './delivery-leases.ts';
+import { DeliveryTargets } from './delivery-targets.ts';
 import { OutcomeEffects, type OutcomeEffectsDeps } from './outcome-effects.ts';
 
 const renewIntervalMs = 4_000;
@@ -33,6 +34,7 @@ export class Sender {
   readonly #deps: SenderDeps;
   readonly #leases: DeliveryLeases;
   readonly #effects: OutcomeEffects;
+  readonly #targets: DeliveryTargets;
   readonly #lanes = new DeliveryLanes<ClaimedDelivery>();
   readonly #making = new Set<Promise<void>>();
   /** What was taken and has not ended: its leases are renewed. */
@@ -53,6 +55,7 @@ export class Sender {
     this.#deps = deps;
     this.#leases = new DeliveryLeases(deps.database);
     this.#effects = new OutcomeEffects(deps);
+    this.#targets = new DeliveryTargets(deps.database);
   }
 
   start(): void {
@@ -118,7 +121,7 @@ export class Sender {
       for (const delivery of claimed) {
         this.#held.add(delivery);
         this.#lanes.add(delivery);
-        this.#begin(delivery.triggerId);
+        this.#begin(delivery.triggerId, delivery);
         const rest = offers.get(delivery.triggerId)! - 1;
         offers.set(delivery.triggerId, rest);
         if (rest === 0) this.#wanted.add(delivery.triggerId);
@@ -130,20 +133,21 @@ export class Sender {
     }
   }
 
-  /** Begins as many deliveries of a trigger as may run beside each other. */
-  #begin(triggerId: string): void {
+  /** Begins as many deliveries of a trigger as may run beside each other. @param fresh one that was taken just now */
+  #begin(triggerId: string, fresh?: ClaimedDelivery): void {
     let delivery: ClaimedDelivery | undefined;
     while ((delivery = this.#lanes.next(triggerId))) {
-      const making = this.#make(delivery).finally(() => this.#making.delete(making));
+      const making = this.#make(delivery, delivery === fresh).finally(() => this.#making.delete(making));
       this.#making.add(making);
     }
   }
 
-  async #make(delivery: ClaimedDelivery): Promise<void> {
+  async #make(delivery: ClaimedDelivery, isFresh: boolean): Promise<void> {
     let outcome: Outcome | null = null;
     try {
-      if (this.#leases.surelyHeld(delivery))
-        outcome = await this.#deps.attempts.make(delivery, this.#closing.signal);
+      const target = isFresh ? {} : await this.#targets.of(delivery.triggerId);
+      if (target !== null && this.#leases.surelyHeld(delivery))
+        outcome = await this.#deps.attempts.make({ ...delivery, ...target }, this.#closing.signal);
     } catch (error) {
       this.#warn(delivery, error, 'a delivery failed unexpectedly; it will be made again');
     }

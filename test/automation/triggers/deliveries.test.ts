@@ -195,6 +195,55 @@ describe('endpoints that hang', () => {
   });
 });
 
+describe('deliveries that are in hand, and not under way', () => {
+  /** @returns lets go of ten that are under way, with more in hand behind them */
+  async function hold(path: string): Promise<{ id: string; secret: string; letGo: () => void }> {
+    const held: (() => void)[] = [];
+    const trigger = await createTrigger(app, { connection, endpoint: endpoint.url.replace('/hook', path) });
+    await addContacts(app, 1);
+    await deliveries(1);
+    await settled(trigger.id);
+    endpoint.reset();
+    endpoint.answer = (response) => held.push(() => response.writeHead(204).end());
+    await createAtOnce(20);
+    await until('ten are under way', () => held.length === 10);
+    const letGo = (): void => {
+      endpoint.answer = status(204);
+      for (const take of held) take();
+    };
+    return { ...trigger, letGo };
+  }
+
+  test('go to the endpoint, and are signed with the secret, that the trigger has by then', async () => {
+    const { id, letGo } = await hold('/former');
+    await mutate(
+      app,
+      'updateTrigger',
+      { id, endpoint: endpoint.url.replace('/hook', '/present') },
+      'trigger { id }',
+    );
+    const { secret } = await mutate(app, 'rotateTriggerSecret', { id, overlapHours: 0 }, 'secret');
+    letGo();
+    await settled(id);
+    expect(endpoint.deliveries.filter(({ url }) => url === '/former')).toHaveLength(10);
+    const present = endpoint.deliveries.filter(({ url }) => url === '/present');
+    expect(present).toHaveLength(10);
+    for (const { headers, body } of present) {
+      const at = new Date(Number(headers['webhook-timestamp']) * 1_000);
+      expect(headers['webhook-signature']).toBe(new Webhook(secret).sign(headers['webhook-id']!, at, body));
+    }
+  });
+
+  test('are not sent once it is paused', async () => {
+    const { id, letGo } = await hold('/paused');
+    await mutate(app, 'pauseTrigger', { id }, 'trigger { id }');
+    letGo();
+    await until('none is under way', async () => (await underWay()) === 0);
+    expect(endpoint.deliveries).toHaveLength(10);
+    expect((await triggerOf(app, id)).health.waiting).toBe(10);
+  });
+});
+
 describe('what fails is tried again', () => {
   test('with the same event id, later ones of the record behind it and other records past it', async () => {
     const [a, b] = (await addContacts(app, 2)) as [string, string];
