@@ -64,17 +64,27 @@ function standing(entry: ChangeEntry, filter: CellFilter): 'told' | 'left' | nul
  * The end of a filter whose table or fields have been deleted or made into others since it was checked; null for entries
  * that leave it what it was. Fields are followed by id, so what they are called does not matter.
  */
-export function outdatedBy(entry: LogEntry, { tableId, cells }: ChangeFilter): AppError | null {
+export function outdatedBy(entry: LogEntry, filter: ChangeFilter): AppError | null {
+  const obsolete = obsoleteBy(entry, filter);
+  return obsolete && outdated(obsolete.what, obsolete.field === null ? {} : { field: obsolete.field });
+}
+
+/** The same for whoever says it in other words. @returns what became of what the filter looks at */
+export function obsoleteBy(
+  entry: LogEntry,
+  { tableId, cells }: ChangeFilter,
+): { what: string; field: string | null } | null {
   if (!cells || entry.kind !== 'schema' || comparePositions(entry.position, cells.checkedAt) <= 0)
     return null;
   for (const change of entry.changes) {
     if (change.tableId !== tableId) continue;
-    if (change.kind === 'tableDeleted') return outdated('The table of this subscription was deleted', {});
+    if (change.kind === 'tableDeleted')
+      return { what: 'The table of this subscription was deleted', field: null };
     const field = change.fieldId === null ? undefined : cells.fields.get(change.fieldId);
     const isDeleted = change.kind === 'fieldDeleted';
     if (field === undefined || !(isDeleted || changesMeaning(change, field.type))) continue;
     const what = `The field ${JSON.stringify(field.name)}, which "filter" looks at, was ${isDeleted ? 'deleted' : 'changed'}`;
-    return outdated(what, { field: field.name });
+    return { what, field: field.name };
   }
   return null;
 }

@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
-import { outdatedBy, toldAs } from '../../changes/change-filter.ts';
+import { toldAs } from '../../changes/change-filter.ts';
 import { isPruned, maxEntriesPerRead } from '../../changes/change-log.ts';
 import type { FeedReader } from '../../changes/feed-reader.ts';
 import type { LogEntry } from '../../changes/log-entry.ts';
@@ -8,6 +8,7 @@ import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
 import { deliveriesToInsert, insertion } from './delivery-queue.ts';
 import { changeEvent, lossEvent, type TriggerEvent } from './event.ts';
+import { afterSchemaChange, type Misfit } from './trigger-misfit.ts';
 import { maxChainLength, type TriggerWrites } from './trigger-writes.ts';
 import { changeFilterOf, triggerColumns, triggerFromRow, type Trigger, type TriggerRow } from './trigger.ts';
 
@@ -108,10 +109,10 @@ export class Matcher {
       // An action can make nothing of a loss; that there was one is seen among the deliveries.
       if (trigger.action) for (const event of events) if (event.type === 'changes.lost') event.stopped = {};
       position = read.upTo ?? position;
-      if (position === trigger.position) return null;
+      if (position === trigger.position && !read.misfit) return null;
       const queued = deliveriesToInsert(triggerId, events, new Date(clock.now()));
-      await moveOn(sql, queued, position, read.outdated);
-      return { queued: events.length, isFull: page.entries.length === maxEntriesPerRead };
+      await moveOn(sql, queued, position, read);
+      return { queued: events.length, isFull: page.entries.length === maxEntriesPerRead && !read.misfit };
     });
     if (outcome === null) return false;
     if (outcome.queued > 0) onQueued(triggerId, outcome.queued);
@@ -129,37 +130,50 @@ export class Matcher {
     return lossEvent(loss, position, until, { trigger, feedKey: feed.key });
   }
 
-  /** What of a page concerns a trigger, up to as many as there is room for, and how far that goes. */
+  /** What of a page concerns a trigger, up to as many as there is room for, how far that goes, and what is left of it. */
   async #eventsOf(
     sql: EntityManager,
     trigger: Trigger,
     entries: readonly LogEntry[],
     room: number,
     feedKey: string,
-  ): Promise<{ events: TriggerEvent[]; upTo: Position | null; outdated: string | null }> {
+  ): Promise<ReadEntries> {
     const filter = changeFilterOf(trigger);
     const origin = { trigger, feedKey };
     const events: TriggerEvent[] = [];
+    let { fieldIds } = trigger;
     let upTo: Position | null = null;
     for (const entry of entries) {
       if (events.length >= room) break;
-      const told = toldAs(entry, filter);
-      if (entry.kind === 'lost') events.push(lossEvent(entry.loss, entry.position, entry.occurredAt, origin));
-      else if (entry.kind !== 'schema' && told !== null) {
-        const event = changeEvent(entry, told === 'left', origin);
-        if (trigger.action) {
+      if (entry.kind === 'schema') {
+        const left = afterSchemaChange(entry, { ...trigger, fieldIds }, filter);
+        // In front of it, so that it is judged again by what the trigger is given.
+        if (left.misfit) return { events, upTo, ...left };
+        ({ fieldIds } = left);
+      } else if (entry.kind === 'lost')
+        events.push(lossEvent(entry.loss, entry.position, entry.occurredAt, origin));
+      else {
+        const told = toldAs(entry, filter);
+        const event = told && changeEvent(entry, told === 'left', origin);
+        if (event && trigger.action) {
           const chain = await this.#deps.writes.chainBehind(sql, entry, trigger);
           if (chain === 'wait') break;
           Object.assign(event, { chain, stopped: loopIn(chain, trigger) });
         }
-        events.push(event);
+        if (event) events.push(event);
       }
       upTo = entry.position;
-      const error = outdatedBy(entry, filter);
-      if (error) return { events, upTo, outdated: error.message };
     }
-    return { events, upTo, outdated: null };
+    return { events, upTo, misfit: null, fieldIds };
   }
+}
+
+interface ReadEntries {
+  events: TriggerEvent[];
+  upTo: Position | null;
+  misfit: Misfit | null;
+  /** What is left of the fields that the trigger watches. */
+  fieldIds: string[] | null;
 }
 
 function loopIn(chain: readonly string[], { id }: Trigger): TriggerEvent['stopped'] {
@@ -200,15 +214,14 @@ async function moveOn(
   sql: EntityManager,
   queued: unknown[],
   { generation, payload, ordinal }: Position,
-  outdated: string | null,
+  { misfit, fieldIds }: Pick<ReadEntries, 'misfit' | 'fieldIds'>,
 ): Promise<void> {
   await sql.query(
     `WITH queued AS (${insertion})
-     UPDATE triggers SET generation = $11, payload = $12, ordinal = $13,
-            state = CASE WHEN $14::text IS NULL THEN state ELSE 'paused' END,
-            paused_because = CASE WHEN $14::text IS NULL THEN paused_because ELSE 'FILTER_OUTDATED' END,
-            problem = coalesce($14, problem)
+     UPDATE triggers SET generation = $11, payload = $12, ordinal = $13, field_ids = $14::text[],
+            state = CASE WHEN $15::text IS NULL THEN state ELSE 'paused' END,
+            paused_because = coalesce($15, paused_because), problem = coalesce($16, problem)
      WHERE id = $1`,
-    [...queued, generation, payload, ordinal, outdated],
+    [...queued, generation, payload, ordinal, fieldIds, misfit?.because ?? null, misfit?.problem ?? null],
   );
 }

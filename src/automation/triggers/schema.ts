@@ -74,7 +74,8 @@ TriggerRef.implement({
     fields: t.field({
       type: ['String'],
       nullable: true,
-      description: 'Ids of the only fields whose updates are told; null for all.',
+      description:
+        'Ids of the only fields whose updates are told, without those that were deleted since; null for all.',
       resolve: ({ fieldIds }) => fieldIds,
     }),
     filter: t.field({

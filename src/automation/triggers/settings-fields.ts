@@ -44,13 +44,17 @@ export async function readPlace(
   return { connectionId, baseId, tableId: table.id };
 }
 
-/** @throws InvalidInput with the faults of name and endpoint; AppError of what does not fit the table */
+/**
+ * @param stored of a trigger that is edited: what is not given stays as it is, and is not looked up again
+ * @throws InvalidInput with the faults of name and endpoint; AppError of what does not fit the table
+ */
 export async function readSettings(
   given: GivenSettings,
   place: TriggerPlace,
   context: GraphQLContext,
+  stored: TriggerSettings | null = null,
 ): Promise<TriggerSettings> {
-  const faults = [...nameFaults(given.name), ...targetFaults(given, context)];
+  const faults = [...nameFaults(given.name), ...targetFaults(given, context, stored)];
   if (given.kinds?.length === 0)
     faults.push({ path: ['kinds'], message: 'Kinds must not be empty: leave them out for all' });
   if (given.fields?.length === 0)
@@ -60,10 +64,20 @@ export async function readSettings(
   return {
     name: given.name,
     kinds: given.kinds ? [...new Set(given.kinds)] : null,
-    fieldIds: given.fields ? await fieldIds(given.fields, place, context) : null,
-    ...(await readFilter(given.filter ?? null, place, context)),
-    endpointUrl: given.endpoint == null ? null : context.app.triggers.endpoints.readUrl(given.endpoint).href,
-    action: given.action == null ? null : await readAction(given.action, place, context),
+    fieldIds:
+      stored && given.fields === undefined
+        ? stored.fieldIds
+        : given.fields
+          ? await fieldIds(given.fields, place, context)
+          : null,
+    ...(stored && given.filter === undefined
+      ? { filter: stored.filter, cellFilter: stored.cellFilter }
+      : await readFilter(given.filter ?? null, place, context)),
+    endpointUrl:
+      given.endpoint == null
+        ? (stored?.endpointUrl ?? null)
+        : context.app.triggers.endpoints.readUrl(given.endpoint).href,
+    action: given.action == null ? (stored?.action ?? null) : await readAction(given.action, place, context),
   };
 }
 
@@ -104,8 +118,13 @@ function nameFaults(name: string): InputFault[] {
 }
 
 /** What there is to be done: exactly one of the two. */
-function targetFaults({ endpoint, action }: GivenSettings, { app }: GraphQLContext): InputFault[] {
-  if ((endpoint == null) === (action == null)) {
+function targetFaults(
+  { endpoint, action }: GivenSettings,
+  { app }: GraphQLContext,
+  stored: TriggerSettings | null,
+): InputFault[] {
+  const isGiven = endpoint != null || action != null;
+  if (stored ? endpoint != null && action != null : !isGiven || (endpoint != null && action != null)) {
     const message = 'Give either an endpoint or an action, and not both';
     return [{ path: [endpoint == null ? 'endpoint' : 'action'], message }];
   }

@@ -5,6 +5,7 @@ import type { Clock } from '../../clock.ts';
 import { AppError } from '../../errors.ts';
 import {
   isTriggerId,
+  misfits,
   triggerColumns,
   triggerFromRow,
   triggerNotFound,
@@ -106,14 +107,15 @@ export class StoredTriggers {
     return rows.map(triggerFromRow);
   }
 
-  /** A filter that did not fit any more does so now. */
-  async edit(id: string, settings: TriggerSettings): Promise<Trigger> {
+  /** @param fits whether what did not fit the table any more may do so now; if not, the log says so again */
+  async edit(id: string, settings: TriggerSettings, fits: boolean): Promise<Trigger> {
     await this.#database.query(
-      `UPDATE triggers SET name = $2, kinds = $3, field_ids = $4, filter = $5, cell_filter = $6, endpoint_url = $7, updated_at = $8, action = $9,
-              state = CASE WHEN paused_because = 'FILTER_OUTDATED' THEN 'active' ELSE state END,
-              problem = CASE WHEN paused_because = 'FILTER_OUTDATED' THEN NULL ELSE problem END,
-              paused_because = CASE WHEN paused_because = 'FILTER_OUTDATED' THEN NULL ELSE paused_because END
-       WHERE id = $1`,
+      `UPDATE triggers AS t SET name = $2, kinds = $3, field_ids = $4, filter = $5, cell_filter = $6, endpoint_url = $7, updated_at = $8,
+              action = $9, state = CASE WHEN goes_on THEN 'active' ELSE state END,
+              problem = CASE WHEN goes_on THEN NULL ELSE problem END,
+              paused_because = CASE WHEN goes_on THEN NULL ELSE paused_because END
+       FROM (SELECT id, $10 AND coalesce(paused_because = ANY($11), false) AS goes_on FROM triggers WHERE id = $1 FOR UPDATE) AS before
+       WHERE t.id = before.id`,
       [
         id,
         settings.name,
@@ -124,6 +126,8 @@ export class StoredTriggers {
         settings.endpointUrl,
         this.#now(),
         json(settings.action),
+        fits,
+        misfits,
       ],
     );
     return this.get(id);

@@ -68,25 +68,18 @@ builder.mutationField('updateTrigger', (t) =>
     authScopes: { role: 'admin' },
     args: { input: t.arg({ type: UpdateTriggerInput, required: true, description: 'What to edit.' }) },
     description:
-      'Edits a trigger. What was queued before goes out as it is, to the endpoint as it is now. A trigger that waits for a filter that fits goes on. For admins.',
+      'Edits a trigger. What was queued before goes out as it is, to the endpoint as it is now. A trigger that waits for a filter, fields or an action that fit goes on with them. For admins.',
     errors: triggerErrors,
     resolve: (_root, { input }, context) =>
       withTypedErrors(async () => {
         const trigger = await visibleTrigger(input.id, context);
         requireSameTarget(trigger, input);
-        const settings = await readSettings(
-          {
-            name: input.name ?? trigger.name,
-            kinds: input.kinds === undefined ? trigger.kinds : input.kinds,
-            fields: input.fields === undefined ? trigger.fieldIds : input.fields,
-            filter: input.filter === undefined ? trigger.filter : input.filter,
-            endpoint: input.endpoint ?? (input.action == null ? trigger.endpointUrl : null),
-            action: input.action ?? (input.endpoint == null ? trigger.action : null),
-          },
-          trigger,
-          context,
-        );
-        return { trigger: await context.app.triggers.stored.edit(trigger.id, settings) };
+        const { id, ...given } = input;
+        const kinds = given.kinds === undefined ? trigger.kinds : given.kinds;
+        const wanted = { ...given, name: given.name ?? trigger.name, kinds };
+        const settings = await readSettings(wanted, trigger, context, trigger);
+        const fits = given.filter !== undefined || given.fields !== undefined || given.action != null;
+        return { trigger: await context.app.triggers.stored.edit(id, settings, fits) };
       }),
   }),
 );

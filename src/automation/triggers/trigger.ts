@@ -13,12 +13,20 @@ export const pauseReasons = {
   BASE_OUT_OF_REACH:
     'Its connection may not follow the base any more. It goes on by itself once the base is granted again.',
   FILTER_OUTDATED:
-    'A field that its filter looks at, or its table, was deleted or made into another. `updateTrigger` gives it a filter that fits.',
+    'A field that its filter looks at was deleted or made into another. `updateTrigger` gives it a filter that fits.',
+  FIELD_DELETED:
+    'A field of which its action takes values, or the last of its `fields`, was deleted. `updateTrigger` gives it others.',
+  TABLE_DELETED: 'Its table was deleted. Delete the trigger.',
   ENDPOINT_FAILING:
     'Its endpoint took nothing for a day. Mend it, then use `resumeTrigger`: what waits is delivered then.',
   ENDPOINT_GONE: 'Its endpoint answered 410. Mend it, then use `resumeTrigger`.',
 } as const;
 export type PauseReason = keyof typeof pauseReasons;
+
+/** What does not fit the table any more, which ends with settings that do. */
+export const misfits: readonly PauseReason[] = ['FILTER_OUTDATED', 'FIELD_DELETED', 'TABLE_DELETED'];
+/** What ends by itself. */
+export const awaited: readonly PauseReason[] = ['CONNECTION_AWAY', 'BASE_OUT_OF_REACH'];
 
 /** Reacts to changes of one table. Its secrets are no part of it. */
 export interface Trigger {

@@ -634,4 +634,40 @@ describe('managing triggers', () => {
     await deliveries(1);
     expect(told()).toEqual([`record.created ${record}`]);
   });
+
+  test('fields that are deleted are watched no more, and with the last one it is paused', async () => {
+    const { baseId, tableId } = contacts;
+    const schema = (change: object) => control(app.sandbox.url, 'schema', { baseId, ...change });
+    for (const name of ['First', 'Second'])
+      await schema({ addField: { tableId, name, type: 'singleLineText' } });
+    clock.advance(minute);
+    const fields = ['First', 'Second'];
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url, fields });
+    const watched = (await triggerOf(app, id)).fields;
+    await schema({ removeField: { tableId, fieldId: 'First' } });
+    await until('it watches the other', async () => (await triggerOf(app, id)).fields.length === 1);
+    expect(await triggerOf(app, id)).toMatchObject({ fields: watched.slice(1), state: 'ACTIVE' });
+    await schema({ removeField: { tableId, fieldId: 'Second' } });
+    await until('it is paused', async () => (await triggerOf(app, id)).pausedBecause === 'FIELD_DELETED');
+    const renamed = await mutate(app, 'updateTrigger', { id, name: 'Renamed' }, 'trigger { name state }');
+    expect(renamed.trigger).toEqual({ name: 'Renamed', state: 'PAUSED' });
+    const [record] = await addContacts(app, 1);
+    await mutate(app, 'updateTrigger', { id, fields: null }, 'trigger { id }');
+    await deliveries(1);
+    expect(told()).toEqual([`record.created ${record}`]);
+  });
+
+  test('a table that is deleted pauses its trigger', async () => {
+    const { baseId } = contacts;
+    const fields = [{ name: 'Name', type: 'singleLineText' }];
+    const { tableId } = await control<{ tableId: string }>(app.sandbox.url, 'schema', {
+      baseId,
+      addTable: { name: 'Passing', fields },
+    });
+    clock.advance(minute);
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url, tableId });
+    await control(app.sandbox.url, 'schema', { baseId, removeTable: { tableId } });
+    await until('it is paused', async () => (await triggerOf(app, id)).pausedBecause === 'TABLE_DELETED');
+    expect((await triggerOf(app, id)).problem).toContain('deleted');
+  });
 });
