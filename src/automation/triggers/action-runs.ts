@@ -9,7 +9,7 @@ import type { Logger } from '../../logger.ts';
 import { RecordWork, type RecordServices } from '../../records/record-work.ts';
 import { ActionNotConfirmed } from '../action-errors.ts';
 import { readStoredAction } from '../stored-action.ts';
-import { fillTemplate, type ActionTemplate } from './action-template.ts';
+import { fillTemplate, referredFields, type ActionTemplate, type ChangedRecord } from './action-template.ts';
 import type { TriggerWrites } from './trigger-writes.ts';
 
 /** One run of an action, waits for the rate limit included, in milliseconds. */
@@ -86,13 +86,15 @@ export class ActionRuns {
     if (isTooLate) return { ...nothing, error: unknownForGood(), isOpen: true };
     let hasBegun = false;
     try {
-      const filled = fillTemplate(template, changedRecord(delivery.body));
+      // Of a write that has begun the same is asked for again, whatever the trigger has been told to do since.
+      const begun = delivery.openSince === null ? null : await this.#deps.writes.begun(delivery.id);
+      const filled = begun ?? fillTemplate(template, changedRecord(delivery.body, template));
       const action = readStoredAction(filled);
       await this.#deps.writes.begin(delivery, filled);
       hasBegun = true;
       const result = await action.run({
-        records: this.#workFor(template, delivery.triggerId, signal),
-        connectionId: template.connection,
+        records: this.#workFor(filled, delivery.triggerId, signal),
+        connectionId: filled.connection,
         changeLog: this.#deps.changeLog,
         findFeed: () => Promise.resolve(null),
         given: filled,
@@ -114,9 +116,12 @@ export class ActionRuns {
       await this.#deps.writes.ended(delivery.id, error.recordId);
       return { ...nothing, error, isRetriable: true, isOpen: true };
     }
-    // The same key is asked with again: should anything have left, it is not sent twice.
-    const isUnclear = unclear.has(error.code) && !(error instanceof ActionNotConfirmed);
-    if (hasBegun && isUnclear) return { ...nothing, error, isRetriable: true, isOpen: true };
+    // The same key is asked with again: should anything have left, now or the time before, it is not sent twice.
+    const isUnclear = delivery.openSince
+      ? passing.has(error.code) || unclear.has(error.code)
+      : hasBegun && unclear.has(error.code);
+    if (isUnclear && !(error instanceof ActionNotConfirmed))
+      return { ...nothing, error, isRetriable: true, isOpen: true };
     if (hasBegun) await this.#deps.writes.cameToNothing(delivery.id);
     const isNotSent = error instanceof ActionNotConfirmed && error.status === 'NOT_SENT';
     return {
@@ -127,7 +132,7 @@ export class ActionRuns {
     };
   }
 
-  #workFor(template: ActionTemplate, triggerId: string, signal: AbortSignal): RecordWork {
+  #workFor({ connection, config }: ActionTemplate, triggerId: string, signal: AbortSignal): RecordWork {
     const { services, schemas } = this.#deps;
     const id = `trigger:${triggerId}`;
     const operation = {
@@ -143,8 +148,8 @@ export class ActionRuns {
         id,
         name: id,
         role: 'editor',
-        connectionIds: [template.connection],
-        baseIds: [template.config.baseId],
+        connectionIds: [connection],
+        baseIds: [config.baseId],
         expiresAt: null,
       }),
       services,
@@ -167,14 +172,15 @@ function keyOf({ eventId, actionRound }: ActionDelivery): string {
   return actionRound === 0 ? eventId : `${eventId}#${actionRound}`;
 }
 
-function changedRecord(body: string): { recordId: string; cells: Record<string, unknown> | null } {
+/** @throws AppError CELLS_UNKNOWN where the template has to be filled with cells that the event does not have */
+function changedRecord(body: string, template: ActionTemplate): ChangedRecord {
   const { data } = JSON.parse(body) as {
     data: { recordId: string; isComplete: boolean; record: { cells: Record<string, unknown> } | null };
   };
-  if (!data.isComplete) {
+  if (!data.isComplete && referredFields(template).length > 0) {
     throw new AppError(
-      'REQUEST_TOO_LARGE',
-      'The changed record is too large for an action to take values from it.',
+      'CELLS_UNKNOWN',
+      'The cells of the changed record are not known, so nothing was written: the upstream did not tell them, or they are too large for an event.',
     );
   }
   return { recordId: data.recordId, cells: data.record?.cells ?? null };

@@ -54,7 +54,8 @@ export function changeEvent(entry: ChangeEntry, leftFilter: boolean, origin: Ori
   };
   const whole = bodyOf(type, entry.occurredAt, {
     ...common,
-    isComplete: true,
+    // Cells that were not told are no empty ones.
+    isComplete: entry.kind === 'deleted' || entry.cells !== null,
     changes: entry.fields,
     record,
   });

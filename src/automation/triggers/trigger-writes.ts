@@ -55,16 +55,18 @@ export class TriggerWrites {
   /** Before a write leaves. @param filled the action with its values */
   async begin(
     { id, triggerId, chain }: { id: string; triggerId: string; chain: string[] },
-    { action, config }: ActionTemplate,
+    filled: ActionTemplate,
   ): Promise<void> {
+    const { action, config } = filled;
     const fields = isObject(config.fields) ? Object.keys(config.fields) : [];
     const recordId = typeof config.recordId === 'string' ? config.recordId : null;
     await this.#database.query(
       `WITH opened AS (UPDATE trigger_deliveries SET open_since = coalesce(open_since, $9) WHERE id = $1)
-       INSERT INTO trigger_writes (delivery_id, trigger_id, chain, base_id, table_id, kind, record_id, field_ids, started_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-       ON CONFLICT (delivery_id) DO UPDATE SET started_at = excluded.started_at, finished_at = NULL,
-         record_id = excluded.record_id, seen_feed = NULL`,
+       INSERT INTO trigger_writes (delivery_id, trigger_id, chain, base_id, table_id, kind, record_id, field_ids, started_at, filled)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+       ON CONFLICT (delivery_id) DO UPDATE SET started_at = excluded.started_at, finished_at = NULL, base_id = excluded.base_id,
+         table_id = excluded.table_id, kind = excluded.kind, record_id = excluded.record_id, field_ids = excluded.field_ids,
+         seen_feed = NULL, filled = excluded.filled`,
       [
         id,
         triggerId,
@@ -75,8 +77,18 @@ export class TriggerWrites {
         recordId,
         fields,
         new Date(this.#clock.now()),
+        JSON.stringify(filled),
       ],
     );
+  }
+
+  /** What a delivery's write was begun with; null when none is known to have begun. */
+  async begun(deliveryId: string): Promise<ActionTemplate | null> {
+    const [row] = await this.#database.query<{ filled: ActionTemplate }[]>(
+      'SELECT filled FROM trigger_writes WHERE delivery_id = $1',
+      [deliveryId],
+    );
+    return row?.filled ?? null;
   }
 
   /** @param recordId null when it is not known which */

@@ -29,6 +29,8 @@ export class TriggerActions1764000000015 implements MigrationInterface {
         field_ids text[] NOT NULL,
         started_at timestamptz NOT NULL,
         finished_at timestamptz,
+        -- The action with its values: what is asked for again while it is not known what came of it.
+        filled json NOT NULL,
         -- The change that was taken for it.
         seen_feed integer,
         seen_generation integer,

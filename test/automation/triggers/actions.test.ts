@@ -135,6 +135,87 @@ describe('what is carried out', () => {
     expect((await ledger(app, before)).filter((line) => line.startsWith('created'))).toHaveLength(2);
   });
 
+  test('as it was begun, also when the trigger has been given another action since', async () => {
+    const id = await createTrigger(create({ Name: 'As it was begun' }), {
+      kinds: ['UPDATED'],
+      fields: ['Email'],
+    });
+    const [record] = (await addContacts(app, 1)) as [string];
+    await control(app.sandbox.url, 'faults', {
+      match: { method: 'POST', path: `/v0/${contacts.baseId}/**` },
+      kind: 'reset',
+      effect: 'after',
+      times: 1,
+    });
+    await edit(app, { update: [{ id: record, fields: { Email: 'f@example.com' } }] });
+    await until('its answer was lost', async () => {
+      const open = 'SELECT 1 FROM trigger_deliveries WHERE open_since IS NOT NULL AND lease_until IS NULL';
+      return (await app.database.query(open)).length === 1;
+    });
+    await mutate(
+      app,
+      'updateTrigger',
+      { id, action: create({ Name: 'Otherwise', Phone: '1' }) },
+      'trigger { id }',
+    );
+    await until('it is known', async () => {
+      await app.database.query(
+        `UPDATE trigger_deliveries SET next_attempt_at = created_at WHERE lease_until IS NULL`,
+      );
+      await lookNow(app, id);
+      return (await statuses(id)).join() !== 'WAITING' && !(await statuses(id)).join().startsWith('WAITING ');
+    });
+    expect(await statuses(id)).toEqual(['DELIVERED']);
+    expect((await ledger(app, before)).filter((line) => line.startsWith('created'))).toHaveLength(2);
+  });
+
+  test('nothing with cells that are not known: it is parked, unless it takes none', async () => {
+    const values = { Name: { $field: 'Email' } };
+    const rest = { kinds: ['UPDATED'], fields: ['Email'] };
+    const id = await createTrigger(update(self, values), rest);
+    const other = await createTrigger(update(self, { Phone: 'the same for all' }), rest);
+    const [record] = (await addContacts(app, 1)) as [string];
+    await edit(app, { update: [{ id: record, fields: { Email: 'g@example.com' } }] });
+    await finished(id, 1);
+    await finished(other, 1);
+    // As when the upstream did not tell them.
+    await app.database.query(
+      `UPDATE trigger_deliveries SET body = jsonb_set(jsonb_set(body::jsonb, '{data,isComplete}', 'false'), '{data,record}', 'null')::text`,
+    );
+    for (const one of [id, other]) {
+      const [{ event: _event, ...delivery }] = (await triggerOf(app, one)).deliveries.nodes;
+      await mutate(app, 'replayDeliveries', { id: one, deliveries: [delivery.id] }, 'replayed');
+      await finished(one, 1);
+    }
+    expect(await statuses(id)).toEqual(['PARKED CELLS_UNKNOWN']);
+    expect(await statuses(other)).toEqual(['DELIVERED']);
+    expect(await cellsOf(record)).toMatchObject({ Name: 'g@example.com' });
+  });
+
+  test('nothing any more once the field is deleted that it takes values from', async () => {
+    const { baseId, tableId } = contacts;
+    const only = { kinds: ['UPDATED'], fields: ['Email'] };
+    const id = await createTrigger(update(self, { Notes: { $field: 'Website' } }), only);
+    const [record] = (await addContacts(app, 1)) as [string];
+    await edit(app, { update: [{ id: record, fields: { Notes: 'kept' } }] });
+    await control(app.sandbox.url, 'schema', { baseId, removeField: { tableId, fieldId: 'Website' } });
+    await edit(app, { update: [{ id: record, fields: { Email: 'h@example.com' } }] });
+    await until('it is paused', async () => (await triggerOf(app, id)).pausedBecause === 'FIELD_DELETED');
+    // Whoever resumes it as it is has it judged again.
+    await mutate(app, 'resumeTrigger', { id }, 'trigger { id }');
+    await until('it is paused again', async () => (await triggerOf(app, id)).state === 'PAUSED');
+    expect((await triggerOf(app, id)).problem).toContain('updateTrigger');
+    expect(await cellsOf(record)).toMatchObject({ Notes: 'kept' });
+    await mutate(
+      app,
+      'updateTrigger',
+      { id, action: update(self, { Notes: { $field: 'Email' } }) },
+      'trigger { id }',
+    );
+    await finished(id, 1);
+    expect(await cellsOf(record)).toMatchObject({ Notes: 'h@example.com' });
+  });
+
   test('not what the table refuses: it is parked at once, with the reason', async () => {
     const id = await createTrigger(update(self, { Name: { $field: 'Score' } }), {
       kinds: ['UPDATED'],
@@ -277,6 +358,29 @@ describe('making one', () => {
     );
     expect(errors?.[0]?.extensions.code).toBe('BASE_NOT_FOUND');
   });
+});
+
+test('one that writes where a key does not reach is not there for it', async () => {
+  const id = await createTrigger(update(self, { Phone: 'x' }));
+  const { key } = await app.app.keys.issue({
+    name: 'Of one base',
+    role: 'admin',
+    connectionIds: [connection],
+    baseIds: [contacts.baseId],
+    expiresAt: null,
+  });
+  const within: Pick<TestApp, 'graphql'> = {
+    graphql: (document, variables) => app.graphql(document, variables, { key }),
+  };
+  expect((await triggerOf(within, id)).state).toBe('ACTIVE');
+  await app.database.query(
+    `UPDATE triggers SET action = jsonb_set(action, '{config,baseId}', '"appELSEWHERE00001"')`,
+  );
+  await expect(triggerOf(within, id)).rejects.toThrow('TRIGGER_NOT_FOUND');
+  for (const name of ['resumeTrigger', 'replayDeliveries'])
+    await expect(mutate(within, name, { id }, '__typename')).rejects.toThrow('TRIGGER_NOT_FOUND');
+  const { data } = await within.graphql('{ triggers { id } }');
+  expect(data.triggers).toEqual([]);
 });
 
 async function triggerOfAction(id: string) {
