@@ -16,8 +16,8 @@ const tickMs = 1_000;
 const checkSeconds = 60;
 /** How often one looks whether a trigger that waits for its connection or base can go on. */
 const resumeSeconds = { CONNECTION_AWAY: 2, BASE_OUT_OF_REACH: 60 };
-/** What one tick checks at most; the rest is still due a second later. */
-const maxChecksPerTick = 20;
+/** What is checked at once, per process; the rest is still due a second later. */
+const maxChecksAtOnce = 20;
 const pruneIntervalMs = 60 * 60_000;
 
 export interface TriggerUpkeepDeps {
@@ -29,8 +29,8 @@ export interface TriggerUpkeepDeps {
   deliveries: DeliveryList;
   /** Why the upstream keeps a connection from a base; null when it does not, throws when it can't say. */
   refusal: (connectionId: number, baseId: string) => Promise<AppError | null>;
-  /** Sets a trigger going again. Throws where that is not possible. */
-  resume: (triggerId: string) => Promise<unknown>;
+  /** Sets a trigger going again, unless somebody has paused it meanwhile. Throws where that is not possible. */
+  resume: (triggerId: string) => Promise<boolean>;
   /** Told of a trigger that was paused or set going by itself. */
   onMoved: (
     triggerId: string,
@@ -61,6 +61,8 @@ export class TriggerUpkeep {
   readonly #closing = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> = Promise.resolve();
+  /** Checks under way, by trigger. */
+  readonly #checking = new Map<string, Promise<void>>();
   #isTicking = false;
   #tickAgain = false;
   #prunedAt = 0;
@@ -83,6 +85,7 @@ export class TriggerUpkeep {
     this.#closing.abort();
     clearTimeout(this.#timer);
     await this.#working;
+    await Promise.all(this.#checking.values());
     for (const { stop } of this.#followed.values()) stop();
   }
 
@@ -106,11 +109,22 @@ export class TriggerUpkeep {
     await this.#pauseDisconnected();
     await this.#follow();
     this.#deps.sender.look();
-    for (const due of await this.#claimChecks()) await this.#check(due);
+    await this.#beginChecks();
     if (this.#deps.now() - this.#prunedAt > pruneIntervalMs) {
       this.#prunedAt = this.#deps.now();
       await this.#deps.deliveries.prune(this.#deps.now());
     }
+  }
+
+  /** Beside the tick: a check asks the upstream, which may take its time, and nobody's deliveries wait for that. */
+  async #beginChecks(): Promise<void> {
+    const places = maxChecksAtOnce - this.#checking.size;
+    if (places === 0) return;
+    for (const due of await this.#claimChecks(places))
+      this.#checking.set(
+        due.id,
+        this.#check(due).finally(() => this.#checking.delete(due.id)),
+      );
   }
 
   /** Follows exactly the feeds of running triggers, and wakes those that have not read all of theirs. */
@@ -178,16 +192,22 @@ export class TriggerUpkeep {
       this.#deps.onMoved(id, connectionId, 'pauseTrigger', 'CONNECTION_AWAY');
   }
 
-  async #claimChecks(): Promise<Due[]> {
+  async #claimChecks(limit: number): Promise<Due[]> {
     const [rows] = await this.#deps.database.query<[Due[], number]>(
       `UPDATE triggers AS t SET checked_at = clock_timestamp() WHERE id IN (
          SELECT one.id FROM triggers AS one JOIN connections AS c ON c.id = one.connection_id
-         WHERE c.state = 'connected' AND (one.state = 'active' OR one.paused_because IN ('CONNECTION_AWAY', 'BASE_OUT_OF_REACH'))
+         WHERE c.state = 'connected' AND one.id <> ALL($5) AND (one.state = 'active' OR one.paused_because IN ('CONNECTION_AWAY', 'BASE_OUT_OF_REACH'))
            AND one.checked_at < clock_timestamp() - make_interval(secs => CASE
              WHEN one.state = 'active' THEN $1 WHEN one.paused_because = 'CONNECTION_AWAY' THEN $2 ELSE $3::float8 END)
          LIMIT $4 FOR UPDATE OF one SKIP LOCKED
        ) RETURNING t.id, t.connection_id AS "connectionId", t.base_id AS "baseId", t.state`,
-      [checkSeconds, resumeSeconds.CONNECTION_AWAY, resumeSeconds.BASE_OUT_OF_REACH, maxChecksPerTick],
+      [
+        checkSeconds,
+        resumeSeconds.CONNECTION_AWAY,
+        resumeSeconds.BASE_OUT_OF_REACH,
+        limit,
+        [...this.#checking.keys()],
+      ],
     );
     return rows;
   }
@@ -196,8 +216,8 @@ export class TriggerUpkeep {
     const { stored, refusal, resume, onMoved, logger } = this.#deps;
     try {
       if (state === 'paused') {
-        await resume(id);
-        return onMoved(id, connectionId, 'resumeTrigger', 'ok');
+        if (await resume(id)) onMoved(id, connectionId, 'resumeTrigger', 'ok');
+        return;
       }
       const why = await refusal(connectionId, baseId);
       // Whether the connection has ended is for its row to say.

@@ -16,9 +16,8 @@ import type { Logger } from '../../logger.ts';
 import { ActionRuns } from './action-runs.ts';
 import { DeliveryAttempts } from './delivery-attempts.ts';
 import { DeliveryList, type DeliveryCounts } from './delivery-list.ts';
-import { insertDeliveries } from './delivery-queue.ts';
 import { EndpointClient, type EndpointAttempt } from './endpoint-client.ts';
-import { lossEvent, testBody } from './event.ts';
+import { testBody } from './event.ts';
 import { Matcher } from './matcher.ts';
 import { Sender } from './sender.ts';
 import { signedHeaders } from './signature.ts';
@@ -27,7 +26,8 @@ import { failingAlert, pausedAfterMs } from './retry-schedule.ts';
 import { TriggerHealth, type Failing } from './trigger-health.ts';
 import { TriggerWrites } from './trigger-writes.ts';
 import { TriggerSecrets } from './trigger-secrets.ts';
-import type { PauseReason, Trigger } from './trigger.ts';
+import { awaited, type PauseReason, type Trigger } from './trigger.ts';
+import { TriggerResumption } from './trigger-resumption.ts';
 import { TriggerUpkeep } from './trigger-upkeep.ts';
 
 /** How long setting a trigger going by itself may take, in milliseconds. */
@@ -67,6 +67,7 @@ export class Triggers {
   readonly #deps: TriggersDeps;
   readonly #secrets: TriggerSecrets;
   readonly #health: TriggerHealth;
+  readonly #resumption: TriggerResumption;
   readonly #matcher: Matcher;
   readonly #sender: Sender;
   readonly #upkeep: TriggerUpkeep;
@@ -81,6 +82,7 @@ export class Triggers {
     this.deliveries = new DeliveryList(deps.database);
     this.endpoints = new EndpointClient(deps.rules);
     this.#health = new TriggerHealth(deps.database);
+    this.#resumption = new TriggerResumption({ ...deps, health: this.#health });
     const writes = new TriggerWrites(deps);
     this.#sender = new Sender({
       ...deps,
@@ -142,36 +144,7 @@ export class Triggers {
    * @throws AppError what making the base's webhook throws
    */
   async resume(trigger: Trigger, operation: Operation): Promise<Trigger> {
-    const { database, log, clock } = this.#deps;
-    const feed = await this.#deps.ensureFeed(trigger.connectionId, trigger.baseId, operation);
-    const head = feed.id === trigger.feedId ? null : await log.head(feed.id);
-    const now = new Date(clock.now());
-    const [before] = await database.transaction(async (sql) => {
-      const was = await sql.query<Pick<Trigger, 'state'>[]>(
-        'SELECT state FROM triggers WHERE id = $1 FOR UPDATE',
-        [trigger.id],
-      );
-      await sql.query(
-        `UPDATE triggers SET state = 'active', paused_because = NULL, problem = NULL, updated_at = $2 WHERE id = $1`,
-        [trigger.id, now],
-      );
-      if (head === null) return was;
-      // Another OAuth client has another log: of what happened before its head it knows nothing.
-      await sql.query(
-        'UPDATE triggers SET feed_id = $2, generation = $3, payload = $4, ordinal = $5 WHERE id = $1',
-        [trigger.id, feed.id, head.generation, head.payload, head.ordinal],
-      );
-      const loss = { reason: 'webhook_gone' as const, since: null, until: now.toISOString() };
-      await insertDeliveries(
-        sql,
-        trigger.id,
-        [{ ...lossEvent(loss, head, now, { trigger, feedKey: feed.key }), stopped: trigger.action && {} }],
-        now,
-      );
-      return was;
-    });
-    if (before?.state === 'paused') await this.#health.forget(trigger.id);
-    await this.#health.tryNow(trigger.id, now);
+    await this.#resumption.resume(trigger, operation, null);
     this.#lookSoon();
     return this.stored.get(trigger.id);
   }
@@ -207,15 +180,18 @@ export class Triggers {
     if (this.#deps.delivers) this.#upkeep.lookSoon();
   }
 
-  async #resumeByItself(id: string): Promise<void> {
-    const { clock } = this.#deps;
-    await this.resume(await this.stored.get(id), {
+  /** @returns whether it runs by it: whoever pauses it meanwhile is heeded */
+  async #resumeByItself(id: string): Promise<boolean> {
+    const operation: Operation = {
       callerId: 'triggers',
       priority: 'background',
-      deadline: clock.now() + resumeDeadlineMs,
+      deadline: this.#deps.clock.now() + resumeDeadlineMs,
       signal: this.#closing.signal,
       meter: new CallMeter(),
-    });
+    };
+    const runs = await this.#resumption.resume(await this.stored.get(id), operation, awaited);
+    if (runs) this.#lookSoon();
+    return runs;
   }
 
   /** Tells of an endpoint that keeps failing, and gives it up after a day. */

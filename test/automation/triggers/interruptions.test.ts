@@ -46,6 +46,49 @@ test('a base that is taken out of the grant pauses its trigger, which goes on wh
   });
 });
 
+test('an upstream that hangs holds up no endpoint, and who pauses a trigger by hand meanwhile is heeded', async () => {
+  const away = await app.connect();
+  const here = await app.connect();
+  const [paused, other] = await Promise.all([
+    createTrigger(app, { connection: away, endpoint: endpoint.url, kinds: ['DELETED'] }),
+    createTrigger(app, { connection: away, endpoint: endpoint.url, kinds: ['DELETED'] }),
+  ]);
+  const failing = await createTrigger(app, { connection: here, endpoint: endpoint.url, kinds: ['CREATED'] });
+  endpoint.queued = [(response) => response.writeHead(500).end()];
+  await addContacts(app, 1);
+  await until('it failed', async () => (await triggerOf(app, failing.id)).health.failuresInRow === 1);
+  const setState = (state: string) =>
+    app.database.query('UPDATE connections SET state = $2 WHERE id = $1', [away, state]);
+  await setState('disconnected');
+  await lookNow(app, paused.id);
+  for (const { id } of [paused, other])
+    await until('it is paused', async () => (await pausedBecause(id)) === 'CONNECTION_AWAY');
+
+  // What was known of the base proves nothing any more, and the upstream takes its time.
+  clock.advance(11 * minute);
+  const fault = { match: { path: '/v0/meta/**' }, kind: 'delay', delayMs: 60_000, times: 100 };
+  await control(app.sandbox.url, 'faults', fault);
+  try {
+    await setState('connected');
+    await app.database.query(`UPDATE triggers SET checked_at = checked_at - interval '1 hour'`);
+    await lookNow(app, paused.id);
+    await until('the upstream is asked', async () => {
+      const { faults } = await control<{ faults: { matched: number }[] }>(app.sandbox.url, 'faults');
+      return faults.some(({ matched }) => matched > 0);
+    });
+    await until('the endpoint is tried', async () => {
+      await lookNow(app, failing.id);
+      return (await triggerOf(app, failing.id)).health.waiting === 0;
+    });
+    await mutate(app, 'pauseTrigger', { id: paused.id }, 'trigger { id }');
+  } finally {
+    await fetch(`${app.sandbox.url}/_control/faults`, { method: 'DELETE' });
+  }
+  await until('the other goes on', async () => (await pausedBecause(other.id)) === null);
+  await lookNow(app, other.id);
+  expect(await pausedBecause(paused.id)).toBe('BY_HAND');
+});
+
 test('a key that does not reach the base neither makes, sees nor edits its triggers', async () => {
   const connection = await app.connect();
   const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
