@@ -130,10 +130,17 @@ TriggerRef.implement({
   }),
 });
 
+/** Whoever may use what a trigger listens to, and what it writes to: its action shows values, and can be had again. */
+function sees(caller: GraphQLContext['caller'], { connectionId, baseId, action }: Trigger): boolean {
+  return (
+    caller.sees(connectionId, baseId) && (!action || caller.sees(action.connection, action.config.baseId))
+  );
+}
+
 /** @throws AppError TRIGGER_NOT_FOUND for what is missing and for what is out of the caller's reach alike. */
 export async function visibleTrigger(id: string, { app, caller }: GraphQLContext): Promise<Trigger> {
   const trigger = await app.triggers.stored.get(id);
-  if (caller.sees(trigger.connectionId, trigger.baseId)) return trigger;
+  if (sees(caller, trigger)) return trigger;
   throw triggerNotFound(id);
 }
 
@@ -150,9 +157,7 @@ builder.queryField('triggers', (t) =>
     description: 'The triggers of all bases that your key may use, oldest first. For admins.',
     resolve: async (_root, { connection }, { app, caller }) =>
       (await app.triggers.stored.list()).filter(
-        (trigger) =>
-          caller.sees(trigger.connectionId, trigger.baseId) &&
-          (connection == null || trigger.connectionId === connection),
+        (trigger) => sees(caller, trigger) && (connection == null || trigger.connectionId === connection),
       ),
   }),
 );
