@@ -2,31 +2,37 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { addContacts, edit } from '../../changes/upstream-edits.ts';
 import type { TestApp } from '../../support/app.ts';
 import { isLongRun, repeats, timeLimitMs } from '../../support/repeats.ts';
+import { RestartablePostgres } from '../../support/restartable-postgres.ts';
+import { SeededRandom } from '../../support/seeded-random.ts';
 import { startCluster, type ServerCluster } from '../../support/server-cluster.ts';
 import { EndpointServer } from './endpoint-server.ts';
 import { createTrigger, triggerOf } from './operations.ts';
 
 /*
- * Three servers as processes of their own, killed one after the other and started again, while records change and the
- * endpoint now and then refuses. For the long run: each kill costs the fifteen seconds of a lease.
+ * Three servers as processes of their own, killed by chance and started again, while records change, the endpoint now and
+ * then refuses, another one hangs all the time, and PostgreSQL restarts in the midst. For the long run: each kill costs the
+ * fifteen seconds of a lease. What was drawn can be drawn again with CHAOS_SEED; what the machine does meanwhile cannot.
  */
 
 const inTheLongRun = isLongRun ? test : test.skip;
 const rounds = repeats({ suite: 1, long: 20 });
+const random = SeededRandom.fromEnvironment();
 const endpoint = new EndpointServer();
+const hanging = new EndpointServer();
+let database: RestartablePostgres;
 let cluster: ServerCluster;
 
 beforeAll(async () => {
   if (!isLongRun) return;
-  await endpoint.start();
-  cluster = await startCluster({
-    size: 3,
-    variables: { TRIGGER_ALLOWED_HOSTS: `127.0.0.1:${endpoint.port}` },
-  });
+  process.stderr.write(`CHAOS_SEED=${random.seed}\n`);
+  await Promise.all([endpoint.start(), hanging.start()]);
+  database = await RestartablePostgres.start();
+  const allowed = [endpoint, hanging].map(({ port }) => `127.0.0.1:${port}`).join();
+  cluster = await startCluster({ size: 3, variables: { TRIGGER_ALLOWED_HOSTS: allowed }, database });
 }, 60_000);
 afterAll(async () => {
   await cluster?.close();
-  await endpoint.close();
+  await Promise.all([endpoint.close(), hanging.close()]);
 });
 
 /** Longer than a lease and the retries behind it. */
@@ -41,15 +47,29 @@ inTheLongRun(
     // Edits go to the sandbox alone.
     const upstream = { sandbox: cluster.sandbox } as unknown as TestApp;
     const records = await addContacts(upstream, 5);
-    endpoint.answer = (response) => response.writeHead(Math.random() < 0.1 ? 500 : 204).end();
+    // It keeps its deliveries under way in every process, so that leases are always being renewed.
+    hanging.answer = () => undefined;
+    await createTrigger(first!, { connection, endpoint: hanging.url, kinds: ['UPDATED'] });
+    const answers = random.for('answers');
+    endpoint.answer = (response) => response.writeHead(answers.between(0, 1) < 0.1 ? 500 : 204).end();
+    const victims = random.for('victims');
+    const restarts = random.for('restarts');
     let made = 0;
+    const editAll = async (): Promise<void> => {
+      for (const record of records)
+        await edit(upstream, { update: [{ id: record, fields: { Phone: String((made += 1)) } }] });
+    };
     for (let round = 0; round < rounds; round += 1) {
-      const victim = cluster.servers[round % 3]!;
-      for (const record of records)
-        await edit(upstream, { update: [{ id: record, fields: { Phone: String((made += 1)) } }] });
+      const victim = victims.of(cluster.servers);
+      await editAll();
       await victim.kill();
-      for (const record of records)
-        await edit(upstream, { update: [{ id: record, fields: { Phone: String((made += 1)) } }] });
+      // Beside the edits, and with deliveries under way whose outcomes can't be stored.
+      const restarting =
+        round === Math.floor(rounds / 2)
+          ? database.restart(restarts.of(['stopped', 'killed'] as const), restarts.whole(0, 3_000))
+          : Promise.resolve();
+      await editAll();
+      await restarting;
       await victim.start();
     }
     const deadline = Date.now() + patienceMs + rounds * 1_000;
