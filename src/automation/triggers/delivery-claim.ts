@@ -12,7 +12,7 @@ const isDue = `one.status = 'WAITING' AND one.next_attempt_at <= $4
                AND (one.lease_until IS NULL OR one.lease_until < clock_timestamp())`;
 
 /**
- * Takes, for the holder $1, deliveries of the triggers $2, at most $3 of each and $7 over all instances, or one where $6
+ * Takes, by the lease $1, deliveries of the triggers $2, at most $3 of each and $7 over all instances, or one where $6
  * failures in a row have come, that are due at $4 and the oldest of their record, with leases of $5 seconds; $8 is
  * `fewRecords`. PostgreSQL takes it that many are chosen, and would read the whole table for them: hence the ANY at the end.
  */

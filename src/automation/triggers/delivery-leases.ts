@@ -95,7 +95,7 @@ export class DeliveryLeases {
     if (held.size > 0) {
       await this.#database.query(
         `UPDATE trigger_deliveries SET lease_until = clock_timestamp() + make_interval(secs => $3)
-         WHERE id IN (
+         WHERE id = ANY($1) AND id IN (
            SELECT d.id FROM trigger_deliveries AS d JOIN unnest($1::bigint[], $2::uuid[]) AS held(id, lease) ON held.id = d.id
            WHERE d.id = ANY($1) AND d.lease_holder = held.lease AND d.status = 'WAITING' AND d.lease_until > clock_timestamp()
            FOR UPDATE OF d SKIP LOCKED)`,
@@ -136,7 +136,7 @@ export class DeliveryLeases {
              open_since = CASE WHEN given.is_open THEN open_since END,
              action_round = action_round + CASE WHEN given.is_key_used_up THEN 1 ELSE 0 END,
              lease_holder = NULL, lease_until = NULL
-         FROM held JOIN given USING (id, lease) WHERE d.id = held.id
+         FROM held JOIN given USING (id, lease) WHERE d.id = held.id AND d.id = ANY($1)
          RETURNING d.id, held.lease, d.trigger_id, d.status
        ), failing AS (
          SELECT trigger_id, failures_in_row FROM trigger_health
@@ -175,7 +175,7 @@ export class DeliveryLeases {
   async giveBack(deliveries: readonly ClaimedDelivery[]): Promise<void> {
     await this.#database.query(
       `UPDATE trigger_deliveries SET lease_holder = NULL, lease_until = NULL
-       WHERE id IN (
+       WHERE id = ANY($1) AND id IN (
          SELECT d.id FROM trigger_deliveries AS d JOIN unnest($1::bigint[], $2::uuid[]) AS given(id, lease) ON given.id = d.id
          WHERE d.id = ANY($1) AND d.lease_holder = given.lease ORDER BY d.id FOR UPDATE OF d)`,
       idsAndLeases(deliveries),

@@ -3,7 +3,7 @@ import { minute, MovableClock } from '../../activity/activity-of.ts';
 import { addContacts, edit } from '../../changes/upstream-edits.ts';
 import { authorizationUrl, control, startTestApp, walkFlow, type TestApp } from '../../support/app.ts';
 import { until } from '../../support/ping-receiver.ts';
-import { EndpointServer } from './endpoint-server.ts';
+import { EndpointServer, status } from './endpoint-server.ts';
 import { checkNow, contacts, createTrigger, lookNow, mutate, triggerOf } from './operations.ts';
 
 const clock = new MovableClock();
@@ -54,9 +54,11 @@ test('an upstream that hangs holds up no endpoint, and who pauses a trigger by h
     createTrigger(app, { connection: away, endpoint: endpoint.url, kinds: ['DELETED'] }),
   ]);
   const failing = await createTrigger(app, { connection: here, endpoint: endpoint.url, kinds: ['CREATED'] });
-  endpoint.queued = [(response) => response.writeHead(500).end()];
+  endpoint.queued = [status(500), status(500)];
   await addContacts(app, 1);
-  await until('it failed', async () => (await triggerOf(app, failing.id)).health.failuresInRow === 1);
+  const failed = (count: number): Promise<void> =>
+    until('it failed', async () => (await triggerOf(app, failing.id)).health.failuresInRow === count);
+  await failed(1);
   const setState = (state: string) =>
     app.database.query('UPDATE connections SET state = $2 WHERE id = $1', [away, state]);
   await setState('disconnected');
@@ -76,6 +78,8 @@ test('an upstream that hangs holds up no endpoint, and who pauses a trigger by h
       const { faults } = await control<{ faults: { matched: number }[] }>(app.sandbox.url, 'faults');
       return faults.some(({ matched }) => matched > 0);
     });
+    await failed(2);
+    clock.advance(minute);
     await until('the endpoint is tried', async () => {
       await lookNow(app, failing.id);
       return (await triggerOf(app, failing.id)).health.waiting === 0;
@@ -85,7 +89,14 @@ test('an upstream that hangs holds up no endpoint, and who pauses a trigger by h
     await fetch(`${app.sandbox.url}/_control/faults`, { method: 'DELETE' });
   }
   await until('the other goes on', async () => (await pausedBecause(other.id)) === null);
-  await lookNow(app, other.id);
+  // What was looked at before is done with when something is looked at again.
+  const old = `checked_at < clock_timestamp() - interval '1 minute'`;
+  await checkNow(app, other.id);
+  await until('it is looked at', async () => {
+    return (
+      (await app.database.query(`SELECT 1 FROM triggers WHERE id = $1 AND ${old}`, [other.id])).length === 0
+    );
+  });
   expect(await pausedBecause(paused.id)).toBe('BY_HAND');
 });
 
