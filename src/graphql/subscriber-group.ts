@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { executeTogether, watchedConnectionAgeMs } from './event-execution.ts';
 import type { Source } from './shared-source.ts';
@@ -34,6 +35,8 @@ export class SubscriberGroup {
   #isOver = false;
 
   constructor(source: Source, onEmpty: () => void) {
+    // Every wait of the fields of its events listens to it; Node takes more than ten for a leak.
+    setMaxListeners(0, this.#stopping.signal);
     this.#source = source;
     this.#onEmpty = onEmpty;
     this.#covers = source.head;

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { App } from '../app.ts';
 import type { GraphQLContext } from './context.ts';
@@ -105,6 +106,8 @@ export class Subscriber {
   #goOn(first: SourceEvent[]): void {
     this.#state = 'catching up';
     const stopping = new AbortController();
+    // Every wait of the fields of its events listens to it; Node takes more than ten for a leak.
+    setMaxListeners(0, stopping.signal);
     this.#stopping = stopping;
     this.#catchUp(first, stopping.signal).catch((error: unknown) => this.fail(error));
   }

@@ -57,8 +57,12 @@ const keys = new Map<string, string>();
 const throwaways: number[] = [];
 /** `Type.field` of all that was answered, by anybody. */
 const answered = new Set<string>();
+/** What Node warned of meanwhile. */
+const warnings: string[] = [];
+const onWarning = ({ message }: Error) => void warnings.push(message);
 
 beforeAll(async () => {
+  process.on('warning', onWarning);
   app = await startTestApp();
   for (const table of ['connections', 'api_keys'])
     await app.database.query(`SELECT setval(pg_get_serial_sequence($1, 'id'), $2)`, [table, firstId]);
@@ -106,7 +110,10 @@ beforeAll(async () => {
   }
   await guardedKey(guardedKeyName);
 }, 60_000);
-afterAll(() => app.close());
+afterAll(async () => {
+  process.off('warning', onWarning);
+  await app.close();
+});
 
 /** A connection without tokens that says it is connected. */
 async function throwaway(name: string): Promise<number> {
@@ -347,6 +354,10 @@ describe('every field answers as the table says', () => {
     },
     60_000,
   );
+
+  test('and nothing is warned of, such as listeners that are never removed', () => {
+    expect(warnings).toEqual([]);
+  });
 
   test('and none was left out', () => {
     const errors = errorTypes(schema);

@@ -19,9 +19,11 @@ export class ClusterServer {
     this.#variables = { PUBLIC_URL: this.url, ...variables, PORT: String(port) };
   }
 
-  async start(): Promise<void> {
+  /** @param how Compiled ahead, or as people start it, which takes longer. */
+  async start(how: 'compiled' | 'as people do' = 'compiled'): Promise<void> {
     if (this.#isOver) throw new Error('The cluster is closed.');
-    this.#process = ServerProcess.compiled(this.#variables);
+    this.#process =
+      how === 'compiled' ? ServerProcess.compiled(this.#variables) : new ServerProcess(this.#variables);
     await this.#process.written(/"msg":"ready"/);
   }
 

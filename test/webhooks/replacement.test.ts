@@ -140,8 +140,8 @@ it.each(mishaps.slice(0, repeats({ suite: 1, long: mishaps.length })))(
         : kind === 'asleep'
           ? { kind: 'delay', delayMs: 60_000 }
           : { kind: 'malformed' }),
-      // The first list is that of the check, the second that of the last step.
-      ...(path === '' && method === 'GET' && { after: 1 }),
+      // The first list is that of the check, the second that before the create call, the third that of the last step.
+      ...(path === '' && method === 'GET' && { after: 2 }),
     });
     await loseSecret();
     await until(() => app.sandbox.context.faults.list().every(({ applied }) => applied > 0));
