@@ -4,7 +4,7 @@ import { connectionId } from '../connections/connection-input.ts';
 import { AppError } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
-import { maxListLength, pageLength } from '../graphql/list-slice.ts';
+import { maxListLength, pageInfoOf, pageLength } from '../graphql/list-slice.ts';
 import { beforeLookups } from '../graphql/pending-work.ts';
 import {
   callsAboveUsual,
@@ -120,15 +120,7 @@ const AlertPageRef = builder.objectRef<AlertPageNode>('AlertPage').implement({
     pageInfo: t.field({
       type: builder.pageInfoRef(),
       description: 'Whether there is more, and where to go on.',
-      resolve: ({ alerts: [first, ...rest], hasMore, after }) => {
-        const last = rest.at(-1) ?? first;
-        return {
-          hasNextPage: hasMore,
-          hasPreviousPage: after !== null,
-          startCursor: first ? cursorOf(first) : null,
-          endCursor: last ? cursorOf(last) : after,
-        };
-      },
+      resolve: ({ alerts, ...page }) => pageInfoOf(alerts, cursorOf, page),
     }),
   }),
 });

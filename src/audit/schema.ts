@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
-import { maxListLength, pageLength } from '../graphql/list-slice.ts';
+import { maxListLength, pageInfoOf, pageLength } from '../graphql/list-slice.ts';
 import { encodeAuditCursor, type AuditQuery } from './audit-cursor.ts';
 import type { AuditEntry } from './audit-entries.ts';
 import type { AuditActor } from './audit-event.ts';
@@ -99,15 +99,8 @@ const AuditPageRef = builder.objectRef<AuditPageNode>('AuditPage').implement({
     pageInfo: t.field({
       type: builder.pageInfoRef(),
       description: 'Whether there is more, and where to go on.',
-      resolve: ({ query, after, entries, hasMore }) => {
-        const cursor = (entry: AuditEntry | undefined) => (entry ? encodeAuditCursor(query, entry) : null);
-        return {
-          hasNextPage: hasMore,
-          hasPreviousPage: after !== null,
-          startCursor: cursor(entries[0]),
-          endCursor: cursor(entries.at(-1)) ?? after,
-        };
-      },
+      resolve: ({ query, entries, ...page }) =>
+        pageInfoOf(entries, (entry) => encodeAuditCursor(query, entry), page),
     }),
   }),
 });

@@ -24,6 +24,21 @@ export function requireListLength(argument: string, length: number): void {
   if (length > maxListLength) throw tooMany(argument, length);
 }
 
+/** What is told of a page that lists entries from the one behind `after` on. */
+export function pageInfoOf<Entry>(
+  entries: readonly Entry[],
+  cursorOf: (entry: Entry) => string,
+  { hasMore, after }: { hasMore: boolean; after: string | null },
+): { hasNextPage: boolean; hasPreviousPage: boolean; startCursor: string | null; endCursor: string | null } {
+  const [first, last] = [entries[0], entries.at(-1)];
+  return {
+    hasNextPage: hasMore,
+    hasPreviousPage: after !== null,
+    startCursor: first === undefined ? null : cursorOf(first),
+    endCursor: last === undefined ? after : cursorOf(last),
+  };
+}
+
 function tooMany(argument: string, count: number): AppError {
   return new AppError(
     'TOO_MANY',

@@ -1,6 +1,6 @@
 import { AppError } from '../../errors.ts';
 import { builder } from '../../graphql/builder.ts';
-import { maxListLength, pageLength } from '../../graphql/list-slice.ts';
+import { maxListLength, pageInfoOf, pageLength } from '../../graphql/list-slice.ts';
 import { deliveryStatuses, type Delivery, type DeliveryStatus } from './delivery.ts';
 import { TriggerRef } from './schema.ts';
 
@@ -138,15 +138,7 @@ const TriggerDeliveryPageRef = builder.objectRef<DeliveryPageNode>('TriggerDeliv
     pageInfo: t.field({
       type: builder.pageInfoRef(),
       description: 'Whether there is more, and where to go on.',
-      resolve: ({ deliveries, hasMore, after }) => {
-        const [first, last] = [deliveries[0], deliveries.at(-1)];
-        return {
-          hasNextPage: hasMore,
-          hasPreviousPage: after !== null,
-          startCursor: first ? cursorOf(first) : null,
-          endCursor: last ? cursorOf(last) : after,
-        };
-      },
+      resolve: ({ deliveries, ...page }) => pageInfoOf(deliveries, cursorOf, page),
     }),
   }),
 });
