@@ -42,16 +42,19 @@ export class EndpointClient {
   readonly #rules: EndpointRules;
   readonly #agent: Agent;
   readonly #closing = new AbortController();
+  readonly #timeoutMs: number;
 
-  constructor(rules: EndpointRules) {
+  /** @param timeoutMs how long an endpoint may take for its answer */
+  constructor(rules: EndpointRules, timeoutMs = answerTimeoutMs) {
     // Every socket listens to it; Node takes more than ten for a leak.
     setMaxListeners(0, this.#closing.signal);
     this.#rules = rules;
+    this.#timeoutMs = timeoutMs;
     this.#agent = new Agent({
       connect: endpointConnector(rules, this.#closing.signal),
       connections: maxSocketsPerOrigin,
-      headersTimeout: answerTimeoutMs,
-      bodyTimeout: answerTimeoutMs,
+      headersTimeout: timeoutMs,
+      bodyTimeout: timeoutMs,
       keepAliveTimeout: keepAliveMs,
       keepAliveMaxTimeout: keepAliveMs,
       pipelining: 1,
@@ -81,7 +84,7 @@ export class EndpointClient {
     const timer = setTimeout(() => {
       hasTimedOut = true;
       end();
-    }, answerTimeoutMs);
+    }, this.#timeoutMs);
     signal.addEventListener('abort', end);
     if (signal.aborted) end();
     try {

@@ -81,6 +81,31 @@ describe('taking deliveries', () => {
     expect((await take()).events).toEqual([]);
   });
 
+  test.each([1, fewRecords + 1])(
+    'takes none of a record that has one under way, be it a later one, of %i records',
+    async (records) => {
+      await wait(records, 2);
+      // The two of the first record come before all others, and the older one has been made.
+      await client.query(
+        `UPDATE trigger_deliveries SET next_attempt_at = $1::timestamptz - interval '1 hour' WHERE record_id = 'rec1'`,
+        [now],
+      );
+      await client.query(`UPDATE trigger_deliveries SET status = 'DELIVERED' WHERE event_id = 'evt1-1'`);
+      expect((await take()).events).toContain('evt1-2');
+      // It is to be made again, and there is room for it.
+      await client.query(
+        `UPDATE trigger_deliveries SET status = 'DELIVERED' WHERE lease_until IS NOT NULL AND event_id <> 'evt1-2'`,
+      );
+      await client.query(`UPDATE trigger_deliveries SET status = 'WAITING' WHERE event_id = 'evt1-1'`);
+      const taken = (await take()).events;
+      expect(taken).not.toContain('evt1-1');
+      expect(taken).toHaveLength(records === 1 ? 0 : 49);
+      await client.query(`UPDATE trigger_deliveries SET lease_until = NULL`);
+      const { events } = await take();
+      expect(events.filter((event) => event.startsWith('evt1-'))).toEqual(['evt1-1']);
+    },
+  );
+
   test('takes the first of each record in the order in which they are due, of more records than are looked up', async () => {
     const records = fewRecords + 1;
     await wait(records, 2);

@@ -50,6 +50,13 @@ afterAll(async () => {
   await Promise.all([receiver.close(), receiver6.close()]);
 });
 
+/** Writes a piece again and again, as long as it is listened to. */
+function dribble(socket: Socket, beginning: string, piece: string): void {
+  socket.write(beginning);
+  const timer = setInterval(() => socket.write(piece), 20);
+  socket.on('close', () => clearInterval(timer));
+}
+
 const post = (client: EndpointClient, url: string): Promise<EndpointAttempt> =>
   client.post(url, message, never);
 
@@ -86,6 +93,21 @@ describe('where it goes', () => {
     expect((await post(turning, url)).error?.code).toBe('ENDPOINT_FORBIDDEN');
     expect(looks).toBe(2);
     expect(receiver.sockets).toBe(0);
+  });
+
+  test('an address that turns private after it was judged gets a connection at most, and nothing is written to it', async () => {
+    let reads = 0;
+    const turning = {
+      get address(): string {
+        return (reads += 1) === 1 ? '93.184.215.14' : '127.0.0.1';
+      },
+      family: 4,
+    };
+    const client = clientWith({ lookup: (_name, _options, callback) => callback(null, [turning]) });
+    const { error } = await post(client, `http://turning.test:${receiver.port}/`);
+    expect(error?.code).toBe('ENDPOINT_FORBIDDEN');
+    expect(reads).toBeGreaterThan(1);
+    expect(receiver.deliveries).toEqual([]);
   });
 
   test('a lookup that is not asked for all addresses is judged as well', async () => {
@@ -231,6 +253,26 @@ describe('what comes back', () => {
     while (receiver.deliveries.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     stopping.abort();
     expect((await attempt).error?.code).toBe('SHUTTING_DOWN');
+  });
+
+  test.each<[string, (socket: Socket) => void]>([
+    ['says nothing', () => undefined],
+    ['dribbles a header that never ends', (socket) => dribble(socket, 'HTTP/1.1 200 OK\r\nX-A: ', 'a')],
+  ])('an endpoint that %s has failed after its time', async (_what, act) => {
+    const hurried = new EndpointClient(
+      { allowedHosts: ['127.0.0.1'], requireHttps: false, lookup: null },
+      200,
+    );
+    clients.push(hurried);
+    const server = createServer(
+      (socket) => void socket.on('error', () => undefined).once('data', () => act(socket)),
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const attempt = await post(hurried, `http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    expect(attempt).toMatchObject({ answer: null, error: { code: 'ENDPOINT_TIMED_OUT' } });
+    expect(attempt.durationMs).toBeGreaterThanOrEqual(200);
+    // Its socket is gone as well.
+    await new Promise<void>((resolve) => server.close(() => resolve()));
   });
 
   test('nobody there', async () => {
