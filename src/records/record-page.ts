@@ -3,7 +3,13 @@ import { AppError } from '../errors.ts';
 import { fieldsToAsk } from './field-set.ts';
 import type { RecordFilter } from './filters/filter.ts';
 import { findLinkedIds } from './filters/linked-ids.ts';
-import { conditionsFormula, fitsTable, readConditions, testsFor } from './filters/record-conditions.ts';
+import {
+  conditionsFormula,
+  fitsTable,
+  readConditions,
+  requireTellable,
+  testsFor,
+} from './filters/record-conditions.ts';
 import { testKey, type RecordTest } from './filters/record-test.ts';
 import { listCopied } from './copies/copied-page.ts';
 import { decodeCopyCursor, needsMaxAge } from './copies/copy-cursor.ts';
@@ -79,6 +85,7 @@ export async function listPage(
     (candidate) => fitsTable(conditions, candidate),
   );
   const tests = testsFor(conditions, schema);
+  requireTellable(tests);
   const query: RecordQuery = {
     connectionId: table.connectionId,
     baseId: table.baseId,

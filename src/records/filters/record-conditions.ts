@@ -1,11 +1,12 @@
 import type { TableSchema } from '../../bases/table-schema.ts';
 import { requireBalanced } from '../../calendly/balanced-formula.ts';
+import { stringLiteral } from '../../calendly/formula.ts';
 import { allOf, printFormula, type Expression } from '../../calendly/formula-expression.ts';
 import { AppError } from '../../errors.ts';
 import { checkFilter } from './filter-check.ts';
 import { readFilter, type FilterTree, type RecordFilter } from './filter.ts';
 import { testFormula, type LinkedIds } from './filter-formula.ts';
-import type { RecordTest } from './record-test.ts';
+import { textsOf, type RecordTest } from './record-test.ts';
 import { searchTest, searchText } from './text-search.ts';
 
 /** Longest formula that a caller may write, in characters. */
@@ -44,6 +45,15 @@ export function testsFor({ filter, search }: RecordConditions, table: TableSchem
     ...(filter === null ? [] : [checkFilter(filter, table)]),
     ...(search === null ? [] : [searchTest(search, table)]),
   ];
+}
+
+/**
+ * Refuses texts that no formula can carry, wherever they stand: whether a part of a filter gets into the formula at all
+ * can depend on what is linked, and on who answers.
+ * @throws AppError FILTER_NOT_EXACT
+ */
+export function requireTellable(tests: readonly RecordTest[]): void {
+  for (const text of tests.flatMap(textsOf)) stringLiteral(text);
 }
 
 /** Whether a table that may have changed since it was read has all that the conditions name. */

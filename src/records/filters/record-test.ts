@@ -27,6 +27,23 @@ export type CellTest =
 export type RecordTest =
   CellTest | { kind: 'all' | 'any'; parts: readonly RecordTest[] } | { kind: 'not'; part: RecordTest };
 
+/** The texts that cells are compared with. */
+export function textsOf(test: RecordTest): string[] {
+  switch (test.kind) {
+    case 'all':
+    case 'any':
+      return test.parts.flatMap(textsOf);
+    case 'not':
+      return textsOf(test.part);
+    case 'text':
+      return [test.text];
+    case 'choice':
+      return [test.name];
+    default:
+      return [];
+  }
+}
+
 /** The same text for tests that mean the same, and no other. */
 export function testKey(test: RecordTest): string {
   return JSON.stringify(test, (key, value: unknown) => (key === 'field' ? (value as FieldSchema).id : value));
