@@ -208,6 +208,7 @@ export async function createApp(
   const recordReads = new RecordReads({ clock });
   const recordCopies = new RecordCopies({
     database,
+    clock,
     refresh: (feedId) => webhooks.drainSoon(feedId),
   });
   const recordWrites = new StoredWrites({

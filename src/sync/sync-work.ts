@@ -13,7 +13,7 @@ import { LogApplier } from './pull/log-applier.ts';
 import { Reconcile } from './pull/reconcile.ts';
 import { fillColumns } from './target/fill-columns.ts';
 import { rewriteRows } from './target/rewrite-rows.ts';
-import { finishRun } from './pull/stored-run.ts';
+import { finishRun, keepOrders } from './pull/stored-run.ts';
 import type { Sync, SyncPauseReason } from './sync.ts';
 import type { SyncPush } from './push/sync-push.ts';
 import { SyncLost, type SyncLeases } from './sync-lease.ts';
@@ -205,6 +205,7 @@ export class SyncWork {
         'SELECT CASE WHEN run_finished_at IS NULL THEN run_shapes ELSE field_shapes END AS shapes FROM syncs WHERE id = $1',
         [this.#id],
       );
+      await keepOrders(sql, this.#id, schema);
       // Such as a choice that was renamed, and with it all cells that have it.
       const cellsOutdated = followed.cellsOutdated || !keepsShapes(schema, known?.shapes ?? {});
       await sql.query(

@@ -34,6 +34,8 @@ export class Syncs1764000000016 implements MigrationInterface {
         -- What each field was like when its cells were read, by id (see src/records/copies/field-shapes.ts): set when a run
         -- ends, to what the fields were like when it began. Cells of a field that has become another since are not read.
         field_shapes jsonb,
+        -- Tells them apart without reading them.
+        shapes_key text GENERATED ALWAYS AS (md5(field_shapes::text)) STORED,
         -- The same of the run that is under way.
         run_shapes jsonb,
         -- The reading of the whole table that is under way (run_kind 'fill' or 'reconcile'), or the last one.

@@ -4,11 +4,11 @@ import { withinOperation } from '../../calendly/within-operation.ts';
 import { AppError } from '../../errors.ts';
 import { conditionsFormula } from '../filters/record-conditions.ts';
 import type { RecordQuery } from '../record-cursor.ts';
-import { nodeOf, originOf, type Freshness } from '../record-node.ts';
+import { nodeOf, originOf, type Freshness, type RecordNode } from '../record-node.ts';
 import type { PageQuestion, RecordPage } from '../record-page.ts';
 import type { RecordWork } from '../record-work.ts';
-import { copyIsGone, encodeCopyCursor, type CopyPosition } from './copy-cursor.ts';
-import type { CopiedRecords, NotCopied } from './record-copies.ts';
+import { copyIsGone, copyIsSlow, encodeCopyCursor, type CopyPosition } from './copy-cursor.ts';
+import type { CopiedRecord, CopiedRecords, NotCopied } from './record-copies.ts';
 import { isPlaceIn, sortCell, type SortField } from './sort-order.ts';
 
 interface CopiedPageRequest extends PageQuestion {
@@ -32,18 +32,27 @@ export async function listCopied(
   work: RecordWork,
   request: CopiedPageRequest,
 ): Promise<RecordPage | Freshness> {
-  const { after, maxAgeMs } = request;
-  const copied = await (after ? goOn(work, request) : readCopy(work, request));
-  return 'liveBecause' in copied ? { maxAgeMs, ...copied } : pageOf(work, request, copied);
+  const { after, maxAgeMs, table, schema } = request;
+  const read = after ? goOn : readCopy;
+  let asked = request;
+  let copied = await read(work, asked);
+  if ('liveBecause' in copied && copied.isDoubtful) {
+    const renewed = await work.schemas.doubted(table.connectionId, table.baseId, schema.id);
+    if (renewed) copied = await read(work, (asked = { ...request, schema: renewed }));
+  }
+  if (!('liveBecause' in copied)) return pageOf(work, asked, copied);
+  const { liveBecause } = copied;
+  if (!after) return { maxAgeMs, liveBecause };
+  throw liveBecause === 'TOO_SLOW' ? copyIsSlow() : copyIsGone();
 }
 
-async function goOn(work: RecordWork, request: CopiedPageRequest): Promise<CopiedRecords> {
+/** Waits for a copy that is too old. */
+async function goOn(work: RecordWork, request: CopiedPageRequest): Promise<CopiedRecords | NotCopied> {
   const { clock } = work.services;
   const giveUpAt = Math.min(clock.now() + maxWaitMs, work.operation.deadline);
   for (;;) {
     const copied = await readCopy(work, request);
-    if (!('liveBecause' in copied)) return copied;
-    if (copied.liveBecause !== 'TOO_OLD') throw copyIsGone();
+    if (!('liveBecause' in copied) || copied.liveBecause !== 'TOO_OLD') return copied;
     if (clock.now() >= giveUpAt) throw tooOld();
     await withinOperation(delay(lookIntervalMs), work.operation, clock);
   }
@@ -55,28 +64,33 @@ async function readCopy(
 ): Promise<CopiedRecords | NotCopied> {
   const { connectionId, baseId } = table;
   // What the upstream can't be asked is refused here too, not only when the copy happens to be too old.
-  conditionsFormula(tests, query.formula, () => []);
+  conditionsFormula(tests, query.formula, (_field, ids) => ids);
   if (query.formula !== null || query.view !== null) return { liveBecause: 'UPSTREAM_ONLY' };
   await work.openForReading(connectionId);
   const sort = sortOf(schema, query);
-  if (after && !isPlaceIn(sort, after.place)) throw copyIsGone();
+  if (after && !isPlaceIn(sort, after.place)) return { liveBecause: 'NOT_COPIED', isDoubtful: true };
   const fields = work.fieldsNeeded({ connectionId, baseId }, schema, selection);
   return work.services.recordCopies.list(
     { connectionId, baseId, tableId: schema.id, maxAgeMs },
     { table: schema, fields, tests, sort },
     // One more tells whether more follow.
     { after: after?.place ?? null, limit: first + 1 },
+    work.operation,
   );
 }
 
-function pageOf(
+async function pageOf(
   work: RecordWork,
-  { table, schema, query, selection, first, after, maxAgeMs }: CopiedPageRequest,
-  { asOf, records }: CopiedRecords,
-): RecordPage {
+  request: CopiedPageRequest,
+  { asOf, records, replaced }: CopiedRecords,
+): Promise<RecordPage> {
+  const { table, schema, query, selection, first, after, maxAgeMs } = request;
   const { connectionId, baseId, level } = table;
-  const shown = records.slice(0, first);
-  work.allowance.take(shown.length);
+  const page = records.slice(0, first);
+  work.allowance.take(page.length);
+  const live = replaced.size > 0 ? await readLive(work, request, page, replaced) : null;
+  // Those that have gone meanwhile are left out.
+  const shown = live === null ? page : page.filter(({ id }) => live.get(id) !== null);
   const freshness = { maxAgeMs, liveBecause: null };
   const origin = originOf(
     { connectionId, baseId, table: schema },
@@ -91,7 +105,7 @@ function pageOf(
   const sort = sortOf(schema, query);
   const before = after?.count ?? 0;
   return {
-    nodes: shown.map((record) => nodeOf(origin, record)),
+    nodes: shown.map((record) => live?.get(record.id) ?? nodeOf(origin, record)),
     cursorBehind(index) {
       const record = shown[index];
       if (!record) return null;
@@ -105,6 +119,23 @@ function pageOf(
     asOf,
     freshness,
   };
+}
+
+/** The records of a page whose texts the copy may have otherwise, as the upstream has them now. */
+async function readLive(
+  work: RecordWork,
+  { table, schema, selection, maxAgeMs }: CopiedPageRequest,
+  records: readonly CopiedRecord[],
+  replaced: ReadonlySet<string>,
+): Promise<Map<string, RecordNode | null>> {
+  const { connectionId, baseId, level } = table;
+  const fields = work.fieldsNeeded({ connectionId, baseId }, schema, selection);
+  const freshness = { maxAgeMs, liveBecause: null };
+  const read = async ({ id: recordId }: CopiedRecord): Promise<[string, RecordNode | null]> => {
+    const lookup = { connectionId, baseId, table: schema, recordId, fields, freshness };
+    return [recordId, await work.planner.load(lookup, level + 1)];
+  };
+  return new Map(await Promise.all(records.filter(({ id }) => replaced.has(id)).map(read)));
 }
 
 function sortOf(schema: TableSchema, { sort }: RecordQuery): SortField[] {

@@ -1,7 +1,9 @@
+import { isUpstreamId } from '../../calendly/ids.ts';
 import { AppError } from '../../errors.ts';
 import type { RecordQuery } from '../record-cursor.ts';
+import { copyBusy } from './copy-turns.ts';
 import { cursorOfOther, fingerprint, notACursor, parseCursor } from '../record-cursor.ts';
-import type { CopyPlace, SortCell } from './sort-order.ts';
+import { maxTime, minTime, type CopyPlace, type SortCell } from './sort-order.ts';
 
 /** Where a listing of a copy goes on. */
 export interface CopyPosition {
@@ -30,8 +32,9 @@ export function decodeCopyCursor(query: RecordQuery, cursor: string): CopyPositi
     cells.length === query.sort.length &&
     cells.every(isSortCell) &&
     isTime(createdAt) &&
-    typeof id === 'string' &&
-    Number.isSafeInteger(count);
+    isUpstreamId('rec', id) &&
+    Number.isSafeInteger(count) &&
+    Number(count) >= 0;
   if (!isOurs) throw notACursor();
   if (binding !== fingerprint(query)) throw cursorOfOther();
   return { place: { cells, createdAt, id }, count: count as number };
@@ -42,7 +45,7 @@ function isSortCell(value: unknown): value is SortCell {
 }
 
 function isTime(value: unknown): value is number {
-  return typeof value === 'number' && Math.abs(value) <= 8.64e15;
+  return typeof value === 'number' && value >= minTime && value <= maxTime;
 }
 
 /** For a listing of a copy that cannot go on. */
@@ -51,6 +54,11 @@ export function copyIsGone(): AppError {
     'CURSOR_EXPIRED',
     'The cursor "after" is a place in a copy of the table, and no copy can answer this query any more. Begin again without "after".',
   );
+}
+
+/** For a listing of a copy whose next page took too long. */
+export function copyIsSlow(): AppError {
+  return copyBusy('Searching the copy of the table took longer than five seconds.');
 }
 
 /** For a place in a copy whose caller asks for what is live. */

@@ -1,6 +1,7 @@
 import DataLoader from 'dataloader';
 import type { PendingWork } from '../../bases/pending-work.ts';
 import type { CalendlyApi } from '../../calendly/api.ts';
+import type { Operation } from '../../calendly/operation.ts';
 import type { FieldSet } from '../field-set.ts';
 import { nodeOf, originOf, type Freshness, type RecordNode } from '../record-node.ts';
 import type { RecordLookup } from '../record-planner.ts';
@@ -22,6 +23,7 @@ interface AgedLookup extends RecordLookup {
  */
 export class CopyLookups {
   readonly #copies: RecordCopies;
+  readonly #operation: Operation;
   readonly #pending: PendingWork;
   readonly #openApi: (connectionId: number) => Promise<CalendlyApi>;
   readonly #loaders: DataLoader<AgedLookup, Copied>[] = [];
@@ -29,10 +31,12 @@ export class CopyLookups {
   /** @param deps.openApi throws when the connection may not read */
   constructor(deps: {
     copies: RecordCopies;
+    operation: Operation;
     pending: PendingWork;
     openApi: (connectionId: number) => Promise<CalendlyApi>;
   }) {
     this.#copies = deps.copies;
+    this.#operation = deps.operation;
     this.#pending = deps.pending;
     this.#openApi = deps.openApi;
   }
@@ -69,9 +73,8 @@ export class CopyLookups {
     const { connectionId, baseId, table, fields, maxAgeMs } = lookups[0]!;
     await this.#openApi(connectionId);
     const wanted = { connectionId, baseId, tableId: table.id, maxAgeMs };
-    const found = await this.#copies.find(wanted, { table, fields }, [
-      ...new Set(lookups.map(({ recordId }) => recordId)),
-    ]);
+    const ids = [...new Set(lookups.map(({ recordId }) => recordId))];
+    const found = await this.#copies.find(wanted, { table, fields }, ids, this.#operation);
     if ('liveBecause' in found) {
       const freshness = { maxAgeMs, liveBecause: found.liveBecause };
       return () => freshness;
@@ -87,7 +90,8 @@ export class CopyLookups {
       },
     );
     const byId = new Map(found.records.map((record) => [record.id, nodeOf(origin, record)]));
-    return (id) => byId.get(id) ?? null;
+    const liveAlone: Freshness = { maxAgeMs, liveBecause: 'NOT_COPIED' };
+    return (id) => (found.replaced.has(id) ? liveAlone : (byId.get(id) ?? null));
   }
 }
 

@@ -1,5 +1,6 @@
 import type { RecordTest } from '../filters/record-test.ts';
 import type { CopiedCells } from './copied-cells.ts';
+import type { Verdicts } from './known-shapes.ts';
 import { behind, orderBy, type CopyPlace, type SortField } from './sort-order.ts';
 import { StatementValues } from './statement.ts';
 import { testCondition } from './test-condition.ts';
@@ -20,6 +21,7 @@ export interface CopyStatement {
 /** `limit` records behind a place, in order. */
 export function pageStatement(
   wanted: CopyWanted,
+  verdicts: Verdicts,
   page: {
     cells: CopiedCells;
     tests: readonly RecordTest[];
@@ -29,7 +31,7 @@ export function pageStatement(
   },
 ): CopyStatement {
   const values = new StatementValues();
-  const copy = copyOf(wanted, values);
+  const copy = copyOf(wanted, verdicts, values);
   const conditions = page.tests.map((test) => testCondition(test, values));
   if (page.after) conditions.push(behind(page.after, page.sort, values));
   const order = orderBy(page.sort, values);
@@ -40,10 +42,11 @@ export function pageStatement(
 /** The records with these ids, in any order. */
 export function lookupStatement(
   wanted: CopyWanted,
+  verdicts: Verdicts,
   lookup: { cells: CopiedCells; ids: readonly string[] },
 ): CopyStatement {
   const values = new StatementValues();
-  const copy = copyOf(wanted, values);
+  const copy = copyOf(wanted, verdicts, values);
   return selectFrom(
     copy,
     values,
@@ -54,18 +57,26 @@ export function lookupStatement(
 }
 
 /**
- * The copy that comes closest, and whether it is young enough: not older than wanted, and younger than what this server
- * wrote to the base last, all by PostgreSQL's clock. `as_of` is when the upstream was asked for changes and had no more.
+ * The youngest copy that is not known to be unfit, and whether it is young enough: not older than wanted, and younger than
+ * what this server wrote to the base last, all by PostgreSQL's clock. `as_of` is when the upstream was asked for changes and
+ * had no more. One whose shapes are not known is not read: it tells them, and is asked again.
  */
-function copyOf({ connectionId, baseId, tableId, maxAgeMs }: CopyWanted, values: StatementValues): string {
-  return `SELECT sync.id, sync.feed_id, sync.as_of, sync.field_shapes,
+function copyOf(
+  { connectionId, baseId, tableId, maxAgeMs }: CopyWanted,
+  { fitting, unfit }: Verdicts,
+  values: StatementValues,
+): string {
+  const isFitting = `sync.shapes_key = ANY(${values.add(fitting, 'text[]')})`;
+  const isUnfit = `sync.shapes_key = ANY(${values.add(unfit, 'text[]')})`;
+  return `SELECT sync.id, sync.feed_id, sync.as_of, sync.shapes_key, ${isFitting} AS fits,
+      CASE WHEN NOT ${isFitting} AND NOT ${isUnfit} THEN sync.field_shapes END AS field_shapes,
       sync.as_of >= clock_timestamp() - make_interval(secs => ${values.add(maxAgeMs / 1_000, 'double precision')})
         AND (written.written_at IS NULL OR sync.as_of > written.written_at) AS fresh
     FROM syncs AS sync LEFT JOIN base_writes AS written ON written.base_id = sync.base_id
     WHERE sync.connection_id = ${values.add(connectionId, 'integer')} AND sync.base_id = ${values.add(baseId, 'text')}
       AND sync.table_id = ${values.add(tableId, 'text')} AND sync.state = 'live' AND sync.direction <> 'push'
       AND sync.as_of IS NOT NULL AND sync.field_shapes IS NOT NULL
-    ORDER BY sync.as_of DESC LIMIT 1`;
+    ORDER BY ${isUnfit}, sync.as_of DESC LIMIT 1`;
 }
 
 /** What is known of the copy and what is read from it come from one snapshot, in one row. */
@@ -77,9 +88,9 @@ function selectFrom(
   rest: string,
 ): CopyStatement {
   const text = `WITH copy AS MATERIALIZED (${copy})
-    SELECT copy.feed_id, copy.as_of, copy.field_shapes, copy.fresh,
-      CASE WHEN copy.fresh THEN (
-        SELECT coalesce(json_agg(page.told), '[]') FROM (
+    SELECT copy.feed_id, copy.as_of, copy.shapes_key, copy.field_shapes, copy.fits, copy.fresh,
+      CASE WHEN copy.fits AND copy.fresh THEN (
+        SELECT coalesce(json_agg(page.told), '[]')::text FROM (
           SELECT ${cells.expression} AS told FROM copied_records AS record
           WHERE ${['record.sync_id = copy.id', ...conditions].join(' AND ')} ${rest}
         ) AS page

@@ -1,12 +1,15 @@
 import { isObject } from '../../calendly/cell-values.ts';
 import { isUpstreamId } from '../../calendly/ids.ts';
 import type { FieldSchema, TableSchema } from '../../bases/table-schema.ts';
+import { choicesOf } from './choice-order.ts';
 
 /** What the meaning of a field's cells hangs on. The upstream tells of no cell when one of these changes. */
-interface FieldShape {
+export interface FieldShape {
   type: string;
   /** Names of the choices of a select, by id. */
   choices?: Record<string, string>;
+  /** Their ids in their order, as it was told last: no cell hangs on it, but the order of records. */
+  order?: readonly string[];
   /** The table behind a link. */
   linkedTableId?: string;
 }
@@ -29,6 +32,24 @@ export function keepsShape(field: FieldSchema, known: FieldShape | undefined): b
   return Object.entries(known.choices ?? {}).every(([id, name]) => now.choices?.[id] === name);
 }
 
+/** Whether records are sorted by the field as the upstream would do it now. */
+export function keepsOrder(field: FieldSchema, known: FieldShape | undefined): boolean {
+  const now = choicesOf(field)?.map(({ id }) => id) ?? [];
+  const then = known?.order ?? [];
+  return now.length === then.length && now.every((id, index) => id === then[index]);
+}
+
+/** The same shapes with the order that choices have in a table that was read since. */
+export function withOrders(known: FieldShapes, table: TableSchema): FieldShapes {
+  return Object.fromEntries(
+    Object.entries(known).map(([id, shape]) => {
+      const field = table.fields.find((one) => one.id === id);
+      const choices = field && choicesOf(field);
+      return [id, choices ? { ...shape, order: choices.map((choice) => choice.id) } : shape];
+    }),
+  );
+}
+
 /** Whether no field of a table has become another, as far as its cells are kept. One that is gone or new is none. */
 export function keepsShapes(table: TableSchema, known: FieldShapes): boolean {
   return table.fields.every(
@@ -37,15 +58,17 @@ export function keepsShapes(table: TableSchema, known: FieldShapes): boolean {
 }
 
 function shapeOf(field: FieldSchema): FieldShape {
+  const names = namesById(field);
   const choices = choicesOf(field);
   return {
     type: field.type,
-    ...(choices && { choices }),
+    ...(names && { choices: names }),
+    ...(choices && { order: choices.map(({ id }) => id) }),
     ...(field.linkedTableId !== null && { linkedTableId: field.linkedTableId }),
   };
 }
 
-function choicesOf({ options }: FieldSchema): Record<string, string> | null {
+function namesById({ options }: FieldSchema): Record<string, string> | null {
   const choices = options?.choices;
   if (!Array.isArray(choices)) return null;
   return Object.fromEntries(

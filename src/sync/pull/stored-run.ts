@@ -1,5 +1,7 @@
 import type { EntityManager } from 'typeorm';
-import type { FieldShapes } from '../../records/copies/field-shapes.ts';
+import type { TableSchema } from '../../bases/table-schema.ts';
+import { jsonText } from '../../changes/json-text.ts';
+import { withOrders, type FieldShapes } from '../../records/copies/field-shapes.ts';
 import type { RunKind, Sync } from '../sync.ts';
 import { slicesOf, type Slice } from './slices.ts';
 
@@ -28,7 +30,7 @@ export async function beginRun(
     `UPDATE syncs SET run = run + 1, run_kind = $2, run_because = reread_because, reread_because = NULL, run_started_at = $3,
             run_finished_at = NULL, run_expected = NULL, run_calls = 0, run_shapes = $4, drift_found = CASE WHEN $2 = 'fill' THEN NULL ELSE 0 END
      WHERE id = $1`,
-    [sync.id, kind, now, JSON.stringify(shapes)],
+    [sync.id, kind, now, jsonText(shapes)],
   );
   return sync.run + 1;
 }
@@ -75,4 +77,18 @@ export async function finishRun(sql: Sql, { id, run }: Pick<Sync, 'id' | 'run'>,
     'UPDATE syncs SET run_finished_at = $3, field_shapes = run_shapes WHERE id = $1 AND run = $2',
     [id, run, now],
   );
+}
+
+/** Records are sorted by the order of choices, which may change while their cells stay what they are. */
+export async function keepOrders(sql: Sql, id: string, table: TableSchema): Promise<void> {
+  const [known] = await sql.query<{ field: FieldShapes | null; run: FieldShapes | null }[]>(
+    'SELECT field_shapes AS field, run_shapes AS run FROM syncs WHERE id = $1',
+    [id],
+  );
+  const ordered = (shapes: FieldShapes | null | undefined) => shapes && jsonText(withOrders(shapes, table));
+  await sql.query('UPDATE syncs SET field_shapes = $2, run_shapes = $3 WHERE id = $1', [
+    id,
+    ordered(known?.field),
+    ordered(known?.run),
+  ]);
 }

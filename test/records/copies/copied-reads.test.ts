@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import pg from 'pg';
 import type { RecordFilter } from '../../../src/records/filters/filter.ts';
 import { control, startTestApp, type TestApp, type UntypedData } from '../../support/app.ts';
 import { repeats, timeLimitMs } from '../../support/repeats.ts';
 import { crm } from '../crm.ts';
 import { hostileText } from '../filter-cases.ts';
-import { createSync, mutate, readSync, until } from '../../sync/sync-app.ts';
+import { createSync, edit, mutate, readSync, until } from '../../sync/sync-app.ts';
 
 let app: TestApp;
 let connection: number;
@@ -217,6 +218,16 @@ describe('what a copy can not tell', () => {
   test('what live refuses is refused, however fresh the copy', async () => {
     const refused = { filter: { field: 'Name', eq: 'two\nlines' }, maxAge: 'PT1H' };
     expect((await list(refused)).errors).toMatchObject([{ extensions: { code: 'FILTER_NOT_EXACT' } }]);
+    const link = { field: 'Company', hasRecord: 'recAnyCompany0001' };
+    for (const text of ['two\nlines', 'a\u0000', '\ud83d'])
+      for (const beside of [link, { or: [] }])
+        for (const maxAge of ['PT1H', undefined]) {
+          const { errors } = await list({
+            filter: { and: [beside, { field: 'Name', eq: text }] },
+            maxAge,
+          });
+          expect(errors).toMatchObject([{ extensions: { code: 'FILTER_NOT_EXACT' } }]);
+        }
     for (const maxAge of ['P1M', 'P31D', '-PT1S'])
       expect((await list({ maxAge })).errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT' } }]);
   });
@@ -263,6 +274,39 @@ describe('a cursor', () => {
       expect(errors?.[0]?.extensions.code).toMatch(/^CURSOR_/);
     }
   });
+
+  test(
+    'never fails on what it holds, whatever that is',
+    async () => {
+      const asked = {
+        first: 1,
+        maxAge: 'PT1H',
+        sort: ['Created', 'Status', 'Score', 'Birthday'].map((field) => ({ field })),
+      };
+      const { page } = await list(asked);
+      const parts = JSON.parse(Buffer.from(page.pageInfo.endCursor, 'base64url').toString()) as unknown[];
+      const day = fc.constantFrom('0000-01-01', '2026-02-30', '9999-12-31T23:59:59.999Z', '0001-01-01');
+      const cell = fc.oneof(day, fc.string(), fc.double(), fc.boolean(), fc.constant(null));
+      const forged = fc.oneof(
+        fc.tuple(fc.constant(2), fc.array(cell, { minLength: 4, maxLength: 4 })),
+        fc.tuple(
+          fc.constant(2),
+          day.map((one) => (parts[2] as unknown[]).with(0, one)),
+        ),
+        fc.tuple(fc.constant(3), fc.oneof(fc.constantFrom(-1e14, -62_135_596_800_001, 8e15), fc.double())),
+        fc.tuple(fc.constantFrom(4, 5), fc.oneof(fc.string(), fc.double())),
+      );
+      await fc.assert(
+        fc.asyncProperty(forged, async ([place, part]) => {
+          const after = Buffer.from(JSON.stringify(parts.with(place, part))).toString('base64url');
+          const { errors } = await list({ ...asked, after });
+          expect(errors?.[0]?.extensions.code ?? 'CURSOR_').toMatch(/^CURSOR_/);
+        }),
+        { numRuns: repeats({ suite: 40, long: 2_000 }) },
+      );
+    },
+    timeLimitMs,
+  );
 
   test('of a live listing stays live', async () => {
     const asked = { first: 2, sort: [{ field: 'Score' }] };
@@ -363,6 +407,105 @@ describe('a copy that is too old', () => {
       return told.page.source === 'COPY' && told.page;
     }, 'the copy has the field');
     expect(page.nodes[0].fields).toEqual({ Nickname: null });
+  });
+});
+
+describe('the order of choices', () => {
+  const asked = {
+    names: ['Status'],
+    first: 3,
+    sort: [{ field: 'Status', direction: 'DESC' }],
+    maxAge: 'PT1H',
+  };
+  const statusId = `(SELECT c->>'fieldId' FROM syncs AS s, jsonb_array_elements(s.columns) AS c WHERE s.id = $1 AND c->>'fieldName' = 'Status')`;
+  const isCopy = async () => (await list(asked)).page.source === 'COPY';
+
+  test('that the copy has otherwise is not sorted by, until the fields were looked at again', async () => {
+    await until(isCopy, 'the copy answers');
+    await app.database.query(
+      `UPDATE syncs SET field_shapes = jsonb_set(field_shapes, ARRAY[${statusId}, 'order'], '["selOther"]') WHERE id = $1`,
+      [contacts.id],
+    );
+    expect((await list(asked)).page).toMatchObject({ source: 'LIVE', liveBecause: 'NOT_COPIED' });
+    await control(app.sandbox.url, 'schema', {
+      baseId: crm,
+      addField: { tableId: 'Contacts', name: 'Hobby', type: 'singleLineText' },
+    });
+    await until(isCopy, 'the copy has the order of now');
+  });
+
+  test('that lacks a choice which a record has is not sorted by', async () => {
+    const { page } = await list({ ...asked, filter: { field: 'Status', eq: 'Lead' } });
+    const setStatus = (status: string) =>
+      app.database.query(
+        `UPDATE copied_records SET cells = jsonb_set(cells, ARRAY[${statusId}], to_jsonb($3::text)) WHERE sync_id = $1 AND record_id = $2`,
+        [contacts.id, page.nodes[0].id, status],
+      );
+    await setStatus('Unheard of');
+    for (const direction of ['ASC', 'DESC']) {
+      const sort = [{ field: 'Status', direction }];
+      const filter = { field: 'Status', isEmpty: false };
+      expect((await list({ ...asked, sort, filter })).page).toMatchObject({ liveBecause: 'NOT_COPIED' });
+    }
+    await setStatus('Lead');
+  });
+});
+
+describe('a text that the database can not store', () => {
+  test('is read live, record by record, and the rest of the page from the copy', async () => {
+    const Email = 'unstorable@example.com';
+    await edit(app, {
+      create: [{ fields: { Name: 'zero \u0000 half \ud83d', Email } }, { fields: { Name: 'plain', Email } }],
+    });
+    const asked = { names: ['Name'], filter: { field: 'Email', eq: Email }, maxAge: 'PT1H' };
+    const page = await until(async () => {
+      const told = await list(asked);
+      return told.page.source === 'COPY' && told.page.nodes.length === 2 && told.page;
+    }, 'the copy has both');
+    expect(byId(page.nodes)).toEqual(byId((await list({ ...asked, maxAge: null })).page.nodes));
+    const sought = await list({ ...asked, filter: { field: 'Name', contains: '\ufffd' } });
+    expect(sought.page).toMatchObject({ source: 'LIVE', liveBecause: 'NOT_COPIED' });
+    await edit(app, { destroy: page.nodes.map(({ id }: Row) => id) });
+  });
+});
+
+describe('a copy that takes long to search', () => {
+  test('holds up neither the deadline of an operation nor the database for others', async () => {
+    const holder = new pg.Client({ connectionString: app.database.url });
+    await holder.connect();
+    try {
+      await holder.query('BEGIN; LOCK TABLE copied_records IN ACCESS EXCLUSIVE MODE');
+      const pages = Array.from(
+        { length: 30 },
+        (_, n) =>
+          `p${n}: records(filter: { field: "Name", contains: "nobody ${n}" }, maxAge: "PT1H", first: 1) { nodes { id name: text(field: "Name") } }`,
+      );
+      const slow = app.graphql(
+        `query ($c: Int!) { base(connection: $c, baseId: "${crm}") { table(id: "Companies") { ${pages.join(' ')} } } }`,
+        { c: connection },
+        { headers: { 'x-deadline-ms': '3000' } },
+      );
+      const others = [];
+      while (others.length < 5) others.push(await app.graphql('{ apiKeys { name } }'));
+      expect(others.flatMap(({ errors }) => errors ?? [])).toEqual([]);
+      const codes = (await slow).errors?.map(({ extensions }) => extensions.code);
+      expect(new Set(codes)).toEqual(new Set(['DEADLINE_EXCEEDED']));
+    } finally {
+      await holder.end();
+    }
+  });
+});
+
+describe('of several copies of a table', () => {
+  test('the youngest that fits answers', async () => {
+    const asked = { t: 'Companies', names: ['Name'], maxAge: 'PT1H' };
+    const second = await createSync(app, connection, { tableId: 'Companies' });
+    await until(async () => (await readSync(app, second.id)).state === 'LIVE', 'the second copy is filled');
+    await app.database.query(
+      `UPDATE syncs SET field_shapes = '{}', as_of = clock_timestamp() + interval '1 hour' WHERE id = $1`,
+      [second.id],
+    );
+    expect((await list(asked)).page).toMatchObject({ source: 'COPY' });
   });
 });
 
