@@ -475,20 +475,22 @@ describe('a copy that takes long to search', () => {
     await holder.connect();
     try {
       await holder.query('BEGIN; LOCK TABLE copied_records IN ACCESS EXCLUSIVE MODE');
-      const pages = Array.from(
-        { length: 30 },
-        (_, n) =>
+      const pages = [0, 1, 2, 3].map(
+        (n) =>
           `p${n}: records(filter: { field: "Name", contains: "nobody ${n}" }, maxAge: "PT1H", first: 1) { nodes { id name: text(field: "Name") } }`,
       );
-      const slow = app.graphql(
-        `query ($c: Int!) { base(connection: $c, baseId: "${crm}") { table(id: "Companies") { ${pages.join(' ')} } } }`,
-        { c: connection },
-        { headers: { 'x-deadline-ms': '3000' } },
-      );
+      const search = () =>
+        app.graphql(
+          `query ($c: Int!) { base(connection: $c, baseId: "${crm}") { table(id: "Companies") { ${pages.join(' ')} } } }`,
+          { c: connection },
+          { headers: { 'x-deadline-ms': '3000' } },
+        );
+      const slow = Promise.all(Array.from({ length: 5 }, search));
       const others = [];
       while (others.length < 5) others.push(await app.graphql('{ apiKeys { name } }'));
       expect(others.flatMap(({ errors }) => errors ?? [])).toEqual([]);
-      const codes = (await slow).errors?.map(({ extensions }) => extensions.code);
+      const errors = (await slow).flatMap((one) => one.errors ?? []);
+      const codes = errors.map(({ extensions }) => extensions.code);
       expect(new Set(codes)).toEqual(new Set(['DEADLINE_EXCEEDED']));
     } finally {
       await holder.end();
