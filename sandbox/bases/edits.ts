@@ -5,11 +5,28 @@ import { FIELD_TYPES, type FieldDoc, type FieldOptions } from './documents.ts';
 import { findField } from './fields.ts';
 import { SchemaEdit } from './schema-edit.ts';
 
+/** Types whose cells are converted into one another by their text. */
+const RETYPABLE: ReadonlySet<FieldDoc['type']> = new Set([
+  'singleLineText',
+  'multilineText',
+  'number',
+  'date',
+  'checkbox',
+]);
+
 /** Fields in one table and tables in one base. */
 const MAX_FIELDS = 500;
 const MAX_TABLES = 1_000;
 
-const ACTIONS = ['addTable', 'renameTable', 'removeTable', 'addField', 'renameField', 'removeField'] as const;
+const ACTIONS = [
+  'addTable',
+  'renameTable',
+  'removeTable',
+  'addField',
+  'renameField',
+  'retypeField',
+  'removeField',
+] as const;
 
 export interface SchemaEditResult {
   transaction: number;
@@ -22,7 +39,8 @@ export interface SchemaEditResult {
  * `addTable: {name, description?, fields?: [{name, type, options?}]}` (the first field becomes primary),
  * `renameTable: {tableId, name?, description?}`, `removeTable: {tableId}`,
  * `addField: {tableId, name, type, description?, options?}`, `renameField: {tableId, fieldId, name}`,
- * `removeField: {tableId, fieldId}`. Ids or names are accepted. Throws ApiError.
+ * `retypeField: {tableId, fieldId, type, options?}` (cells that the other type can hold are converted, the rest are emptied;
+ * neither links nor computed fields), `removeField: {tableId, fieldId}`. Ids or names are accepted. Throws ApiError.
  */
 export function editSchema(context: SandboxContext, body: unknown): SchemaEditResult {
   const given = objectOf(body);
@@ -88,6 +106,11 @@ function perform(
     if (action === 'renameField') {
       const others = table.fields.filter(({ id }) => id !== field.id);
       edit.renameField(table, field, freeName(target['name'], others));
+    } else if (action === 'retypeField') {
+      const { type, options } = newField(context, { ...target, name: field.name }, []);
+      if (!RETYPABLE.has(field.type) || !RETYPABLE.has(type))
+        throw invalidRequest(`Fields become another type among ${[...RETYPABLE].join(', ')} only`);
+      edit.retypeField(table, field, type, options);
     } else if (field.id === table.primaryFieldId) {
       throw invalidRequest('The primary field cannot be removed');
     } else edit.removeField(table, field);

@@ -1,6 +1,6 @@
 import type { FieldSummary, TableChanges, Transaction } from '../changes/transaction.ts';
 import type { SandboxContext } from '../context.ts';
-import type { FieldDoc, TableDoc } from './documents.ts';
+import type { FieldDoc, FieldOptions, TableDoc } from './documents.ts';
 import { findField } from './fields.ts';
 
 type SchemaChanges = Pick<Transaction, 'changedTablesById' | 'createdTablesById' | 'destroyedTableIds'>;
@@ -101,6 +101,32 @@ export class SchemaEdit {
     changedFieldsById[field.id] = { current: { name }, previous: { name: field.name } };
   }
 
+  /** Nothing is told of what becomes of the cells: the documentation names the definition alone. */
+  retypeField(
+    table: TableDoc,
+    field: FieldDoc,
+    type: FieldDoc['type'],
+    options: FieldOptions | undefined,
+  ): void {
+    const { options: _, ...kept } = field;
+    const fields = table.fields.map((one) =>
+      one.id === field.id ? { ...kept, type, ...(options && { options }) } : one,
+    );
+    this.context.bases.putTable({ ...table, fields });
+    const records = this.context.records.of(table.id);
+    for (const record of [...records.values()]) {
+      const { [field.id]: before, ...cells } = record.cells;
+      const cell = convertedCell(before, type);
+      if (before !== undefined)
+        records.put(record.id, {
+          ...record,
+          cells: { ...cells, ...(cell !== undefined && { [field.id]: cell }) },
+        });
+    }
+    const changedFieldsById = (this.of(table.id).changedFieldsById ??= {});
+    changedFieldsById[field.id] = { current: { type }, previous: { type: field.type } };
+  }
+
   /** Takes its cells along, and the inverse of a link. */
   removeField(table: TableDoc, field: FieldDoc): void {
     const linked = this.context.bases.table(field.options?.linkedTableId ?? '');
@@ -158,4 +184,19 @@ function reads({ options }: FieldDoc, fieldId: string): boolean {
 
 function summary({ name, type }: FieldDoc): FieldSummary {
   return { name, type };
+}
+
+/** What a cell says as one of another type; undefined where that can not hold it. */
+function convertedCell(cell: unknown, type: FieldDoc['type']): unknown {
+  const said = typeof cell === 'boolean' ? 'checked' : String(cell);
+  switch (type) {
+    case 'number':
+      return Number.isFinite(Number(said)) ? Number(said) : undefined;
+    case 'date':
+      return /^\d{4}-\d\d-\d\d$/.test(said) ? said : undefined;
+    case 'checkbox':
+      return said === 'checked' ? true : undefined;
+    default:
+      return said;
+  }
 }

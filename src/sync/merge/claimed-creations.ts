@@ -63,13 +63,9 @@ async function adopted(
   one: KnownNews,
 ): Promise<KnownNews> {
   const { cells } = one;
-  if (sync.owned || sync.direction === 'push' || cells === null || one.rowKey !== null) return one;
-  const key = sync.keyColumns.map((name) => {
-    const column = columns.find((mapped) => mapped.column === name);
-    const value = column && columnValue(column, cells[column.fieldId]);
-    return typeof value === 'string' || typeof value === 'number' ? String(value) : null;
-  });
-  if (!key.every((part) => part !== null)) return one;
+  if (cells === null || one.rowKey !== null) return one;
+  const key = keyGivenBy(sync, columns, cells);
+  if (key === null) return one;
   const [owner] = await sql.query<object[]>(
     'SELECT 1 FROM copied_records WHERE sync_id = $1 AND row_key = $2',
     [sync.id, key],
@@ -78,5 +74,22 @@ async function adopted(
   const rows = await readRows(sql, sync, [key], { lock: false });
   if (rows.size === 0) return one;
   await sql.query('DELETE FROM sync_pending WHERE sync_id = $1 AND row_key = $2', [sync.id, key]);
+  // What the record holds otherwise is the row's from here on.
+  if (sync.direction === 'push') await touchRecords(sql, sync.id, [one.recordId]);
   return { ...one, base: {}, rowKey: key };
+}
+
+/** The primary key that a record gives its row in a table that was there before; null unless each part of it is mapped, and says something. */
+export function keyGivenBy(
+  sync: Pick<Sync, 'owned' | 'keyColumns'>,
+  columns: readonly MappedColumn[],
+  cells: Cells,
+): string[] | null {
+  if (sync.owned) return null;
+  const key = sync.keyColumns.map((name) => {
+    const column = columns.find((mapped) => mapped.column === name);
+    const value = column && columnValue(column, cells[column.fieldId]);
+    return typeof value === 'string' || typeof value === 'number' ? String(value) : null;
+  });
+  return key.every((part) => part !== null) ? key : null;
 }

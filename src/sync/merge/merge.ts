@@ -1,3 +1,4 @@
+import { columnValue } from '../values/column-types.ts';
 import type { Cells } from '../values/row-writes.ts';
 import { isSent } from '../values/row-cells.ts';
 import { sameCell } from '../values/same-cell.ts';
@@ -36,7 +37,10 @@ export function merge(input: {
   const merged: Merge = { take: [], keep: [], conflicts: [] };
   for (const column of columns) {
     const id = column.fieldId;
-    if (sameCell(column, local[id], remote[id])) continue;
+    if (sameCell(column, local[id], remote[id])) {
+      if (isNowSayable(column, local[id], remote[id])) merged.take.push(column);
+      continue;
+    }
     if (!isSent(column)) {
       merged.take.push(column);
     } else if (Object.hasOwn(echoed, id)) {
@@ -52,4 +56,9 @@ export function merge(input: {
     }
   }
   return merged;
+}
+
+/** Whether the column can say the cell only as it is now: as when a field has become one of another type, and was read again. */
+function isNowSayable(column: MappedColumn, before: unknown, now: unknown): boolean {
+  return columnValue(column, before) === null && columnValue(column, now) !== null;
 }

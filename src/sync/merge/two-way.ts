@@ -62,13 +62,20 @@ async function afterwards(
     merged.flatMap(({ result }) => result.seen),
   );
   const gone = merged.filter(({ news, result }) => news.cells === null && !result.isHeld);
-  await sql.query('DELETE FROM sync_pending WHERE sync_id = $1 AND record_id = ANY($2)', [
-    sync.id,
-    gone.map(({ recordId }) => recordId),
-  ]);
+  const [dropped] = await sql.query<[{ recordId: string }[], number]>(
+    'DELETE FROM sync_pending WHERE sync_id = $1 AND record_id = ANY($2) RETURNING record_id AS "recordId"',
+    [sync.id, gone.map(({ recordId }) => recordId)],
+  );
   await keepRows(sql, sync, gone, now);
   const kept = merged.filter(({ news }) => news.cells !== null);
   if (sync.direction === 'push') {
+    // Rows that were changed, or made again, while their record went: they are to be sent as new ones.
+    const changed = new Set(dropped.map(({ recordId }) => recordId));
+    await touchNewRows(
+      sql,
+      sync.id,
+      gone.flatMap(({ recordId, news: { rowKey } }) => (rowKey && changed.has(recordId) ? [rowKey] : [])),
+    );
     // What somebody has changed upstream is undone with the next change of the row, or by a reconcile.
     if (always)
       await touchRecords(

@@ -3,6 +3,7 @@ import type { WireRecord } from '../../calendly/wire.ts';
 import { fieldShapes } from '../../records/copies/field-shapes.ts';
 import { applyRecords } from './apply-records.ts';
 import { sameCells } from '../values/column-types.ts';
+import { captureAlone } from '../push/capture.ts';
 import { newsOfRecord, type FillDeps } from './fill.ts';
 import type { LogApplier } from './log-applier.ts';
 import { listParked } from '../target/parked-records.ts';
@@ -75,7 +76,10 @@ export class Reconcile {
       await catchUp();
       await this.#sweep(sync);
       await this.#retryParked(sync);
-      await leases.transaction(this.#id, (sql) => finishRun(sql, sync, new Date(clock.now())));
+      await leases.transaction(this.#id, async (sql, current) => {
+        if (current.direction !== 'pull') await captureAlone(sql, current);
+        await finishRun(sql, sync, new Date(clock.now()));
+      });
       return this.#found;
     } finally {
       end();

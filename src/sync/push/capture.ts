@@ -132,6 +132,16 @@ export async function captureAll(sql: Sql, sync: Captured): Promise<void> {
   );
 }
 
+/** Has rows looked at that are no record's: they were made unseen, or their record was deleted upstream. */
+export async function captureAlone(sql: Sql, sync: Captured): Promise<void> {
+  const key = sync.keyColumns.map((column) => `t.${quoted(column)}::text`).join(', ');
+  await sql.query(
+    `INSERT INTO sync_outbox (sync_id, new_key) SELECT $1, ARRAY[${key}] FROM ${quotedTable(sync)} AS t
+     WHERE NOT EXISTS (SELECT 1 FROM copied_records AS r WHERE r.sync_id = $1 AND r.row_key = ARRAY[${key}])`,
+    [sync.id],
+  );
+}
+
 /** Triggers of syncs that are gone, as after a connection was deleted, and what they still have captured. */
 export async function removeStrayCaptures(database: Sql): Promise<void> {
   const strays = await database.query<{ schema: string; table: string; name: string }[]>(

@@ -10,7 +10,8 @@ import {
 } from './batches.ts';
 import { inFlightOf, settleByTime, type StoredPush } from './in-flight.ts';
 import { keyText, localCells, readRows, type TargetRow } from '../target/local-rows.ts';
-import { foldAll, isOutboxFilled, touchRecords } from './outbox.ts';
+import { withoutOwned } from './new-rows.ts';
+import { foldAll, isOutboxFilled } from './outbox.ts';
 import { isSent } from '../values/row-cells.ts';
 import type { Cells } from '../values/row-writes.ts';
 import { sameCell } from '../values/same-cell.ts';
@@ -41,7 +42,7 @@ export async function preparePushes(sql: EntityManager, sync: Sync, room: number
   await settleByTime(sql, sync);
   const due = await duePending(sql, sync.id);
   if (due.length === 0 || room <= 0) return { batches: [], isMore: false };
-  const pending = await withoutOwned(sql, sync.id, due);
+  const pending = await withoutOwned(sql, sync, due);
   const known = await knownOf(sql, sync.id, pending);
   const keys = pending.map((item) => rowKeyOf(item, known)).filter((key) => key !== null);
   const rows = await readRows(sql, sync, keys, { lock: false });
@@ -102,29 +103,6 @@ async function duePending(sql: EntityManager, syncId: string): Promise<Pending[]
      ORDER BY p.id LIMIT $2`,
     [syncId, maxLookedAt],
   );
-}
-
-/** New rows have no record. One that has become a record's since it was noted as new must not make another. */
-async function withoutOwned(
-  sql: EntityManager,
-  syncId: string,
-  pending: readonly Pending[],
-): Promise<Pending[]> {
-  const owned = await sql.query<{ id: string; recordId: string }[]>(
-    `SELECT p.id, r.record_id AS "recordId" FROM sync_pending AS p
-       JOIN copied_records AS r ON r.sync_id = p.sync_id AND r.row_key = p.row_key
-     WHERE p.id = ANY($1) AND p.sync_id = $2`,
-    [pending.flatMap(({ id, recordId }) => (recordId === null ? [id] : [])), syncId],
-  );
-  if (owned.length === 0) return [...pending];
-  await sql.query('DELETE FROM sync_pending WHERE id = ANY($1)', [owned.map(({ id }) => id)]);
-  await touchRecords(
-    sql,
-    syncId,
-    owned.map(({ recordId }) => recordId),
-  );
-  const ids = new Set(owned.map(({ id }) => id));
-  return pending.filter(({ id }) => !ids.has(id));
 }
 
 async function knownOf(

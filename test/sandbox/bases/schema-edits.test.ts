@@ -52,6 +52,24 @@ describe('fields', () => {
     });
   });
 
+  test('can become others, with the cells that these can hold', async () => {
+    const [number, words] = [
+      await api.create(THINGS_ID, { Notes: '1.5' }),
+      await api.create(THINGS_ID, { Notes: 'x' }),
+    ];
+    edit({
+      retypeField: { tableId: THINGS_ID, fieldId: 'Notes', type: 'number', options: { precision: 1 } },
+    });
+    expect((await api.read(number.id)).fields).toMatchObject({ Notes: 1.5 });
+    expect((await api.read(words.id)).fields).not.toHaveProperty('Notes');
+    expect(transactions.at(-1)?.changedTablesById[THINGS_ID]?.changedFieldsById).toMatchObject({
+      [fieldId('Notes')]: { current: { type: 'number' } },
+    });
+    expect(() => edit({ retypeField: { tableId: THINGS_ID, fieldId: 'People', type: 'number' } })).toThrow(
+      'among',
+    );
+  });
+
   test('that are removed take cells and inverse along, and what reads them is no longer valid', async () => {
     const { id } = await api.create(THINGS_ID, { Name: 'T', People: [ANN] });
     edit({ removeField: { tableId: THINGS_ID, fieldId: 'People' } });

@@ -1,0 +1,188 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
+import { crm, mutate, readSync, until, upstreamRecords } from './sync-app.ts';
+import { TwoWayTable } from './two-way-table.ts';
+
+let app: TestApp;
+let connection: number;
+/** Tables upstream, made before the schema of the base is read. */
+const upstream: string[] = [];
+
+beforeAll(async () => {
+  app = await startTestApp({ lookEveryMs: 50 });
+  for (const names of [['a', 'b'], [], []]) upstream.push(await TwoWayTable.upstream(app, names));
+  await app.database.query('CREATE SCHEMA crm');
+  connection = await app.connect();
+});
+afterAll(() => app.close());
+/** A person edits in the service's own pages. */
+function edit(tableId: string, what: object): Promise<{ created: string[] }> {
+  return control(app.sandbox.url, 'edits', { baseId: crm.baseId, tableId, ...what });
+}
+
+/** What the upstream has of a table, by the name of each record. */
+async function byName(tableId: string, name: string): Promise<Map<string, UntypedData>> {
+  const records = await upstreamRecords(app.sandbox.url, { baseId: crm.baseId, tableId });
+  return new Map([...records].map(([id, { fields }]) => [String(fields[name]), { id, ...fields }]));
+}
+
+async function columnOf(of: TwoWayTable, fieldName: string): Promise<UntypedData> {
+  const { columns } = await readSync(app, of.syncId);
+  return columns.find((one: UntypedData) => one.fieldName === fieldName && one.goneAt === null);
+}
+
+async function reconciled(of: TwoWayTable): Promise<number> {
+  await mutate(app, 'reconcileSync', { id: of.syncId });
+  const { driftFound } = await until(async () => {
+    const sync = await readSync(app, of.syncId);
+    return sync.driftFound !== null && sync.progress.phase === 'LIVE' && sync;
+  }, 'the table was read again');
+  await of.quiet();
+  return driftFound;
+}
+
+/** Unseen by the triggers. */
+async function unseen(of: TwoWayTable, text: string): Promise<void> {
+  await of.query(`BEGIN; SET LOCAL session_replication_role = replica; ${text}; COMMIT`);
+}
+
+test('fields that are added, renamed, made into others and removed take no value along, on either side', async () => {
+  const [tableId = ''] = upstream;
+  const table = await TwoWayTable.make(app, connection, tableId, {});
+  const schema = (change: object) =>
+    control<{ fieldId: string }>(app.sandbox.url, 'schema', { baseId: crm.baseId, ...change });
+  const { name = '', points = '' } = table.fields;
+  await table.query(`UPDATE $table SET points = 1.5 WHERE name = 'a'`);
+  await table.quiet();
+  const { fieldId } = await schema({
+    addField: { tableId, name: 'Size', type: 'number', options: { precision: 0 } },
+  });
+  await edit(tableId, { update: [{ id: (await table.recordOf('a')).id, fields: { Size: 3 } }] });
+  await until(async () => (await table.row('a')).size === 3, 'the new field has a column');
+  await table.query(`UPDATE $table SET size = 4 WHERE name = 'b'`);
+  await table.quiet();
+  expect((await byName(tableId, name)).get('b')[fieldId]).toBe(4);
+
+  const sent = await table.writes();
+  await schema({ renameField: { tableId, fieldId, name: 'Width' } });
+  await until(async () => (await columnOf(table, 'Width'))?.column === 'width', 'the column was renamed');
+  await schema({ retypeField: { tableId, fieldId: points, type: 'singleLineText' } });
+  await until(
+    async () => (await columnOf(table, 'Points'))?.columnType === 'text',
+    'there is another column',
+  );
+  await until(async () => (await table.row('a')).points === '1.5', 'it has what the field has become');
+  await table.quiet();
+  // Nobody has changed anything.
+  expect(await table.writes()).toBe(sent);
+  await table.query(`UPDATE $table SET points = 'two' WHERE name = 'b'`);
+  await table.query(`UPDATE $table SET width = 5 WHERE name = 'a'`);
+  await table.quiet();
+  const records = await byName(tableId, name);
+  expect(records.get('a')).toMatchObject({ [points]: '1.5', [fieldId]: 5 });
+  expect(records.get('b')).toMatchObject({ [points]: 'two', [fieldId]: 4 });
+
+  await schema({ removeField: { tableId, fieldId } });
+  await until(async () => (await columnOf(table, 'Width')) === undefined, 'the column was given up');
+  const before = await table.writes();
+  await table.query(`UPDATE $table SET width = 9 WHERE name = 'a'`);
+  await table.quiet();
+  expect(await table.row('a')).toMatchObject({ width: 9, points: '1.5' });
+  expect(await table.writes()).toBe(before);
+  await mutate(app, 'deleteSync', { id: table.syncId, dropTable: true });
+});
+
+test('rows and records with the same key are one, and what both have is a conflict', async () => {
+  const [, tableId = ''] = upstream;
+  await app.database.query(`CREATE TABLE crm.tasks (name text PRIMARY KEY, points numeric, note text)`);
+  await app.database.query(
+    `INSERT INTO crm.tasks VALUES ('both', 1, 'mine'), ('same', 2, 'mine'), ('only here', 3, 'mine')`,
+  );
+  await edit(tableId, {
+    create: [
+      { fields: { Name: 'both', Points: 5 } },
+      { fields: { Name: 'same', Points: 2, Done: true } },
+      { fields: { Name: 'only there', Points: 4 } },
+    ],
+  });
+  const table = await TwoWayTable.make(app, connection, tableId, {
+    table: 'crm.tasks',
+    columns: [
+      { field: 'Name', column: 'name' },
+      { field: 'Points', column: 'points' },
+    ],
+    conflicts: 'OMNERA_WINS',
+  });
+  const expectSides = async (points: Record<string, number>) => {
+    await table.quiet();
+    const rows = await table.query('SELECT name, points::int FROM $table');
+    expect(Object.fromEntries(rows.map((row) => [row.name, row.points]))).toEqual(points);
+    const records = [...(await table.records()).values()];
+    expect(Object.fromEntries(records.map((cells) => [cells['name'], cells['points']]))).toEqual(points);
+    expect(records).toHaveLength(Object.keys(points).length);
+  };
+  await expectSides({ both: 1, same: 2, 'only here': 3, 'only there': 4 });
+  expect(await table.conflicts()).toMatchObject([
+    { kind: 'CELL', fieldName: 'Points', calendlyValue: 5, omneraValue: 1, winner: 'OMNERA' },
+  ]);
+  expect((await table.row('both')).note).toBe('mine');
+
+  await unseen(
+    table,
+    `UPDATE $table SET points = 7 WHERE name = 'same'; DELETE FROM $table WHERE name = 'only there';
+     INSERT INTO $table (name, points) VALUES ('unseen', 8)`,
+  );
+  expect(await reconciled(table)).toBeGreaterThan(0);
+  await expectSides({ both: 1, same: 7, 'only here': 3, unseen: 8 });
+  await mutate(app, 'deleteSync', { id: table.syncId });
+});
+
+test('a push takes the records that have the keys of rows, leaves the others alone, and sends rows again', async () => {
+  const [, , tableId = ''] = upstream;
+  await app.database.query(`CREATE TABLE crm.orders (name text PRIMARY KEY, points numeric)`);
+  await app.database.query(`INSERT INTO crm.orders VALUES ('both', 1), ('only here', 2)`);
+  await edit(tableId, {
+    create: [
+      { fields: { Name: 'both', Points: 5, Done: true } },
+      { fields: { Name: 'only there', Points: 4 } },
+    ],
+  });
+  const table = await TwoWayTable.make(app, connection, tableId, {
+    direction: 'PUSH',
+    table: 'crm.orders',
+    columns: [
+      { field: 'Name', column: 'name' },
+      { field: 'Points', column: 'points' },
+    ],
+  });
+  const expectRecords = async (points: Record<string, number>) => {
+    await table.quiet();
+    const records = [...(await byName(tableId, table.fields['name'] ?? '')).entries()];
+    expect(
+      Object.fromEntries(records.map(([name, one]) => [name, one[table.fields['points'] ?? '']])),
+    ).toEqual(points);
+    expect(await table.records()).toHaveProperty('size', Object.keys(points).length);
+  };
+  await expectRecords({ both: 1, 'only here': 2, 'only there': 4 });
+  // A row that is made later is that record's as well.
+  await table.query(`INSERT INTO $table VALUES ('only there', 6), ('new', 7)`);
+  await expectRecords({ both: 1, 'only here': 2, 'only there': 6, new: 7 });
+  const idOf = async (name: string) => (await table.recordOf(name)).id;
+  const rows = await table.query('SELECT * FROM $table ORDER BY name');
+
+  const sent = await table.writes();
+  await edit(tableId, {
+    create: [{ fields: { Name: 'theirs', Points: 9 } }],
+    update: [{ id: await idOf('both'), fields: { Points: 50 } }],
+    destroy: [await idOf('new')],
+  });
+  await expectRecords({ both: 50, 'only here': 2, 'only there': 6, theirs: 9 });
+  expect(await table.writes()).toBe(sent);
+  expect(await table.query('SELECT * FROM $table ORDER BY name')).toEqual(rows);
+  await reconciled(table);
+  await expectRecords({ both: 1, 'only here': 2, 'only there': 6, new: 7, theirs: 9 });
+  await table.query(`DELETE FROM $table WHERE name IN ('new', 'both')`);
+  await table.query(`INSERT INTO $table VALUES ('both', 3)`);
+  await expectRecords({ both: 3, 'only here': 2, 'only there': 6, theirs: 9 });
+  await mutate(app, 'deleteSync', { id: table.syncId });
+});
