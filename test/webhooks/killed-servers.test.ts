@@ -130,7 +130,8 @@ inTheLongRun(
       rounds.push(Object.fromEntries(Object.entries(figures).map(([name, ms]) => [name, Math.round(ms)])));
       // As on a machine of its own: how long others had the processor says nothing of the server.
       expect(aloneMs).toBeLessThan(servesAgainMs);
-      expect(usedMs).toBeLessThan(servesAgainMs);
+      // What two cores could give it in that time.
+      expect(usedMs).toBeLessThan(2 * servesAgainMs);
       expect(toldMs - othersWaitMs).toBeLessThan(drainLeaseMs + servesAgainMs);
     }
     process.stderr.write(`${JSON.stringify({ killed: rounds })}\n`);
