@@ -2,9 +2,6 @@ import { ConnectionRef } from '../connections/schema.ts';
 import { connectionId } from '../connections/connection-input.ts';
 import { builder } from '../graphql/builder.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
-import { pageLength } from '../graphql/list-slice.ts';
-import { countParked, listParked, type ParkedRecord } from './target/parked-records.ts';
-import { progressOf, maxBacklog, type SyncProgress } from './sync-progress.ts';
 import {
   syncNotFound,
   syncPauseReasons,
@@ -54,24 +51,6 @@ const SyncPauseReasonEnum = builder.enumType('SyncPauseReason', {
   ) as Record<SyncPauseReason, { value: SyncPauseReason; description: string }>,
 });
 
-const SyncPhaseEnum = builder.enumType('SyncPhase', {
-  description: 'What a sync is at right now.',
-  values: {
-    FILLING: { value: 'filling', description: 'It reads the whole table for the first time.' },
-    CATCHING_UP: {
-      value: 'catching_up',
-      description: 'The table was read; what has changed meanwhile is being applied.',
-    },
-    LIVE: { value: 'live', description: 'It follows every change.' },
-    RECONCILING: {
-      value: 'reconciling',
-      description:
-        'It follows every change, and reads the whole table again beside that, to find what differs.',
-    },
-    PAUSED: { value: 'paused', description: 'It stands still.' },
-  } as const,
-});
-
 const SyncColumnRef = builder.objectRef<MappedColumn>('SyncColumn').implement({
   description: 'A field and the column that it goes to.',
   fields: (t) => ({
@@ -90,96 +69,7 @@ const SyncColumnRef = builder.objectRef<MappedColumn>('SyncColumn').implement({
   }),
 });
 
-const ParkedRecordRef = builder.objectRef<ParkedRecord>('ParkedRecord').implement({
-  description:
-    'A record whose row the table refused. All others go on; this one is tried again when it changes, and with each reconcile.',
-  fields: (t) => ({
-    recordId: t.exposeString('recordId', { description: 'The record; starts with `rec`.' }),
-    isDeletion: t.boolean({
-      description: 'Whether the record is gone, and the table holds on to its row.',
-      resolve: ({ rowKey }) => rowKey !== null,
-    }),
-    code: t.exposeString('code', {
-      description: 'PostgreSQL’s SQLSTATE, such as `23505` for a value that another row has already.',
-    }),
-    message: t.exposeString('message', { description: 'What PostgreSQL said.' }),
-    column: t.exposeString('column', {
-      nullable: true,
-      description: 'The column that could not hold its value; null when a constraint refused the row.',
-    }),
-    constraint: t.exposeString('constraint', {
-      nullable: true,
-      description: 'The constraint that refused it; null when a column could not hold its value.',
-    }),
-    parkedAt: t.field({
-      type: 'DateTime',
-      description: 'When it was refused first.',
-      resolve: ({ parkedAt }) => parkedAt,
-    }),
-  }),
-});
-
-const ParkedRecordPageRef = builder
-  .objectRef<{ parked: ParkedRecord[]; hasMore: boolean; after: string | null }>('ParkedRecordPage')
-  .implement({
-    description: 'A part of the records whose row was refused, in the order of their ids.',
-    fields: (t) => ({
-      nodes: t.field({
-        type: [ParkedRecordRef],
-        description: 'The records.',
-        resolve: ({ parked }) => parked,
-      }),
-      pageInfo: t.field({
-        type: builder.pageInfoRef(),
-        description: 'Whether there is more, and where to go on.',
-        resolve: ({ parked, hasMore, after }) => ({
-          hasNextPage: hasMore,
-          hasPreviousPage: after !== null,
-          startCursor: parked[0]?.recordId ?? null,
-          endCursor: parked.at(-1)?.recordId ?? null,
-        }),
-      }),
-    }),
-  });
-
 export const SyncRef = builder.objectRef<Sync>('Sync');
-
-export const SyncProgressRef = builder.objectRef<SyncProgress>('SyncProgress').implement({
-  description: 'What a sync is at, and how far it is.',
-  fields: (t) => ({
-    sync: t.field({ type: SyncRef, description: 'The sync.', resolve: ({ sync }) => sync }),
-    phase: t.field({
-      type: SyncPhaseEnum,
-      description: 'What it is at right now.',
-      resolve: ({ phase }) => phase,
-    }),
-    recordsDone: t.exposeInt('recordsDone', {
-      description: 'Records that were read since the table began to be read (again).',
-    }),
-    recordsExpected: t.exposeInt('recordsExpected', {
-      nullable: true,
-      description: 'How many there seem to be; null until that is known.',
-    }),
-    timeLeftMs: t.exposeInt('timeLeftMs', {
-      nullable: true,
-      description:
-        'How long the rest will take at the pace so far, in milliseconds; null while nothing is read, or nobody can say.',
-    }),
-    upstreamCalls: t.int({
-      description: 'Upstream calls that reading the table has taken.',
-      resolve: ({ sync }) => sync.runCalls,
-    }),
-    backlog: t.exposeInt('backlog', {
-      description: `Changes that are known and not applied yet; ${maxBacklog} stands for as many or more.`,
-    }),
-    asOf: t.field({
-      type: 'DateTime',
-      nullable: true,
-      description: 'The table has everything that Calendly had then; null before the first fill is done.',
-      resolve: ({ sync }) => sync.asOf,
-    }),
-  }),
-});
 
 SyncRef.implement({
   description: 'Keeps a PostgreSQL table in step with a table of Calendly.',
@@ -222,20 +112,18 @@ SyncRef.implement({
       description: 'Why it stands still; null while it does not.',
       resolve: ({ pausedBecause }) => pausedBecause,
     }),
-    problem: t.exposeString('problem', {
+    problem: t.string({
       nullable: true,
-      description: 'What keeps it, or some of its fields, from being in step, with what to do about it.',
+      description:
+        'What keeps it, or some of its fields, from being in step at the moment, with what to do about it. Null when nothing does.',
+      resolve: ({ problem, waitsFor }) =>
+        [problem, waitsFor].filter((text) => text !== null).join(' ') || null,
     }),
     asOf: t.field({
       type: 'DateTime',
       nullable: true,
       description: 'The table has everything that Calendly had then; null before the first fill is done.',
       resolve: ({ asOf }) => asOf,
-    }),
-    progress: t.field({
-      type: SyncProgressRef,
-      description: 'What it is at, and how far it is.',
-      resolve: (sync, _args, { app }) => progressOf(app.database, sync, app.clock.now()),
     }),
     lastReconciledAt: t.field({
       type: 'DateTime',
@@ -247,23 +135,6 @@ SyncRef.implement({
       nullable: true,
       description:
         'Records that the last reconcile, or the one under way, found to differ, and repaired; null before the first one.',
-    }),
-    parkedCount: t.int({
-      description: 'Records whose row the table refused.',
-      resolve: ({ id }, _args, { app }) => countParked(app.database, id),
-    }),
-    parked: t.field({
-      type: ParkedRecordPageRef,
-      args: {
-        first: t.arg.int({ description: 'At most so many; 50 by default, 1000 at most.' }),
-        after: t.arg.string({ description: 'Go on behind this cursor.' }),
-      },
-      description: 'Records whose row the table refused, with what PostgreSQL said.',
-      resolve: async ({ id }, { first, after }, { app }) => {
-        const limit = pageLength(first);
-        const parked = await listParked(app.database, id, { after: after ?? null, limit: limit + 1 });
-        return { parked: parked.slice(0, limit), hasMore: parked.length > limit, after: after ?? null };
-      },
     }),
     createdBy: t.exposeString('createdBy', { description: 'Who made it, as in the audit log.' }),
     createdAt: t.field({

@@ -1,5 +1,6 @@
 import { builder } from '../graphql/builder.ts';
-import { SyncProgressRef, visibleSync } from './schema.ts';
+import { SyncProgressRef } from './progress-fields.ts';
+import { visibleSync } from './schema.ts';
 
 builder.subscriptionField('syncProgress', (t) =>
   t.field({

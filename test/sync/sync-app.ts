@@ -19,7 +19,7 @@ export async function mutate(app: Server, name: string, input: object): Promise<
   const success = name === 'deleteSync' ? 'id' : `sync { ${fields} }`;
   const answer = await app.graphql(
     `mutation ($input: ${type}Input!) { ${name}(input: $input) {
-       __typename ... on ${type}Success { ${success} } ... on Error { code message }
+       __typename ... on ${type}Success { ${success} } ... on Error { code message } ... on InvalidInputError { faults { path message } }
      } }`,
     { input },
   );
