@@ -62,35 +62,6 @@ export async function deleteRows(
   }));
 }
 
-/** Records whose row is missing, has other values than it should, or could not have them. */
-export async function differingRows(
-  sql: EntityManager,
-  sync: Sync,
-  rows: readonly RowToPut[],
-): Promise<Set<string>> {
-  if (livingColumns(sync).length === 0) return new Set();
-  const { done, refused } = await guarded(sql, sync, rows, (some) => compareRows(sql, sync, some));
-  return new Set([...done.flatMap((ids) => [...ids]), ...refused.map(({ recordId }) => recordId)]);
-}
-
-async function compareRows(sql: EntityManager, sync: Sync, rows: readonly RowToPut[]): Promise<Set<string>> {
-  const columns = livingColumns(sync);
-  if (rows.length === 0) return new Set();
-  // The type json has no equality.
-  const side = (of: (index: number, column: string) => string) =>
-    columns
-      .map(({ column, columnType }, index) => `${of(index, column)}${columnType === 'json' ? '::jsonb' : ''}`)
-      .join(', ');
-  const found = await sql.query<{ r: string }[]>(
-    `SELECT src.r FROM jsonb_to_recordset($1::jsonb) AS src(${definitions(sync)})
-       LEFT JOIN ${quotedTable(sync)} AS t ON ${sameKey(sync)}
-     WHERE ROW(t.${quoted(sync.keyColumns[0] ?? '')}) IS NULL
-        OR ROW(${side((index) => `src.v${index}`)}) IS DISTINCT FROM ROW(${side((_, column) => `t.${quoted(column)}`)})`,
-    [source(sync, rows)],
-  );
-  return new Set(found.map(({ r }) => r));
-}
-
 async function putTogether(
   sql: EntityManager,
   sync: Sync,
@@ -228,7 +199,8 @@ function targetColumns(sync: Sync): { column: string; value: string; fieldId: st
   ];
 }
 
-function definitions(sync: Sync): string {
+/** What `source` gives, as the columns of a record set. */
+export function definitions(sync: Sync): string {
   const values = livingColumns(sync).map(({ columnType }, index) => `v${index} ${columnType}`);
   return ['r text', 'k text[]', 'o text[]', 'c timestamptz', ...values].join(', ');
 }
@@ -249,7 +221,8 @@ export function source(sync: Sync, rows: readonly RowToPut[]): string {
   );
 }
 
-function sameKey({ keyColumns, keyTypes }: Sync): string {
+/** Whether `t` is the row of the key in `src`. */
+export function sameKey({ keyColumns, keyTypes }: Sync): string {
   return keyColumns
     .map((column, index) => `t.${quoted(column)} = (src.k)[${index + 1}]::${keyTypes[index] ?? 'text'}`)
     .join(' AND ');

@@ -137,16 +137,16 @@ export function projectionOf(
 }
 
 /** Addresses of attachments are made anew with each answer, and end after hours. */
-const passing = new Set(['url', 'thumbnails']);
+export const passingOfAttachments: readonly string[] = ['url', 'thumbnails'];
 
 /** With the keys of objects in one order, since theirs means nothing, and without what differs from answer to answer. */
-function sorted(value: unknown): unknown {
+export function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (!isObject(value)) return value;
   const isAttachment = typeof value.id === 'string' && value.id.startsWith('att');
   return Object.fromEntries(
     Object.entries(value)
-      .filter(([key]) => !isAttachment || !passing.has(key))
+      .filter(([key]) => !isAttachment || !passingOfAttachments.includes(key))
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, inner]) => [key, sorted(inner)]),
   );

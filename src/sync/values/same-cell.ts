@@ -1,4 +1,5 @@
 import { isObject } from '../../calendly/cell-values.ts';
+import { sorted } from './column-types.ts';
 import { isSent, rowCell } from './row-cells.ts';
 import type { MappedColumn } from '../sync.ts';
 
@@ -40,7 +41,7 @@ function plain(column: Pick<MappedColumn, 'fieldType' | 'computed'>, cell: unkno
     const read = rowCell(column, cell);
     if ('cell' in read) return read.cell;
   }
-  return inOneOrder(cell);
+  return sorted(cell);
 }
 
 function isPersonal(fieldType: string): boolean {
@@ -60,19 +61,4 @@ function personOf(cell: unknown): { id?: string; email?: string } | null {
     ...(typeof cell.id === 'string' ? { id: cell.id } : {}),
     ...(typeof cell.email === 'string' ? { email: cell.email.toLowerCase() } : {}),
   };
-}
-
-/** Of an attachment: made anew with each answer. */
-const passing = new Set(['url', 'thumbnails']);
-
-function inOneOrder(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(inOneOrder);
-  if (!isObject(value)) return value;
-  const isAttachment = typeof value.id === 'string' && value.id.startsWith('att');
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([key]) => !isAttachment || !passing.has(key))
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, inner]) => [key, inOneOrder(inner)]),
-  );
 }
