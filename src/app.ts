@@ -297,6 +297,7 @@ export async function createApp(
     services: { connections, upstream, recordReads, recordCopies, recordWrites, clock },
     drainedAt: (feedId) => webhooks.drainedAt(feedId),
     drainNow: (feedId) => webhooks.drainNow(feedId),
+    drainProblem: (feedId) => webhooks.drainProblem(feedId),
     reconcileHours: config.syncReconcileHours,
     works: config.role !== 'web',
     audit: audit.record,

@@ -130,7 +130,7 @@ export class StoredSyncs {
   /** Whoever works at it has lost it with that. @returns whether it ran until now */
   async pause(id: string, because: SyncPauseReason, problem: string | null): Promise<boolean> {
     const [, count] = await this.#database.query<[unknown[], number]>(
-      `UPDATE syncs SET state = 'paused', paused_because = $2, problem = $3, updated_at = $4, holder = NULL, lease_until = NULL
+      `UPDATE syncs SET state = 'paused', paused_because = $2, problem = $3, waits_for = NULL, updated_at = $4, holder = NULL, lease_until = NULL
        WHERE id = $1 AND state <> 'paused'`,
       [id, because, problem, this.#now()],
     );
@@ -140,7 +140,7 @@ export class StoredSyncs {
   /** One that is paused for another reason stays so for this one as well. */
   async pauseByHand(id: string): Promise<Sync> {
     await this.#database.query(
-      `UPDATE syncs SET state = 'paused', paused_because = 'BY_HAND', problem = NULL, updated_at = $2, holder = NULL, lease_until = NULL
+      `UPDATE syncs SET state = 'paused', paused_because = 'BY_HAND', problem = NULL, waits_for = NULL, updated_at = $2, holder = NULL, lease_until = NULL
        WHERE id = $1`,
       [id, this.#now()],
     );

@@ -2,20 +2,21 @@ import type { DataSource } from 'typeorm';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { foldPausedOutboxes } from './paused-outboxes.ts';
+import { RepeatedWork } from './repeated-work.ts';
 import { maxSyncs, type StoredSyncs } from './stored-syncs.ts';
 import type { SyncLeases } from './sync-lease.ts';
-import type { SyncState } from './sync.ts';
+import { resumedByHand, type SyncState } from './sync.ts';
 
 const tickMs = 1_000;
 /** How often it is seen to that a sync's connection may still follow its base. */
 const checkSeconds = 60;
 /** How often one looks whether a sync that waits for something can go on. */
 const resumeSeconds = { CONNECTION_AWAY: 2, other: 60 };
-/** What one tick checks at most; the rest is still due a second later. */
+/** What is checked in one go at most; the rest is still due a second later. */
 const maxChecksPerTick = 20;
 
 export interface SyncUpkeepDeps {
-  clock: Pick<Clock, 'lookEveryMs'>;
   database: DataSource;
   stored: StoredSyncs;
   leases: SyncLeases;
@@ -27,63 +28,58 @@ export interface SyncUpkeepDeps {
   resume: (syncId: string) => Promise<boolean>;
   /** Told of a sync that was paused or set going by itself. */
   onMoved: (syncId: string, connectionId: number, moved: 'pauseSync' | 'resumeSync', why: string) => void;
+  clock: Pick<Clock, 'lookEveryMs'>;
   logger: Logger;
 }
 
 /**
- * The timer behind syncs. It takes and extends leases, so that each sync that runs is worked at by one instance; it pauses
- * syncs whose connection or base is away, and lets them go on when what was away is back. All of it looks at rows, so any
- * number of instances may run it.
+ * The timers behind syncs. One takes and extends leases, so that each sync that runs is worked at by one instance, and
+ * waits for the database alone. The other looks whether connection and base are there, which may take the upstream long to
+ * say: it pauses syncs for which they are not, and lets them go on when they are back. All of it looks at rows, so any number
+ * of instances may run it.
  */
 export class SyncUpkeep {
   readonly #deps: SyncUpkeepDeps;
-  #timer: NodeJS.Timeout | undefined;
-  #working: Promise<void> = Promise.resolve();
-  #isTicking = false;
-  #tickAgain = false;
+  readonly #leasing: RepeatedWork;
+  readonly #checking: RepeatedWork;
   #isClosed = false;
 
   constructor(deps: SyncUpkeepDeps) {
     this.#deps = deps;
+    const everyMs = deps.clock.lookEveryMs ?? tickMs;
+    const onFailure = (error: unknown) =>
+      deps.logger.warn({ err: error }, 'upkeep of syncs failed; it will be tried again');
+    this.#leasing = new RepeatedWork({ run: () => this.#lease(), everyMs, onFailure });
+    this.#checking = new RepeatedWork({ run: () => this.#look(), everyMs, onFailure });
   }
 
   start(): void {
-    this.#schedule(0);
+    this.#leasing.start();
+    this.#checking.start();
   }
 
-  /** For whoever has just made something to do: the tick would come up to a second later. */
+  /** For whoever has just made something to do: the next run would come up to a second later. */
   lookSoon(): void {
-    if (!this.#isTicking) this.#schedule(0);
-    else this.#tickAgain = true;
+    this.#leasing.soon();
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearTimeout(this.#timer);
-    await this.#working;
+    await Promise.all([this.#leasing.close(), this.#checking.close()]);
   }
 
-  #schedule(delayMs: number): void {
-    clearTimeout(this.#timer);
-    if (this.#isClosed) return;
-    this.#timer = setTimeout(() => {
-      this.#isTicking = true;
-      this.#tickAgain = false;
-      this.#working = this.#tick().catch((error: unknown) =>
-        this.#deps.logger.warn({ err: error }, 'upkeep of syncs failed; it will be tried again'),
-      );
-      void this.#working.then(() => {
-        this.#isTicking = false;
-        this.#schedule(this.#tickAgain ? 0 : (this.#deps.clock.lookEveryMs ?? tickMs));
-      });
-    }, delayMs);
-  }
-
-  async #tick(): Promise<void> {
-    await this.#pauseDisconnected();
+  async #lease(): Promise<void> {
     const held = await this.#deps.leases.claim(maxSyncs);
     if (!this.#isClosed) this.#deps.work(held);
-    for (const due of await this.#claimChecks()) await this.#check(due);
+  }
+
+  async #look(): Promise<void> {
+    await this.#pauseDisconnected();
+    await foldPausedOutboxes(this.#deps.database);
+    for (const due of await this.#claimChecks()) {
+      if (this.#isClosed) return;
+      await this.#check(due);
+    }
   }
 
   async #pauseDisconnected(): Promise<void> {
@@ -102,12 +98,12 @@ export class SyncUpkeep {
     const [rows] = await this.#deps.database.query<[Due[], number]>(
       `UPDATE syncs AS s SET checked_at = clock_timestamp() WHERE id IN (
          SELECT one.id FROM syncs AS one JOIN connections AS c ON c.id = one.connection_id
-         WHERE c.state = 'connected' AND one.paused_because IS DISTINCT FROM 'BY_HAND'
+         WHERE c.state = 'connected' AND (one.state <> 'paused' OR one.paused_because <> ALL ($5))
            AND one.checked_at < clock_timestamp() - make_interval(secs => CASE
              WHEN one.state <> 'paused' THEN $1 WHEN one.paused_because = 'CONNECTION_AWAY' THEN $2 ELSE $3::float8 END)
          LIMIT $4 FOR NO KEY UPDATE OF one SKIP LOCKED
        ) RETURNING s.id, s.connection_id AS "connectionId", s.base_id AS "baseId", s.state`,
-      [checkSeconds, resumeSeconds.CONNECTION_AWAY, resumeSeconds.other, maxChecksPerTick],
+      [checkSeconds, resumeSeconds.CONNECTION_AWAY, resumeSeconds.other, maxChecksPerTick, resumedByHand],
     );
     return rows;
   }
@@ -133,8 +129,8 @@ export class SyncUpkeep {
 
   async #explain(id: string, { message }: AppError): Promise<void> {
     await this.#deps.database.query(
-      `UPDATE syncs SET problem = $2 WHERE id = $1 AND state = 'paused' AND paused_because <> 'BY_HAND'`,
-      [id, message],
+      `UPDATE syncs SET problem = $2 WHERE id = $1 AND state = 'paused' AND paused_because <> ALL ($3)`,
+      [id, message, resumedByHand],
     );
   }
 }

@@ -1,24 +1,25 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ChangeFeeds } from '../changes/change-feeds.ts';
 import type { ChangeLog } from '../changes/change-log.ts';
-import { feedFromRow, type FeedRow } from '../changes/feed.ts';
-import type { FeedReader } from '../changes/feed-reader.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { keepsShapes, type FieldShapes } from '../records/copies/field-shapes.ts';
+import { inWords, Obstacles } from './obstacles.ts';
 import { fill } from './pull/fill.ts';
-import { followSchema } from './target/follow-schema.ts';
+import { Following } from './pull/following.ts';
 import { LogApplier } from './pull/log-applier.ts';
-import { Reconcile } from './pull/reconcile.ts';
-import { fillColumns } from './target/fill-columns.ts';
-import { rewriteRows } from './target/rewrite-rows.ts';
-import { finishRun, keepOrders } from './pull/stored-run.ts';
-import type { Sync, SyncPauseReason } from './sync.ts';
-import type { SyncPush } from './push/sync-push.ts';
-import { SyncLost, type SyncLeases } from './sync-lease.ts';
-import { misfitOf } from './target/target-table.ts';
+import { TooMuchMissing } from './pull/missing-records.ts';
+import { reconcile } from './pull/reconcile.ts';
+import { ReconcileWhenDue } from './pull/reconcile-when-due.ts';
+import { ParkedRetries, retryParked } from './pull/retry-parked.ts';
+import { finishRun } from './pull/stored-run.ts';
 import type { UpstreamTable } from './pull/upstream-table.ts';
+import type { SyncPush } from './push/sync-push.ts';
+import type { Sync, SyncPauseReason } from './sync.ts';
+import { SyncLost, type SyncLeases } from './sync-lease.ts';
+import { FieldChanges } from './target/field-changes.ts';
+import { rewriteRows } from './target/rewrite-rows.ts';
+import { misfitOf } from './target/target-table.ts';
 
 /** How often one looks for news without being woken. */
 const lookIntervalMs = 1_000;
@@ -27,8 +28,11 @@ const lookIntervalMs = 1_000;
 const minRetryMs = 500;
 const maxRetryMs = 60_000;
 
-/** What one waits for the upstream to tell of everything, before it is asked again, in milliseconds. */
-const catchUpRetryMs = 500;
+/** One failure may pass before anybody reads of it. */
+const failuresUntilTold = 2;
+
+/** Changes were last pulled so long ago that it is told why, in milliseconds: they should be every 20 s. */
+const staleAfterMs = 60_000;
 
 export interface SyncWorkDeps {
   leases: SyncLeases;
@@ -37,6 +41,7 @@ export interface SyncWorkDeps {
   table: UpstreamTable;
   drainedAt: (feedId: number) => Promise<Date | null>;
   drainNow: (feedId: number) => Promise<Date | null>;
+  drainProblem: (feedId: number) => Promise<string | null>;
   /** Hours after which a table is read again, to find what differs; 0 for never. */
   reconcileHours: number;
   pause: (syncId: string, because: SyncPauseReason, problem: string) => Promise<void>;
@@ -56,17 +61,30 @@ export class SyncWork {
   readonly #id: string;
   readonly #deps: SyncWorkDeps;
   readonly #applier: LogApplier;
+  readonly #following: Following;
+  readonly #fields: FieldChanges;
+  readonly #reconciles: ReconcileWhenDue;
+  readonly #parked: ParkedRetries;
+  readonly #obstacles: Obstacles;
   readonly #closing = new AbortController();
-  #followed: { feedId: number; reader: FeedReader; stop: () => void } | null = null;
   #push: SyncPush | null = null;
-  #reconciling: Promise<void> | null = null;
-  #reconcileNotBefore = 0;
-  #reconcileFailures = 0;
 
   constructor(id: string, deps: SyncWorkDeps) {
+    const { signal } = this.#closing;
     this.#id = id;
     this.#deps = deps;
-    this.#applier = new LogApplier(id, deps, this.#closing.signal);
+    this.#applier = new LogApplier(id, deps, signal);
+    this.#obstacles = new Obstacles(id, deps.leases);
+    const shared = { ...deps, applier: this.#applier, obstacles: this.#obstacles };
+    this.#following = new Following(id, shared, signal);
+    this.#fields = new FieldChanges(id, shared);
+    this.#parked = new ParkedRetries(id, deps.leases, () => this.#now());
+    this.#reconciles = new ReconcileWhenDue(id, {
+      ...shared,
+      reconcile: () => this.#reconcile(),
+      goesOnAfter: (error) => this.#goesOnAfter(error),
+      end: () => this.#closing.abort(),
+    });
     this.ended = this.#run();
   }
 
@@ -86,15 +104,19 @@ export class SyncWork {
       try {
         await this.#step();
         failures = 0;
+        await this.#obstacles.note('work', null);
       } catch (error) {
         failures += 1;
         if (!(await this.#goesOnAfter(error))) break;
+        // What the database refuses to be told is in the log.
+        if (failures >= failuresUntilTold)
+          await this.#obstacles.note('work', inWords(error)).catch(() => undefined);
         await pause(Math.min(maxRetryMs, minRetryMs * 2 ** (failures - 1)), signal);
       }
     }
     this.#closing.abort();
-    await Promise.all([this.#reconciling, this.#push?.close()]);
-    this.#followed?.stop();
+    await Promise.all([this.#reconciles.idle, this.#push?.close()]);
+    this.#following.close();
   }
 
   /** @returns whether it is to be tried again */
@@ -102,78 +124,64 @@ export class SyncWork {
     if (error instanceof SyncLost || this.#closing.signal.aborted) return false;
     const { logger, pause } = this.#deps;
     logger.warn({ err: error, sync: this.#id }, 'work on a sync failed; it will be tried again');
-    const misfit = misfitOf(error);
-    const isGone = error instanceof AppError && error.code === 'TABLE_NOT_FOUND';
-    if (misfit === null && !isGone) return true;
-    await pause(
-      this.#id,
-      isGone ? 'TABLE_GONE' : 'TARGET_GONE',
-      isGone ? error.message : (misfit ?? ''),
-    ).catch(() => undefined);
+    const stop = stopOf(error);
+    if (stop === null) return true;
+    await pause(this.#id, stop.because, stop.problem).catch(() => undefined);
     return false;
   }
 
   async #step(): Promise<void> {
-    const { leases, clock } = this.#deps;
+    const { leases } = this.#deps;
     const sync = await leases.read(this.#id);
+    // Also during the fill: the webhook is to be there when it ends.
+    const reader = await this.#following.reader(sync);
     if (sync.state === 'filling') return this.#fill(sync);
     if (sync.direction !== 'pull') this.#push ??= this.#deps.push(this.#id);
-    const reader = await this.#follow(sync);
     // In this order: what the last pull has found is in the log, and is applied before that is said.
     const drainedAt = await this.#deps.drainedAt(sync.feedId);
     await this.#applier.toEnd();
-    await this.#noteAsOf(drainedAt);
+    await this.#noteAsOf(sync, drainedAt);
     const now = await leases.read(this.#id);
-    if (now.schemaOutdated) await this.#followSchema(now);
-    if (now.rowsOutdated) await rewriteRows(this.#id, leases, () => new Date(clock.now()));
-    this.#reconcileIfDue(now);
-    await reader.grown(now.position, clock.lookEveryMs ?? lookIntervalMs, this.#closing.signal);
+    if (now.schemaOutdated && !this.#fields.isWaiting) await this.#followFields(now);
+    if (now.rowsOutdated) await rewriteRows(this.#id, leases, () => this.#now());
+    await this.#parked.look();
+    this.#reconciles.look(now);
+    await reader.grown(now.position, this.#deps.clock.lookEveryMs ?? lookIntervalMs, this.#closing.signal);
   }
 
   async #fill(sync: Sync): Promise<void> {
-    const { leases, clock, logger } = this.#deps;
+    const { leases, logger } = this.#deps;
     const { signal } = this.#closing;
-    if (sync.schemaOutdated) await this.#followSchema(sync);
+    if (sync.schemaOutdated) await this.#followFields(sync);
     if (sync.runFinishedAt === null && sync.runKind !== 'reconcile') {
       await fill(this.#id, this.#deps, signal);
-      await leases.transaction(this.#id, (sql, read) => finishRun(sql, read, new Date(clock.now())));
+      await leases.transaction(this.#id, (sql, read) => finishRun(sql, read, this.#now()));
     }
-    let drainedAt = await this.#catchUp();
+    let drainedAt = await this.#following.catchUp();
     for (let now = await leases.read(this.#id); isIncomplete(now); now = await leases.read(this.#id)) {
       if (now.schemaOutdated) {
-        await this.#followSchema(now);
+        // Nothing is told of a copy that lacks fields: there is nothing else to do meanwhile.
+        if (!(await this.#followFields(now))) await pause(lookIntervalMs, signal);
+        signal.throwIfAborted();
         continue;
       }
       // Changes were lost meanwhile, or fields have changed: what was read before is not what there is.
-      await this.#newReconcile().run(signal);
-      drainedAt = await this.#catchUp();
+      await this.#reconcile();
+      drainedAt = await this.#following.catchUp();
     }
-    if ((await leases.read(this.#id)).rowsOutdated)
-      await rewriteRows(this.#id, leases, () => new Date(clock.now()));
+    if ((await leases.read(this.#id)).rowsOutdated) await rewriteRows(this.#id, leases, () => this.#now());
+    // A row may name one that was read after it.
+    await retryParked(this.#id, leases, () => this.#now());
     await leases.transaction(this.#id, (sql) =>
       sql.query(`UPDATE syncs SET state = 'live', as_of = $2 WHERE id = $1`, [this.#id, drainedAt]),
     );
     logger.info({ sync: this.#id }, 'a sync has read its table, and follows it from now on');
   }
 
-  /** Applies all that the upstream can tell of at the call. @returns when it was asked */
-  async #catchUp(): Promise<Date> {
-    const { leases, drainNow } = this.#deps;
-    const { signal } = this.#closing;
-    for (;;) {
-      signal.throwIfAborted();
-      const { feedId } = await leases.read(this.#id);
-      const drainedAt = await drainNow(feedId);
-      if (drainedAt !== null) {
-        await this.#applier.toEnd();
-        return drainedAt;
-      }
-      await pause(catchUpRetryMs, signal);
-    }
-  }
-
   /** While something is known to be missing, neither the copy nor the target is what the upstream had. */
-  async #noteAsOf(drainedAt: Date | null): Promise<void> {
+  async #noteAsOf({ feedId, asOf }: Sync, drainedAt: Date | null): Promise<void> {
+    const isStale = asOf !== null && this.#deps.clock.now() - asOf.getTime() > staleAfterMs;
+    await this.#obstacles.note('changes', isStale ? await this.#deps.drainProblem(feedId) : null);
     if (drainedAt === null) return;
     await this.#deps.leases.sql.query(
       `UPDATE syncs SET as_of = $2 WHERE id = $1 AND state = 'live' AND as_of < $2 AND NOT schema_outdated AND NOT rows_outdated
@@ -183,73 +191,34 @@ export class SyncWork {
     );
   }
 
-  async #follow({ feedId }: Sync): Promise<FeedReader> {
-    if (this.#followed?.feedId === feedId) return this.#followed.reader;
-    this.#followed?.stop();
-    const [row] = await this.#deps.leases.sql.query<FeedRow[]>('SELECT * FROM change_feeds WHERE id = $1', [
-      feedId,
-    ]);
-    if (!row) throw new Error(`There is no feed ${feedId}.`);
-    const { reader, stop } = await this.#deps.feeds.follow(feedFromRow(row));
-    this.#followed = { feedId, reader, stop };
-    return reader;
+  async #followFields(sync: Sync): Promise<boolean> {
+    const { table, logger } = this.#deps;
+    const isDone = await this.#fields.follow(await table.schema(sync, this.#closing.signal));
+    if (isDone) logger.info({ sync: this.#id }, 'a sync follows changes of the fields');
+    return isDone;
   }
 
-  async #followSchema(sync: Sync): Promise<void> {
-    const { leases, table, clock, logger } = this.#deps;
-    const schema = await table.schema(sync, this.#closing.signal);
-    await leases.transaction(this.#id, async (sql, current) => {
-      const followed = await followSchema(sql, current, schema, new Date(clock.now()));
-      await fillColumns(sql, current, followed.columns, new Date(clock.now()));
-      const [known] = await sql.query<{ shapes: FieldShapes | null }[]>(
-        'SELECT CASE WHEN run_finished_at IS NULL THEN run_shapes ELSE field_shapes END AS shapes FROM syncs WHERE id = $1',
-        [this.#id],
-      );
-      await keepOrders(sql, this.#id, schema);
-      // Such as a choice that was renamed, and with it all cells that have it.
-      const cellsOutdated = followed.cellsOutdated || !keepsShapes(schema, known?.shapes ?? {});
-      await sql.query(
-        `UPDATE syncs SET columns = $2, problem = $3, schema_outdated = false, rows_outdated = rows_outdated OR $4,
-                reread_because = CASE WHEN $5 AND reread_because IS DISTINCT FROM 'CHANGES_LOST' THEN 'FIELDS_CHANGED'
-                                      ELSE reread_because END
-         WHERE id = $1`,
-        [this.#id, JSON.stringify(followed.columns), followed.problem, followed.rowsOutdated, cellsOutdated],
-      );
-    });
-    logger.info({ sync: this.#id }, 'a sync follows changes of the fields');
-  }
-
-  #newReconcile(): Reconcile {
-    return new Reconcile(this.#id, {
+  #reconcile(): Promise<number> {
+    const deps = {
       ...this.#deps,
       applier: this.#applier,
-      catchUp: async () => void (await this.#catchUp()),
-    });
+      catchUp: async () => void (await this.#following.catchUp()),
+    };
+    return reconcile(this.#id, deps, this.#closing.signal);
   }
 
-  #reconcileIfDue(sync: Sync): void {
-    const { clock, reconcileHours, logger } = this.#deps;
-    if (this.#reconciling || clock.now() < this.#reconcileNotBefore) return;
-    const finishedAt = sync.runFinishedAt?.getTime() ?? null;
-    const isDue =
-      reconcileHours > 0 && finishedAt !== null && clock.now() - finishedAt > reconcileHours * 3_600_000;
-    if (sync.rereadBecause === null && finishedAt !== null && !isDue) return;
-    this.#reconciling = this.#newReconcile()
-      .run(this.#closing.signal)
-      .then((found) => {
-        this.#reconcileFailures = 0;
-        logger.info({ sync: this.#id, found }, 'a sync has read its table again');
-      })
-      .catch(async (error: unknown) => {
-        this.#reconcileFailures += 1;
-        this.#reconcileNotBefore =
-          clock.now() + Math.min(maxRetryMs, minRetryMs * 2 ** this.#reconcileFailures);
-        if (!(await this.#goesOnAfter(error))) this.#closing.abort();
-      })
-      .finally(() => {
-        this.#reconciling = null;
-      });
+  #now(): Date {
+    return new Date(this.#deps.clock.now());
   }
+}
+
+/** What a sync can not go on after by itself; null when it is worth another try. */
+function stopOf(error: unknown): { because: SyncPauseReason; problem: string } | null {
+  if (error instanceof TooMuchMissing) return { because: 'RECORDS_MISSING', problem: error.message };
+  if (error instanceof AppError && error.code === 'TABLE_NOT_FOUND')
+    return { because: 'TABLE_GONE', problem: error.message };
+  const misfit = misfitOf(error);
+  return misfit === null ? null : { because: 'TARGET_GONE', problem: misfit };
 }
 
 /** Whether fields have to be looked at, or the table has to be read again, before the copy is whole. */

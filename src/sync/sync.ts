@@ -33,10 +33,15 @@ export const syncPauseReasons = {
   BASE_OUT_OF_REACH:
     'Its connection may not follow the base any more. It goes on by itself once the base is granted again.',
   TABLE_GONE: 'The table was deleted upstream. It goes on by itself should the table come back.',
+  RECORDS_MISSING:
+    'Most records of the table are missing upstream, without the change log having told of it. Nothing was deleted; `resumeSync` deletes the rows of those that are still missing then.',
   TARGET_GONE:
     'The target table, or a column of it, is gone or can not be written. `problem` names it; it goes on by itself once that is mended.',
 } as const;
 export type SyncPauseReason = keyof typeof syncPauseReasons;
+
+/** What only a person can decide: such a sync does not go on by itself. */
+export const resumedByHand: readonly SyncPauseReason[] = ['BY_HAND', 'RECORDS_MISSING'];
 
 /** One field and the column that it goes to. */
 export interface MappedColumn {
@@ -76,6 +81,8 @@ export interface Sync {
   state: SyncState;
   pausedBecause: SyncPauseReason | null;
   problem: string | null;
+  /** What keeps it from going on at the moment, in words, while it tries again and again. */
+  waitsFor: string | null;
   feedId: number;
   /** All entries of the feed's log up to here have been applied. */
   position: Position;
@@ -88,6 +95,8 @@ export interface Sync {
   runExpected: number | null;
   runCalls: number;
   rereadBecause: RereadReason | null;
+  /** Somebody has seen that much of the table is missing upstream, and lets that be deleted here. */
+  lossAccepted: boolean;
   schemaOutdated: boolean;
   rowsOutdated: boolean;
   driftFound: number | null;
@@ -101,10 +110,10 @@ export type SyncRow = Omit<Sync, 'position'> & Position;
 
 export const syncColumns = `s.id, s.connection_id AS "connectionId", s.base_id AS "baseId", s.table_id AS "tableId", s.direction, s.conflicts,
   s.target_schema AS "targetSchema", s.target_table AS "targetTable", s.owned, s.key_columns AS "keyColumns", s.key_types AS "keyTypes",
-  s.columns, s.state, s.paused_because AS "pausedBecause", s.problem, s.feed_id AS "feedId", s.generation, s.payload, s.ordinal,
+  s.columns, s.state, s.paused_because AS "pausedBecause", s.problem, s.waits_for AS "waitsFor", s.feed_id AS "feedId", s.generation, s.payload, s.ordinal,
   s.as_of AS "asOf", s.run, s.run_kind AS "runKind", s.run_because AS "runBecause", s.run_started_at AS "runStartedAt",
   s.run_finished_at AS "runFinishedAt", s.run_expected AS "runExpected", s.run_calls AS "runCalls", s.reread_because AS "rereadBecause",
-  s.schema_outdated AS "schemaOutdated", s.rows_outdated AS "rowsOutdated", s.drift_found AS "driftFound", s.changed_at AS "changedAt", s.created_by AS "createdBy",
+  s.loss_accepted AS "lossAccepted", s.schema_outdated AS "schemaOutdated", s.rows_outdated AS "rowsOutdated", s.drift_found AS "driftFound", s.changed_at AS "changedAt", s.created_by AS "createdBy",
   s.created_at AS "createdAt", s.updated_at AS "updatedAt"`;
 
 export function syncFromRow({ generation, payload, ordinal, ...row }: SyncRow): Sync {

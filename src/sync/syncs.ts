@@ -19,7 +19,14 @@ import { mapColumns, type ColumnWish } from './target/mapped-table.ts';
 import { refuseServerTable } from './target/server-tables.ts';
 import { ProgressWatch } from './progress-watch.ts';
 import { StoredSyncs, type NewSync } from './stored-syncs.ts';
-import { targetName, type ConflictPolicy, type Direction, type Sync, type SyncPauseReason } from './sync.ts';
+import {
+  resumedByHand,
+  targetName,
+  type ConflictPolicy,
+  type Direction,
+  type Sync,
+  type SyncPauseReason,
+} from './sync.ts';
 import { SyncLeases } from './sync-lease.ts';
 import { ensureCapture, removeCapture, removeStrayCaptures } from './push/capture.ts';
 import { pruneConflicts } from './merge/conflicts.ts';
@@ -48,6 +55,7 @@ export interface SyncsDeps {
   refusal: (connectionId: number, baseId: string) => Promise<AppError | null>;
   drainedAt: (feedId: number) => Promise<Date | null>;
   drainNow: (feedId: number) => Promise<Date | null>;
+  drainProblem: (feedId: number) => Promise<string | null>;
   notifications: Notifications;
   services: RecordServices;
   /** Hours after which a table is read again, to find what differs; 0 for never. */
@@ -192,6 +200,7 @@ export class Syncs {
       const { generation, payload, ordinal } = isOther ? head : sync.position;
       await sql.query(
         `UPDATE syncs SET state = CASE WHEN as_of IS NULL THEN 'filling' ELSE 'live' END, paused_because = NULL, problem = NULL,
+                loss_accepted = loss_accepted OR paused_because = 'RECORDS_MISSING',
                 feed_id = $2, generation = $3, payload = $4, ordinal = $5, updated_at = $6, schema_outdated = true,
                 reread_because = CASE WHEN $7 THEN 'CHANGES_LOST' ELSE reread_because END, rows_outdated = rows_outdated OR $8
          WHERE id = $1`,
@@ -302,7 +311,7 @@ export class Syncs {
   /** Whoever has paused it by hand meanwhile is not overruled. */
   async #resumeByItself(id: string): Promise<boolean> {
     const seen = await this.stored.get(id);
-    if (seen.state !== 'paused' || seen.pausedBecause === 'BY_HAND') return false;
+    if (seen.pausedBecause === null || resumedByHand.includes(seen.pausedBecause)) return false;
     return this.#resume(
       seen,
       this.#table.operation(this.#closing.signal),

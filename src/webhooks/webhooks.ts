@@ -186,17 +186,34 @@ export class Webhooks {
     return row?.at ?? null;
   }
 
-  /** Pulls now what there is to tell of a base. @returns as `drainedAt`; null unless that began after the call */
+  /**
+   * Pulls now what there is to tell of a base, unless it is to be left alone after a failure.
+   * @returns as `drainedAt`; null unless that began after the call
+   */
   async drainNow(feedId: number): Promise<Date | null> {
-    const [[row]] = await this.#deps.database.query<[{ id: string; now: Date }[], number]>(
+    const [[row]] = await this.#deps.database.query<
+      [{ id: string; now: Date; isResting: boolean }[], number]
+    >(
       `UPDATE webhooks SET drain_wanted_at = clock_timestamp() WHERE feed_id = $1 AND state = 'active'
-       RETURNING id, clock_timestamp() AS now`,
+       RETURNING id, clock_timestamp() AS now, coalesce(drain_not_before > clock_timestamp(), false) AS "isResting"`,
       [feedId],
     );
-    if (!row) return null;
+    if (!row || row.isResting) return null;
     await this.#drains.drain(row.id);
     const at = await this.drainedAt(feedId);
     return at !== null && at >= row.now ? at : null;
+  }
+
+  /** Why changes of a base can not be pulled at the moment, in words; null when nothing is known to be in the way. */
+  async drainProblem(feedId: number): Promise<string | null> {
+    const [row] = await this.#deps.database.query<{ problem: string | null; isActive: boolean }[]>(
+      `SELECT problem, state = 'active' AS "isActive" FROM webhooks WHERE feed_id = $1 AND state <> 'failed'
+       ORDER BY state = 'active' DESC, generation DESC LIMIT 1`,
+      [feedId],
+    );
+    if (row?.isActive) return row.problem;
+    const why = row?.problem ? `: ${row.problem}` : '.';
+    return `The webhook that tells of changes of the base is gone${why} Another is made as soon as a connection can.`;
   }
 
   /** Extends its life upstream to seven days from now. */

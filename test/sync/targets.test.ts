@@ -28,7 +28,7 @@ beforeAll(async () => {
     text('Code'),
     { name: 'Points', type: 'number', options: { precision: 1 } },
   ]);
-  oddNames = await upstreamTable('Odd names', [text('Name'), text('xmin'), text('CTID')]);
+  oddNames = await upstreamTable('Odd names', ['Name', 'xmin', 'CTID', 'Order', 'user', 'a "b"'].map(text));
   connection = await app.connect();
 });
 afterAll(() => app.close());
@@ -187,14 +187,30 @@ test('a row that a trigger keeps as it is is not made twice', async () => {
   await end(made, ids);
 });
 
-test('fields may be called as the columns that every table has', async () => {
-  await edit(oddNames, { create: [{ fields: { Name: 'one', xmin: 'x', CTID: 'c' } }] });
+test('fields and columns may be called as the columns that every table has, and as words of SQL', async () => {
+  await edit(oddNames, {
+    create: [{ fields: { Name: 'one', xmin: 'x', CTID: 'c', Order: 'o', user: 'u', 'a "b"': 'q' } }],
+  });
   const made = await createSync(app, connection, { tableId: oddNames });
   await settled(app, made.id);
-  expect(await query(`SELECT name, xmin_2, ctid_2 FROM ${made.table}`)).toEqual([
-    { name: 'one', xmin_2: 'x', ctid_2: 'c' },
+  expect(await query(`SELECT name, xmin_2, ctid_2, "order", "user", a_b FROM ${made.table}`)).toEqual([
+    { name: 'one', xmin_2: 'x', ctid_2: 'c', order: 'o', user: 'u', a_b: 'q' },
   ]);
   await mutate(app, 'deleteSync', { id: made.id });
+  // The same of a table that was there before, sent as well as followed.
+  await query('CREATE TABLE crm."select" ("order" text PRIMARY KEY, "user" text, "a ""b""" text)');
+  const own = await createSync(app, connection, {
+    tableId: oddNames,
+    table: 'crm.select',
+    direction: 'TWO_WAY',
+    columns: ['Order', 'user', 'a "b"'].map((field) => ({ field, column: field.replace('O', 'o') })),
+  });
+  await settled(app, own.id);
+  await query(`UPDATE crm."select" SET "user" = 'mine'`);
+  const isBack = () =>
+    query(`SELECT 1 FROM copied_records WHERE sync_id = $1 AND cells::text LIKE '%mine%'`, [own.id]);
+  await until(async () => (await isBack()).length > 0, 'the change came back');
+  await mutate(app, 'deleteSync', { id: own.id });
 });
 
 test('a field that takes another type and then its old one again leaves what was kept; one that comes back finds its column', async () => {

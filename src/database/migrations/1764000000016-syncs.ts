@@ -24,6 +24,8 @@ export class Syncs1764000000016 implements MigrationInterface {
         state text NOT NULL CHECK (state IN ('filling', 'live', 'paused')),
         paused_because text,
         problem text,
+        -- What keeps it from going on at the moment, in words, while it tries again and again.
+        waits_for text,
         -- All entries of the feed's log up to here have been applied.
         feed_id integer NOT NULL REFERENCES change_feeds (id),
         generation integer NOT NULL,
@@ -50,6 +52,8 @@ export class Syncs1764000000016 implements MigrationInterface {
         run_calls integer NOT NULL DEFAULT 0,
         -- Why the whole table has to be read again. Until that is done, 'CHANGES_LOST' and 'FIELDS_CHANGED' keep as_of where it is.
         reread_because text CHECK (reread_because IN ('CHANGES_LOST', 'FIELDS_CHANGED', 'BY_HAND', 'DUE')),
+        -- Somebody has seen that much of the table is missing upstream, and lets that be deleted here.
+        loss_accepted boolean NOT NULL DEFAULT false,
         -- Fields have changed since the columns were made.
         schema_outdated boolean NOT NULL DEFAULT false,
         -- Columns have changed since all rows were written.
@@ -128,7 +132,7 @@ export class Syncs1764000000016 implements MigrationInterface {
       CREATE SCHEMA IF NOT EXISTS calendly;
       CREATE VIEW calendly._syncs AS
         SELECT s.id, s.target_schema AS schema_name, s.target_table AS table_name, s.connection_id, s.base_id, s.table_id, s.direction,
-               s.state, s.paused_because, s.problem, s.as_of, s.changed_at,
+               s.state, s.paused_because, coalesce(s.problem, s.waits_for) AS problem, s.as_of, s.changed_at,
                (SELECT count(*) FROM sync_parked AS p WHERE p.sync_id = s.id) AS parked
         FROM syncs AS s;
       CREATE VIEW calendly._columns AS

@@ -14,8 +14,8 @@ import { decideMerges } from '../merge/two-way.ts';
 import { foldAll } from '../push/outbox.ts';
 
 export interface ApplyOptions {
-  /** The run that read the records, or that they are to be counted as seen by. */
-  seenRun: number;
+  /** The run that read the records, or that they are to be counted as seen by; null where nobody has asked upstream. */
+  seenRun: number | null;
   /** Whether rows are written although no mapped value has changed. */
   always?: boolean;
   now: Date;
@@ -99,7 +99,7 @@ async function remember(
   sync: Sync,
   writes: readonly RowWrite[],
   keys: ReadonlyMap<string, string[]>,
-  seenRun: number,
+  seenRun: number | null,
 ): Promise<void> {
   const gone = writes.filter(({ news }) => news.cells === null).map(({ news }) => news.recordId);
   if (gone.length > 0)
@@ -118,11 +118,11 @@ async function remember(
   await freeKeys(sql, sync.id, rows);
   await sql.query(
     `INSERT INTO copied_records AS c (sync_id, record_id, created_time, cells, seen_run, generation, payload, ordinal, row_key)
-     SELECT $1, r.id, r.created, r.cells, $3, r.generation, r.payload, r.ordinal, r.key
+     SELECT $1, r.id, r.created, r.cells, coalesce($3::integer, 0), r.generation, r.payload, r.ordinal, r.key
      FROM jsonb_to_recordset($2::jsonb)
        AS r(id text, created timestamptz, cells jsonb, generation integer, payload integer, ordinal integer, key text[])
      ORDER BY r.id
-     ON CONFLICT (sync_id, record_id) DO UPDATE SET created_time = excluded.created_time, cells = excluded.cells, seen_run = excluded.seen_run,
+     ON CONFLICT (sync_id, record_id) DO UPDATE SET created_time = excluded.created_time, cells = excluded.cells, seen_run = coalesce($3, c.seen_run),
        generation = coalesce(excluded.generation, c.generation), payload = coalesce(excluded.payload, c.payload),
        ordinal = coalesce(excluded.ordinal, c.ordinal), row_key = excluded.row_key`,
     [sync.id, jsonText(rows), seenRun],

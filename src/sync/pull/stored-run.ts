@@ -74,7 +74,7 @@ export async function countPage(
 /** From now on the copy may be read as what its fields were like when the run began. */
 export async function finishRun(sql: Sql, { id, run }: Pick<Sync, 'id' | 'run'>, now: Date): Promise<void> {
   await sql.query(
-    'UPDATE syncs SET run_finished_at = $3, field_shapes = run_shapes WHERE id = $1 AND run = $2',
+    'UPDATE syncs SET run_finished_at = $3, field_shapes = run_shapes, loss_accepted = false WHERE id = $1 AND run = $2',
     [id, run, now],
   );
 }

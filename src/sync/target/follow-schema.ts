@@ -10,6 +10,7 @@ import {
   ownKey,
   readTargetShape,
   recordIdColumn,
+  sqlState,
 } from './target-table.ts';
 
 type Sql = Pick<EntityManager, 'query'>;
@@ -23,6 +24,12 @@ export interface FollowedSchema {
   /** Whether cells may have changed without the log telling of it. */
   cellsOutdated: boolean;
 }
+
+/** Altering a table waits for everybody who uses it, and whoever comes then waits behind that: so only for so long, in milliseconds. */
+const lockWaitMs = 2_000;
+
+/** Others use the table: it can not be altered at the moment. */
+export class TargetBusy extends Error {}
 
 /** The columns of a new table of ours, one for each field. */
 export function ownColumns(table: TableSchema): MappedColumn[] {
@@ -39,6 +46,7 @@ export function ownColumns(table: TableSchema): MappedColumn[] {
  * Brings the columns in step with the fields of the upstream's table, in the caller's transaction. A table of ours gets and
  * renames columns; the column of a field that is gone, or has become one of another type, stays with all its values. To a
  * table that was there before, nothing is done.
+ * @throws TargetBusy
  */
 export function followSchema(sql: Sql, sync: Sync, table: TableSchema, now: Date): Promise<FollowedSchema> {
   return sync.owned ? followOwned(sql, sync, table, now) : Promise.resolve(followMapped(sync, table, now));
@@ -55,7 +63,7 @@ async function followOwned(sql: Sql, sync: Sync, table: TableSchema, now: Date):
     taken.delete(from);
     const to = freeColumnName(wanted, from, taken);
     taken.add(to);
-    if (to !== from) await sql.query(`ALTER TABLE ${name} RENAME COLUMN ${quoted(from)} TO ${quoted(to)}`);
+    if (to !== from) await alter(sql, `ALTER TABLE ${name} RENAME COLUMN ${quoted(from)} TO ${quoted(to)}`);
     return to;
   };
 
@@ -107,13 +115,23 @@ async function followOwned(sql: Sql, sync: Sync, table: TableSchema, now: Date):
       };
       taken.add(column.column);
       columns.push(column);
-      await sql.query(`ALTER TABLE ${name} ADD COLUMN ${columnDefinition(column)}`);
+      await alter(sql, `ALTER TABLE ${name} ADD COLUMN ${columnDefinition(column)}`);
     }
     added = true;
     // What is computed is there at once, and the log does not tell of it.
     retyped ||= field.computed || back !== undefined;
   }
   return { columns, problem: null, rowsOutdated: added || retyped, cellsOutdated: retyped };
+}
+
+async function alter(sql: Sql, statement: string): Promise<void> {
+  await sql.query(`SET LOCAL lock_timeout = ${lockWaitMs}`);
+  try {
+    await sql.query(statement);
+  } catch (error) {
+    throw sqlState(error) === '55P03' ? new TargetBusy() : error;
+  }
+  await sql.query('SET LOCAL lock_timeout TO DEFAULT');
 }
 
 function followMapped(sync: Sync, table: TableSchema, now: Date): FollowedSchema {

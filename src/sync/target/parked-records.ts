@@ -28,17 +28,18 @@ export async function park(
   );
 }
 
-/** In the order of record ids, after one of them. */
+/** In the order of record ids, after one of them. @param codes only what was refused with one of these SQLSTATEs */
 export async function listParked(
   sql: Sql,
   syncId: string,
-  { after, limit }: { after: string | null; limit: number },
+  { after, limit, codes = null }: { after: string | null; limit: number; codes?: readonly string[] | null },
 ): Promise<ParkedRecord[]> {
   return sql.query(
     `SELECT record_id AS "recordId", code, message, column_name AS "column", constraint_name AS "constraint", row_key AS "rowKey",
             parked_at AS "parkedAt"
-     FROM sync_parked WHERE sync_id = $1 AND ($2::text IS NULL OR record_id > $2) ORDER BY record_id LIMIT $3`,
-    [syncId, after, limit],
+     FROM sync_parked WHERE sync_id = $1 AND ($2::text IS NULL OR record_id > $2) AND ($4::text[] IS NULL OR code = ANY($4))
+     ORDER BY record_id LIMIT $3`,
+    [syncId, after, limit, codes],
   );
 }
 

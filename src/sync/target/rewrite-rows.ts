@@ -1,7 +1,7 @@
 import { applyRecords } from '../pull/apply-records.ts';
 import type { Cells } from '../values/row-writes.ts';
 import type { SyncLeases } from '../sync-lease.ts';
-import { differingRows } from './target-rows.ts';
+import { differingRows } from './row-comparison.ts';
 
 /** Records whose rows are looked at in one transaction. */
 const batchSize = 500;
@@ -38,7 +38,7 @@ export async function rewriteRows(id: string, leases: SyncLeases, now: () => Dat
           entries: [],
           position: null,
         }));
-      await applyRecords(sql, sync, news, { seenRun: sync.run, always: true, now: changedAt });
+      await applyRecords(sql, sync, news, { seenRun: null, always: true, now: changedAt });
       const end = rows.at(-1)?.recordId ?? null;
       if (end === null) await sql.query('UPDATE syncs SET rows_outdated = false WHERE id = $1', [id]);
       return end;

@@ -1,0 +1,42 @@
+import { AppError } from '../errors.ts';
+import type { SyncLeases } from './sync-lease.ts';
+
+/** Where the work on a sync can be held up without ending. */
+type Place = 'work' | 'changes' | 'fields' | 'reading';
+
+/** Longest text that is kept, in characters. */
+const maxCharacters = 1_000;
+
+/** What keeps the work on one sync from going on at the moment, told by its row for as long as it lasts. */
+export class Obstacles {
+  readonly #id: string;
+  readonly #leases: SyncLeases;
+  readonly #texts = new Map<Place, string>();
+  /** As far as known; whoever worked at the sync before may have left something. */
+  #told: string | null | undefined;
+
+  constructor(id: string, leases: SyncLeases) {
+    this.#id = id;
+    this.#leases = leases;
+  }
+
+  /** @param text null when there is nothing any more */
+  async note(place: Place, text: string | null): Promise<void> {
+    if (text === null) this.#texts.delete(place);
+    else this.#texts.set(place, text);
+    const whole = [...new Set(this.#texts.values())].join(' ').slice(0, maxCharacters) || null;
+    if (whole === this.#told) return;
+    await this.#leases.sql.query(
+      `UPDATE syncs SET waits_for = $2 WHERE id = $1 AND state <> 'paused' AND waits_for IS DISTINCT FROM $2`,
+      [this.#id, whole],
+    );
+    this.#told = whole;
+  }
+}
+
+/** A failure in words that are fit for people. */
+export function inWords(error: unknown): string {
+  return error instanceof AppError
+    ? error.message
+    : 'Something failed that should not have; the log of the server has more. It is tried again.';
+}
