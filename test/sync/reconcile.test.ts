@@ -12,6 +12,7 @@ let aheadMs = 0;
 
 beforeAll(async () => {
   app = await startTestApp({ lookEveryMs: 50, clock: { now: () => Date.now() + aheadMs } });
+  await query('CREATE SCHEMA crm');
   connection = await app.connect();
   const text = (name: string) => ({ name, type: 'singleLineText' });
   const addTable = { name: 'Items', fields: [text('Name'), text('Code'), text('Parent')] };
@@ -121,11 +122,9 @@ describe('a listing that slips', () => {
 });
 
 it('repairs what differs in small transactions, and tries rows again that name others at the end of a fill', async () => {
-  await query(
-    `CREATE SCHEMA crm; CREATE TABLE crm.chain (code text PRIMARY KEY, parent text REFERENCES crm.chain, name text)`,
-  );
+  await query(`CREATE TABLE crm.chain (code text PRIMARY KEY, parent text REFERENCES crm.chain, name text)`);
   const many = Array.from({ length: 600 }, (_, n) => ({
-    fields: { Name: 'x', Code: `k${n}` } as Record<string, string>,
+    fields: { Name: 'x', Code: `k${n}` },
   }));
   // Across pages, whatever their order.
   for (const n of [1, 2, 3]) {
