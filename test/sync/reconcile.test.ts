@@ -123,7 +123,7 @@ describe('a listing that slips', () => {
 
 it('repairs what differs in small transactions, and tries rows again that name others at the end of a fill', async () => {
   await query(`CREATE TABLE crm.chain (code text PRIMARY KEY, parent text REFERENCES crm.chain, name text)`);
-  const many = Array.from({ length: 600 }, (_, n) => ({
+  const many: { fields: Record<string, string> }[] = Array.from({ length: 600 }, (_, n) => ({
     fields: { Name: 'x', Code: `k${n}` },
   }));
   // Across pages, whatever their order.
