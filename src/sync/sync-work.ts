@@ -133,9 +133,8 @@ export class SyncWork {
   async #step(): Promise<void> {
     const { leases } = this.#deps;
     const sync = await leases.read(this.#id);
-    // Also during the fill: the webhook is to be there when it ends.
-    const reader = await this.#following.reader(sync);
     if (sync.state === 'filling') return this.#fill(sync);
+    const reader = await this.#following.reader(sync);
     if (sync.direction !== 'pull') this.#push ??= this.#deps.push(this.#id);
     // In this order: what the last pull has found is in the log, and is applied before that is said.
     const drainedAt = await this.#deps.drainedAt(sync.feedId);
@@ -157,6 +156,8 @@ export class SyncWork {
       await fill(this.#id, this.#deps, signal);
       await leases.transaction(this.#id, (sql, read) => finishRun(sql, read, this.#now()));
     }
+    // Only now, since following takes calls as well. Should the webhook be gone, it is made again for those who follow.
+    await this.#following.reader(sync);
     let drainedAt = await this.#following.catchUp();
     for (let now = await leases.read(this.#id); isIncomplete(now); now = await leases.read(this.#id)) {
       if (now.schemaOutdated) {

@@ -10,16 +10,22 @@ const place = `MOD((HOUR(CREATED_TIME())*3600+MINUTE(CREATED_TIME())*60+SECOND(C
 /** A prime, so that no pattern in time falls on few places. */
 export const slicesOf = 3_593;
 
-/** Slices that are read at once: while one answer is on its way others are asked for, so that slow answers leave no allowance unused. */
-export const slicesAtOnce = 4;
+/**
+ * Slices that are read at once: while one answer is on its way others are asked for, so that slow answers leave no allowance
+ * unused. At 400 ms two would do; the others are for the end, where one after the other has nothing left to read.
+ */
+export const slicesAtOnce = 5;
 
-/** The first slices of a table whose size is unknown, which tell it: this many places each. */
-const openingPlaces = 61;
+/** The first slices of a table whose size is unknown, which tell it: so many of so many places each. */
+const openingSlicesCount = 3;
+const openingPlaces = 30;
 
 /** A crash repeats what a slice has read; so many pages at most, where the size was known. */
 const maxPagesPerSlice = 100;
 /** Each slice ends with a page that is not full. */
 const minPagesPerSlice = 5;
+/** What one slice takes of what is left: the smaller, the more slices; the larger, the longer one alone reads on at the end. */
+const shareOfRest = 0.5;
 
 /** From (inclusive) to (exclusive) of 0 to `slicesOf`. */
 export interface Slice {
@@ -32,7 +38,7 @@ export function sliceFormula({ from, to }: Slice): string {
 }
 
 export function openingSlices(): Slice[] {
-  return Array.from({ length: slicesAtOnce }, (_, index) => ({
+  return Array.from({ length: openingSlicesCount }, (_, index) => ({
     from: index * openingPlaces,
     to: (index + 1) * openingPlaces,
   }));
@@ -49,13 +55,19 @@ export function cutSlices(from: number, expected: number): Slice[] {
   const slices: Slice[] = [];
   for (let start = from; start < slicesOf;) {
     const left = (pages * (slicesOf - start)) / places;
-    const size = Math.min(maxPagesPerSlice, Math.max(minPagesPerSlice, left / slicesAtOnce));
+    const size = Math.min(maxPagesPerSlice, Math.max(minPagesPerSlice, left * shareOfRest));
     const isLast = left - size < minPagesPerSlice / 2;
     const to = isLast
       ? slicesOf
-      : Math.min(slicesOf, start + Math.max(1, Math.round((size / pages) * places)));
+      : Math.min(slicesOf, start + Math.max(1, Math.round((almostFull(size) / pages) * places)));
     slices.push({ from: start, to });
     start = to;
   }
   return slices;
+}
+
+/** As many pages as mostly are full: how many records lie in a slice is chance, and one too many costs a call. */
+function almostFull(pages: number): number {
+  const records = Math.round(pages) * maxRecordsPerPage;
+  return (records - Math.sqrt(records)) / maxRecordsPerPage;
 }

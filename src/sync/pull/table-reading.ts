@@ -24,36 +24,42 @@ export type PageCount = Parameters<typeof countPage>[3];
 /**
  * Reads a whole table in slices, several at once. The upstream's offsets are not kept: a slice whose offset has died, or
  * whose reader has, begins again; those that are done are not read again, since that is stored in the transaction of their
- * last page. How large a table is shows in the first slices; the rest is cut by that.
+ * last page. How large a table is shows in the first slice that is done; the rest is cut by that.
  */
 export async function readTable(
   sync: Sync,
   reader: SliceReader,
-  { leases, table }: TableReadingDeps,
+  deps: TableReadingDeps,
   signal: AbortSignal,
   known: number | null,
 ): Promise<void> {
+  const { leases } = deps;
   let slices = await slicesOfRun(leases.sql, sync);
   if (slices.length === 0) {
-    const isWhole = known === null && (await readAtOnce(sync, reader, { leases, table }, signal));
+    const isWhole = known === null && (await readAtOnce(sync, reader, deps, signal));
     if (isWhole) return;
     const first = known === null ? openingSlices() : cutSlices(0, known);
     slices = await add(sync, first, known, leases);
   }
-  await readSlices(sync, slices, reader, table, signal);
   const end = slices.at(-1)?.to ?? 0;
-  if (end === slicesOf) return;
-  slices = await slicesOfRun(leases.sql, sync);
-  const read = slices.reduce((sum, { records }) => sum + records, 0);
-  const expected = Math.round((read * slicesOf) / end);
-  const rest = await add(sync, cutSlices(end, expected - read), expected, leases);
   await readSlices(
     sync,
-    rest.filter(({ done }) => !done),
+    slices,
     reader,
-    table,
+    deps,
     signal,
+    end === slicesOf ? null : () => cutRest(sync, end, leases),
   );
+}
+
+/** Cuts what lies behind the first slices by those of them that are done. */
+async function cutRest(sync: Sync, end: number, leases: SyncLeases): Promise<StoredSlice[]> {
+  const done = (await slicesOfRun(leases.sql, sync)).filter((slice) => slice.done);
+  const records = done.reduce((sum, slice) => sum + slice.records, 0);
+  const places = done.reduce((sum, slice) => sum + slice.to - slice.from, 0);
+  const inAll = Math.round((records * slicesOf) / places);
+  const rest = cutSlices(end, (inAll * (slicesOf - end)) / slicesOf);
+  return (await add(sync, rest, inAll, leases)).filter(({ from }) => from >= end);
 }
 
 /** A table of one page needs no slices. @returns whether it was one */
@@ -83,26 +89,47 @@ async function add(
   });
 }
 
-/** @throws the first failure, once all that was under way has ended */
+/**
+ * @param cut makes the slices behind these, once one is done
+ * @throws the first failure, once all that was under way has ended
+ */
 async function readSlices(
   sync: Sync,
   slices: readonly StoredSlice[],
   reader: SliceReader,
-  table: UpstreamTable,
+  { table }: TableReadingDeps,
   signal: AbortSignal,
+  cut: (() => Promise<StoredSlice[]>) | null,
 ): Promise<void> {
   const open = slices.filter(({ done }) => !done);
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
+  let noteDone: () => void = () => undefined;
+  const firstDone = new Promise<void>((resolve) => {
+    noteDone = resolve;
+  });
+  if (open.length < slices.length) noteDone();
+  let rest: Promise<void> | null = cut === null ? Promise.resolve() : null;
+  const restIsOpen = async () => {
+    await firstDone;
+    either.throwIfAborted();
+    await (rest ??= cut?.().then((more) => void open.push(...more)) ?? Promise.resolve());
+  };
   const readNext = async (): Promise<void> => {
-    for (let slice = open.shift(); slice; slice = open.shift())
+    for (;;) {
+      if (open.length === 0) await restIsOpen();
+      const slice = open.shift();
+      if (!slice) return;
       await readSlice(sync, slice, reader, table, either);
+      noteDone();
+    }
   };
   const ends = await Promise.allSettled(
     Array.from({ length: slicesAtOnce }, () =>
       readNext().catch((error: unknown) => {
         open.length = 0;
         stop.abort(error);
+        noteDone();
         throw error;
       }),
     ),
