@@ -13,35 +13,20 @@ import { type AppError } from '../errors.ts';
 import type { Notifications } from '../database/notifications.ts';
 import type { Logger } from '../logger.ts';
 import type { RecordServices } from '../records/record-work.ts';
-import { ownColumns } from './target/follow-schema.ts';
 import { quotedTable } from './target/identifiers.ts';
 import { mapColumns, type ColumnWish } from './target/mapped-table.ts';
-import { refuseServerTable } from './target/server-tables.ts';
+import { targetFor, type TargetWish } from './target/new-target.ts';
 import { ProgressWatch } from './progress-watch.ts';
-import { StoredSyncs, type NewSync } from './stored-syncs.ts';
-import {
-  resumedByHand,
-  targetName,
-  type ConflictPolicy,
-  type Direction,
-  type Sync,
-  type SyncPauseReason,
-} from './sync.ts';
+import { StoredSyncs } from './stored-syncs.ts';
+import { targetName, type ConflictPolicy, type Direction, type Sync, type SyncPauseReason } from './sync.ts';
 import { SyncLeases } from './sync-lease.ts';
 import { ensureCapture, removeCapture, removeStrayCaptures } from './push/capture.ts';
 import { pruneConflicts } from './merge/conflicts.ts';
 import { SyncPush } from './push/sync-push.ts';
+import { SyncResumption } from './sync-resumption.ts';
 import { SyncUpkeep } from './sync-upkeep.ts';
 import { SyncWork } from './sync-work.ts';
-import {
-  createTargetTable,
-  freeTableName,
-  ownKey,
-  ownSchema,
-  readTargetShape,
-  targetNotFound,
-  withTypesOf,
-} from './target/target-table.ts';
+import { readTargetShape, targetNotFound, withTypesOf } from './target/target-table.ts';
 import { UpstreamTable } from './pull/upstream-table.ts';
 
 export interface SyncsDeps {
@@ -71,14 +56,11 @@ export interface SyncsDeps {
 const cleaningIntervalMs = 10 * 60_000;
 
 /** What somebody wants of a sync. */
-export interface SyncWish {
+export interface SyncWish extends TargetWish {
   connectionId: number;
   baseId: string;
   direction: Direction;
   conflicts: ConflictPolicy;
-  /** Null for a table that is to be made. */
-  target: { targetSchema: string; targetTable: string } | null;
-  columns: readonly ColumnWish[] | null;
   createdBy: string;
 }
 
@@ -89,6 +71,7 @@ export class Syncs {
   readonly #deps: SyncsDeps;
   readonly #leases: SyncLeases;
   readonly #table: UpstreamTable;
+  readonly #resumption: SyncResumption;
   readonly #upkeep: SyncUpkeep;
   readonly #works = new Map<string, SyncWork>();
   readonly #closing = new AbortController();
@@ -102,12 +85,17 @@ export class Syncs {
     this.progress = new ProgressWatch({ ...deps, stored: this.stored });
     this.#leases = new SyncLeases(deps.database, randomUUID());
     this.#table = new UpstreamTable(deps);
+    this.#resumption = new SyncResumption({ ...deps, stored: this.stored });
     this.#upkeep = new SyncUpkeep({
       ...deps,
       stored: this.stored,
       leases: this.#leases,
       work: (ids) => this.#work(ids),
-      resume: (id) => this.#resumeByItself(id),
+      resume: async (id) => {
+        const goesOn = await this.#resumption.byItself(id, this.#table.operation(this.#closing.signal));
+        if (goesOn) this.#lookSoon();
+        return goesOn;
+      },
       onMoved: (id, connectionId, action, outcome) => this.#audit(id, connectionId, action, outcome),
     });
     deps.notifications.on('sync_outbox', {
@@ -131,31 +119,7 @@ export class Syncs {
     // Before the first page is read: what happens from here on is told by the log.
     const position = await this.#deps.log.head(feed.id);
     const sync = await this.stored.create(
-      async (sql): Promise<NewSync> => {
-        const place = { ...wish, tableId: table.id };
-        if (wish.target) {
-          await refuseServerTable(sql, wish.target);
-          const shape = await readTargetShape(sql, wish.target);
-          if (!shape) throw targetNotFound(targetName(wish.target));
-          return {
-            ...place,
-            ...wish.target,
-            owned: false,
-            ...mapColumns(wish.target, shape, table, wish.columns ?? []),
-          };
-        }
-        const target = { targetSchema: ownSchema, targetTable: await freeTableName(sql, table.name) };
-        const columns = ownColumns(table);
-        await createTargetTable(sql, target, columns);
-        return {
-          ...place,
-          ...target,
-          owned: true,
-          keyColumns: ownKey.columns,
-          keyTypes: ownKey.types,
-          columns,
-        };
-      },
+      async (sql) => ({ ...wish, tableId: table.id, ...(await targetFor(sql, wish, table)) }),
       { feedId: feed.id, position },
     );
     this.#lookSoon();
@@ -168,48 +132,8 @@ export class Syncs {
    * @throws AppError SYNC_NOT_FOUND, TARGET_NOT_FOUND, TARGET_UNFIT, and what making the base's webhook throws
    */
   async resume(sync: Sync, operation: Operation): Promise<Sync> {
-    await this.#resume(sync, operation, (current) => current.state === 'paused');
+    if (await this.#resumption.resume(sync, operation)) this.#lookSoon();
     return this.stored.get(sync.id);
-  }
-
-  /**
-   * @param mayGoOn asked once nobody can pause, resume or delete it any more
-   * @returns whether it goes on by that
-   */
-  async #resume(
-    { id, connectionId, baseId }: Sync,
-    operation: Operation,
-    mayGoOn: (current: Sync) => boolean,
-  ): Promise<boolean> {
-    const { database, log, clock } = this.#deps;
-    const feed = await this.#deps.ensureFeed(connectionId, baseId, operation);
-    const head = await log.head(feed.id);
-    const goesOn = await database.transaction(async (sql) => {
-      const sync = await this.stored.lock(sql, id);
-      if (!mayGoOn(sync)) return false;
-      await refuseServerTable(sql, sync);
-      const shape = await readTargetShape(sql, sync);
-      if (!shape && !sync.owned) throw targetNotFound(targetName(sync));
-      if (!shape) {
-        await createTargetTable(sql, sync, sync.columns);
-        await sql.query('UPDATE copied_records SET row_key = NULL WHERE sync_id = $1', [id]);
-      }
-      await ensureCapture(sql, withTypesOf(sync, shape));
-      // Another OAuth client has another log: of what happened before its head it knows nothing.
-      const isOther = feed.id !== sync.feedId;
-      const { generation, payload, ordinal } = isOther ? head : sync.position;
-      await sql.query(
-        `UPDATE syncs SET state = CASE WHEN as_of IS NULL THEN 'filling' ELSE 'live' END, paused_because = NULL, problem = NULL,
-                loss_accepted = loss_accepted OR paused_because = 'RECORDS_MISSING',
-                feed_id = $2, generation = $3, payload = $4, ordinal = $5, updated_at = $6, schema_outdated = true,
-                reread_because = CASE WHEN $7 THEN 'CHANGES_LOST' ELSE reread_because END, rows_outdated = rows_outdated OR $8
-         WHERE id = $1`,
-        [id, feed.id, generation, payload, ordinal, new Date(clock.now()), isOther, shape === null],
-      );
-      return true;
-    });
-    if (goesOn) this.#lookSoon();
-    return goesOn;
   }
 
   /**
@@ -306,20 +230,6 @@ export class Syncs {
 
   #lookSoon(): void {
     if (this.#deps.works) this.#upkeep.lookSoon();
-  }
-
-  /** Whoever has paused it by hand meanwhile is not overruled. */
-  async #resumeByItself(id: string): Promise<boolean> {
-    const seen = await this.stored.get(id);
-    if (seen.pausedBecause === null || resumedByHand.includes(seen.pausedBecause)) return false;
-    return this.#resume(
-      seen,
-      this.#table.operation(this.#closing.signal),
-      ({ state, pausedBecause, updatedAt }) =>
-        state === 'paused' &&
-        pausedBecause === seen.pausedBecause &&
-        updatedAt.getTime() === seen.updatedAt.getTime(),
-    );
   }
 
   async #pauseByItself(id: string, because: SyncPauseReason, problem: string): Promise<void> {
