@@ -7,9 +7,15 @@ let app: TestApp;
 let connection: number;
 /** Made and filled by the first test, and what the others do with it. */
 let contacts: UntypedData;
+/** A small table. */
+let people: string;
 
 beforeAll(async () => {
   app = await startTestApp({ lookEveryMs: 50 });
+  const text = (name: string) => ({ name, type: 'singleLineText' });
+  const vip = { name: 'VIP', type: 'checkbox', options: { icon: 'check', color: 'greenBright' } };
+  const fields = [...['Name', 'Phone', 'Email'].map(text), vip];
+  people = (await changeSchema({ addTable: { name: 'People', fields } })).tableId;
   connection = await app.connect();
 });
 afterAll(() => app.close());
@@ -127,11 +133,7 @@ it('parks the rows that constraints and types refuse, names them, lets the rest 
     `CREATE TABLE crm.people (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), full_name text CHECK (full_name <> 'Bad'),
        code varchar(3), email text UNIQUE DEFERRABLE INITIALLY DEFERRED, note text NOT NULL DEFAULT 'ours')`,
   );
-  const text = (name: string) => ({ name, type: 'singleLineText' });
-  const vip = { name: 'VIP', type: 'checkbox', options: { icon: 'check', color: 'greenBright' } };
-  const { tableId } = await changeSchema({
-    addTable: { name: 'People', fields: [...['Name', 'Phone', 'Email'].map(text), vip] },
-  });
+  const tableId = people;
   const editPeople = (what: object) => edit(app, { tableId, ...what });
   await editPeople({ create: [{ fields: { Name: 'Ann' } }, { fields: { Name: 'Ben' } }] });
   const columns = [
@@ -160,8 +162,8 @@ it('parks the rows that constraints and types refuse, names them, lets the rest 
 
   const { id } = await create({ columns: columns.slice(0, 1) });
   const before = await settled(app, id);
-  const people = async () => Number((await rows('SELECT count(*) FROM crm.people'))[0].count);
-  const count = await people();
+  const countPeople = async () => Number((await rows('SELECT count(*) FROM crm.people'))[0].count);
+  const count = await countPeople();
   expect(before.progress.recordsDone).toBe(count);
   expect(await create({})).toMatchObject({ code: 'NAME_TAKEN' });
 
@@ -203,7 +205,7 @@ it('parks the rows that constraints and types refuse, names them, lets the rest 
     ],
     destroy: [second],
   });
-  expect(await people()).toBeLessThan(count + 4);
+  expect(await countPeople()).toBeLessThan(count + 4);
   await settled(app, id);
   await rows(`UPDATE crm.people SET full_name = 'Mine' WHERE full_name = 'Better'`);
   await rows('ALTER TABLE crm.people ALTER COLUMN code TYPE text');
@@ -217,7 +219,7 @@ it('parks the rows that constraints and types refuse, names them, lets the rest 
     { full_name: 'Better' },
   ]);
   await mutate(app, 'deleteSync', { id, dropTable: true });
-  expect(await people()).toBeGreaterThan(count);
+  expect(await countPeople()).toBeGreaterThan(count);
 });
 
 const countCalls = async (endpoint: string): Promise<number> => {
