@@ -15,7 +15,7 @@ interface Captured {
  * read when its turn comes.
  * @returns whether there may be more
  */
-async function foldOutbox(sql: EntityManager, { id: syncId }: Pick<Sync, 'id'>): Promise<boolean> {
+export async function foldOutbox(sql: EntityManager, { id: syncId }: Pick<Sync, 'id'>): Promise<boolean> {
   const captured = await takeCaptured(sql, syncId);
   if (captured.length === 0) return false;
   // Changes of keys stand between the others in the order in which they were made.
