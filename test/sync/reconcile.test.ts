@@ -79,12 +79,11 @@ describe('a listing that slips', () => {
 
   it('is not borne out by lookups that lack what was just listed', async () => {
     const { lastReconciledAt } = await readSync(app, id);
-    const listed = { id: ids[0], createdTime: new Date().toISOString(), fields: {} };
-    const [copied] = await query('SELECT cells FROM copied_records WHERE sync_id = $1 AND record_id = $2', [
-      id,
-      ids[0],
-    ]);
-    await answerListings({ body: { records: [{ ...listed, fields: copied.cells }] }, times: 1 });
+    const [listed] = await query(
+      'SELECT record_id AS id, created_time AS "createdTime", cells AS fields FROM copied_records WHERE sync_id = $1 LIMIT 1',
+      [id],
+    );
+    await answerListings({ body: { records: [listed] }, times: 1 });
     const mend = await answerListings({ body: { records: [] }, times: null });
     await mutate(app, 'reconcileSync', { id });
     await until(async () => (await readSync(app, id)).problem?.includes('by their ids'), 'it is told');
