@@ -90,7 +90,7 @@ builder.mutationField('deleteSync', (t) =>
     authScopes: { role: 'admin' },
     args: { input: t.arg({ type: DeleteSyncInput, required: true, description: 'Which.' }) },
     description: 'Deletes a sync. Its table stays as it is, unless you say otherwise. For admins.',
-    errors: syncErrors,
+    errors: { types: [InvalidInput, SyncNotFound, TargetUnfit] },
     resolve: (_root, { input }, context) =>
       withTypedErrors(async () => {
         const sync = await visibleSync(input.id, context);

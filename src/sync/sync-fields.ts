@@ -2,7 +2,9 @@ import { operationSchemas } from '../bases/schema.ts';
 import type { TableSchema } from '../bases/table-schema.ts';
 import { requireId } from '../calendly/ids.ts';
 import { connectionArgument } from '../connections/connection-argument.ts';
+import { AppError } from '../errors.ts';
 import { builder } from '../graphql/builder.ts';
+import type { GraphQLContext } from '../graphql/context.ts';
 import {
   connectionErrors,
   NameTaken,
@@ -18,6 +20,9 @@ import type { Sync } from './sync.ts';
 
 /** Longest name of a schema and a table, in characters. */
 const maxTargetCharacters = 140;
+
+/** What sending changes takes. */
+const writeScopes = ['data.records:write'];
 
 const SyncColumnInput = builder.inputType('SyncColumnInput', {
   description: 'A field and the column that it goes to.',
@@ -48,7 +53,7 @@ const CreateSyncInput = builder.inputType('CreateSyncInput', {
     }),
     table: t.string({
       description:
-        'An existing table with a primary key in the database of the server, as `schema.name`. When left out, one is made in the schema `calendly`.',
+        'An existing table with a primary key in the database of the server, as `schema.name`. When left out, one is made in the schema `calendly`. Takes a key that is not limited to some bases.',
     }),
     columns: t.field({ type: [SyncColumnInput], description: columnsHelp }),
   }),
@@ -70,7 +75,7 @@ builder.mutationField('createSync', (t) =>
     authScopes: { role: 'admin' },
     args: { input: t.arg({ type: CreateSyncInput, required: true, description: 'The new sync.' }) },
     description:
-      'Keeps a PostgreSQL table in step with a table of Calendly from now on: reads it whole, then follows every change. Needs a connection with the scopes `webhook:manage`, `data.records:read` and `schema.bases:read`. For admins.',
+      'Keeps a PostgreSQL table in step with a table of Calendly from now on: reads it whole, then follows every change. Needs a connection with the scopes `webhook:manage`, `data.records:read` and `schema.bases:read`, and `data.records:write` unless the direction is PULL. For admins.',
     errors: { types: [...connectionErrors, NameTaken, TargetNotFound, TargetUnfit] },
     resolve: (_root, { input }, context) =>
       withTypedErrors(async () => {
@@ -88,6 +93,12 @@ builder.mutationField('createSync', (t) =>
               : 'Columns must name at least one field and its column';
           throw new InvalidInput([{ path: ['columns'], message }]);
         }
+        if (target !== null && caller.baseIds !== null)
+          throw new AppError(
+            'FORBIDDEN',
+            'Your key reaches some bases only, and a table of your own may hold what belongs to others. Leave `table` out, or use a key for all bases.',
+          );
+        if (direction !== 'pull') await requireWriting(context, connectionId);
         const table = await operationSchemas(context).table(connectionId, baseId, tableId);
         requireFields(table, columns ?? []);
         const wish = {
@@ -119,6 +130,11 @@ function requireFields(table: TableSchema, columns: readonly { field: string }[]
       message: table.fieldNotFound(field, { suggests: index < maxSuggestions }).message,
     })),
   );
+}
+
+/** @throws AppError SCOPE_MISSING, and what keeps the connection from being used */
+async function requireWriting({ app, operation }: GraphQLContext, connectionId: number): Promise<void> {
+  await app.upstream.api(connectionId, operation, writeScopes);
 }
 
 /** @throws InvalidInput */
@@ -154,11 +170,13 @@ builder.mutationField('updateSync', (t) =>
     args: { input: t.arg({ type: UpdateSyncInput, required: true, description: 'What to edit.' }) },
     description:
       'Edits a sync. Where its columns have changed, all rows are brought in step without asking Calendly. For admins.',
-    errors: { types: [InvalidInput, SyncNotFound, TargetNotFound, TargetUnfit] },
+    errors: { types: [...connectionErrors, SyncNotFound, TargetNotFound, TargetUnfit] },
     resolve: (_root, { input }, context) =>
       withTypedErrors(async () => {
         const sync = await visibleSync(input.id, context);
         const direction = input.direction ?? sync.direction;
+        if (direction !== 'pull' && direction !== sync.direction)
+          await requireWriting(context, sync.connectionId);
         const { columns: wishes } = input;
         requireListLength('columns', wishes?.length ?? 0);
         if (wishes && (sync.owned || direction !== 'pull' || wishes.length === 0)) {
@@ -174,10 +192,12 @@ builder.mutationField('updateSync', (t) =>
           table: await operationSchemas(context).table(sync.connectionId, sync.baseId, sync.tableId),
         };
         if (columns) requireFields(columns.table, wishes);
-        const conflicts = input.conflicts ?? sync.conflicts;
-        return {
-          sync: await context.app.syncs.update(sync, { direction, conflicts, columns: columns ?? null }),
+        const edit = {
+          direction: input.direction ?? null,
+          conflicts: input.conflicts ?? null,
+          columns: columns ?? null,
         };
+        return { sync: await context.app.syncs.update(sync, edit) };
       }),
   }),
 );

@@ -1,6 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { DataSource, EntityManager } from 'typeorm';
 import { syncColumns, syncFromRow, type Sync, type SyncRow } from './sync.ts';
+import { ensureCapture } from './push/capture.ts';
+import { requireSameKey } from './target/fit-table.ts';
 import { readTargetShape, withTypesOf } from './target/target-table.ts';
 
 /** A sync whose process is gone is taken over after this. */
@@ -71,7 +73,7 @@ export class SyncLeases {
   /**
    * Runs a transaction that nobody else's work on the sync can come into, with the types that its columns have now.
    * @param run may throw NotYet, and is then run again
-   * @throws SyncLost, NotYet after some seconds
+   * @throws SyncLost, NotYet after some seconds, AppError TARGET_UNFIT
    */
   async transaction<T>(id: string, run: (sql: EntityManager, sync: Sync) => Promise<T>): Promise<T> {
     for (const until = performance.now() + notYetPatienceMs; ;) {
@@ -87,6 +89,8 @@ export class SyncLeases {
   #once<T>(id: string, run: (sql: EntityManager, sync: Sync) => Promise<T>): Promise<T> {
     return this.#inTurn(() =>
       this.#database.transaction(async (sql) => {
+        // Rows that a policy would hide from us must make statements fail: they would be taken for deleted.
+        await sql.query('SET LOCAL row_security = off');
         // The lease is extended with it, since whoever extends leases passes over rows that are locked.
         const [[row]] = await sql.query<[SyncRow[], number]>(
           `UPDATE syncs AS s SET lease_until = clock_timestamp() + make_interval(secs => $3)
@@ -95,7 +99,11 @@ export class SyncLeases {
         );
         if (!row) throw new SyncLost();
         const sync = syncFromRow(row);
-        return run(sql, withTypesOf(sync, await readTargetShape(sql, sync)));
+        const shape = await readTargetShape(sql, sync);
+        const fitted = withTypesOf(sync, shape);
+        if (shape) requireSameKey(sync, shape);
+        if (shape && shape.oid !== sync.targetOid) await noteTable(sql, fitted, shape.oid);
+        return run(sql, fitted);
       }),
     );
   }
@@ -112,4 +120,14 @@ export class SyncLeases {
       else this.#busy -= 1;
     }
   }
+}
+
+/** Another table has the target's name: its changes are captured too, and rows that it lacks are made in it. */
+async function noteTable(sql: EntityManager, sync: Sync, oid: number): Promise<void> {
+  if (sync.targetOid !== null) await ensureCapture(sql, sync);
+  await sql.query('UPDATE syncs SET target_oid = $2, rows_outdated = rows_outdated OR $3 WHERE id = $1', [
+    sync.id,
+    oid,
+    sync.targetOid !== null,
+  ]);
 }

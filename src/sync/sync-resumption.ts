@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts';
 import { ensureCapture } from './push/capture.ts';
 import type { StoredSyncs } from './stored-syncs.ts';
 import { resumedByHand, targetName, type Sync } from './sync.ts';
+import { requireFit, requireSameKey } from './target/fit-table.ts';
 import { refuseServerTable } from './target/server-tables.ts';
 import { createTargetTable, readTargetShape, targetNotFound, withTypesOf } from './target/target-table.ts';
 
@@ -62,7 +63,9 @@ export class SyncResumption {
       const sync = await stored.lock(sql, id);
       if (!mayGoOn(sync)) return false;
       await refuseServerTable(sql, sync);
+      await requireFit(sql, sync);
       const shape = await readTargetShape(sql, sync);
+      if (shape) requireSameKey(sync, shape);
       if (!shape && !sync.owned) throw targetNotFound(targetName(sync));
       if (!shape) {
         await createTargetTable(sql, sync, sync.columns);

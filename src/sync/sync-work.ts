@@ -218,6 +218,8 @@ function stopOf(error: unknown): { because: SyncPauseReason; problem: string } |
   if (error instanceof TooMuchMissing) return { because: 'RECORDS_MISSING', problem: error.message };
   if (error instanceof AppError && error.code === 'TABLE_NOT_FOUND')
     return { because: 'TABLE_GONE', problem: error.message };
+  if (error instanceof AppError && error.code === 'TARGET_UNFIT')
+    return { because: 'TARGET_GONE', problem: error.message };
   const misfit = misfitOf(error);
   return misfit === null ? null : { because: 'TARGET_GONE', problem: misfit };
 }

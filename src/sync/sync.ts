@@ -77,6 +77,8 @@ export interface Sync {
   /** The primary key of the target, in its order, and the types of its columns. */
   keyColumns: string[];
   keyTypes: string[];
+  /** PostgreSQL's number of the table when it was last worked at; null before. */
+  targetOid: number | null;
   columns: MappedColumn[];
   state: SyncState;
   pausedBecause: SyncPauseReason | null;
@@ -110,7 +112,7 @@ export type SyncRow = Omit<Sync, 'position'> & Position;
 
 export const syncColumns = `s.id, s.connection_id AS "connectionId", s.base_id AS "baseId", s.table_id AS "tableId", s.direction, s.conflicts,
   s.target_schema AS "targetSchema", s.target_table AS "targetTable", s.owned, s.key_columns AS "keyColumns", s.key_types AS "keyTypes",
-  s.columns, s.state, s.paused_because AS "pausedBecause", s.problem, s.waits_for AS "waitsFor", s.feed_id AS "feedId", s.generation, s.payload, s.ordinal,
+  s.target_oid AS "targetOid", s.columns, s.state, s.paused_because AS "pausedBecause", s.problem, s.waits_for AS "waitsFor", s.feed_id AS "feedId", s.generation, s.payload, s.ordinal,
   s.as_of AS "asOf", s.run, s.run_kind AS "runKind", s.run_because AS "runBecause", s.run_started_at AS "runStartedAt",
   s.run_finished_at AS "runFinishedAt", s.run_expected AS "runExpected", s.run_calls AS "runCalls", s.reread_because AS "rereadBecause",
   s.loss_accepted AS "lossAccepted", s.schema_outdated AS "schemaOutdated", s.rows_outdated AS "rowsOutdated", s.drift_found AS "driftFound", s.changed_at AS "changedAt", s.created_by AS "createdBy",

@@ -13,7 +13,6 @@ import { type AppError } from '../errors.ts';
 import type { Notifications } from '../database/notifications.ts';
 import type { Logger } from '../logger.ts';
 import type { RecordServices } from '../records/record-work.ts';
-import { quotedTable } from './target/identifiers.ts';
 import { mapColumns, type ColumnWish } from './target/mapped-table.ts';
 import { targetFor, type TargetWish } from './target/new-target.ts';
 import { ProgressWatch } from './progress-watch.ts';
@@ -26,7 +25,7 @@ import { SyncPush } from './push/sync-push.ts';
 import { SyncResumption } from './sync-resumption.ts';
 import { SyncUpkeep } from './sync-upkeep.ts';
 import { SyncWork } from './sync-work.ts';
-import { readTargetShape, targetNotFound, withTypesOf } from './target/target-table.ts';
+import { dropTargetTable, readTargetShape, targetNotFound, withTypesOf } from './target/target-table.ts';
 import { UpstreamTable } from './pull/upstream-table.ts';
 
 export interface SyncsDeps {
@@ -144,21 +143,23 @@ export class Syncs {
   async update(
     sync: Sync,
     edit: {
-      direction: Direction;
-      conflicts: ConflictPolicy;
+      /** What is null stays. */
+      direction: Direction | null;
+      conflicts: ConflictPolicy | null;
       columns: { wishes: readonly ColumnWish[]; table: TableSchema } | null;
     },
   ): Promise<Sync> {
     const { database, clock } = this.#deps;
     await database.transaction(async (sql) => {
-      await sql.query('SELECT 1 FROM syncs WHERE id = $1 FOR UPDATE', [sync.id]);
+      const before = await this.stored.lock(sql, sync.id);
+      const direction = edit.direction ?? before.direction;
       await sql.query('UPDATE syncs SET direction = $2, conflicts = $3, updated_at = $4 WHERE id = $1', [
         sync.id,
-        edit.direction,
-        edit.conflicts,
+        direction,
+        edit.conflicts ?? before.conflicts,
         new Date(clock.now()),
       ]);
-      if (edit.direction !== sync.direction) await turn(sql, { ...sync, direction: edit.direction });
+      if (direction !== before.direction) await turn(sql, { ...before, direction });
       if (edit.columns === null) return;
       const shape = await readTargetShape(sql, sync);
       if (!shape) throw targetNotFound(targetName(sync));
@@ -188,7 +189,7 @@ export class Syncs {
       await this.stored.lock(sql, sync.id);
       await removeCapture(sql, sync);
       await this.stored.delete(sql, sync.id);
-      if (dropTable && sync.owned) await sql.query(`DROP TABLE IF EXISTS ${quotedTable(sync)}`);
+      if (dropTable && sync.owned) await dropTargetTable(sql, sync);
     });
   }
 
@@ -243,9 +244,14 @@ export class Syncs {
   }
 }
 
-/** Whoever works at the sync begins anew, with or without what was changed in the target. */
+/**
+ * Whoever works at the sync begins anew, with or without what was changed in the target. Rows that the former direction
+ * left otherwise are brought in step.
+ */
 async function turn(sql: EntityManager, sync: Sync): Promise<void> {
   if (sync.direction === 'pull') await removeCapture(sql, sync);
   else await ensureCapture(sql, withTypesOf(sync, await readTargetShape(sql, sync)));
-  await sql.query('UPDATE syncs SET holder = NULL, lease_until = NULL WHERE id = $1', [sync.id]);
+  await sql.query('UPDATE syncs SET holder = NULL, lease_until = NULL, rows_outdated = true WHERE id = $1', [
+    sync.id,
+  ]);
 }

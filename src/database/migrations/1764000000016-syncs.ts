@@ -19,6 +19,8 @@ export class Syncs1764000000016 implements MigrationInterface {
         -- The primary key of the target, in its order.
         key_columns text[] NOT NULL,
         key_types text[] NOT NULL,
+        -- PostgreSQL's number of the table when it was last worked at: another one means another table of that name.
+        target_oid oid,
         -- [{fieldId, fieldName, fieldType, valueType, computed, column, columnType, goneAt}]
         columns jsonb NOT NULL,
         state text NOT NULL CHECK (state IN ('filling', 'live', 'paused')),

@@ -5,6 +5,7 @@ import type { Sync } from '../sync.ts';
 import type { SyncLeases } from '../sync-lease.ts';
 import { differingRows } from '../target/row-comparison.ts';
 import { sameCells } from '../values/column-types.ts';
+import { forgetVanished } from '../target/vanished-rows.ts';
 import type { Cells, RecordNews } from '../values/row-writes.ts';
 import { applyRecords } from './apply-records.ts';
 import { newsOfRecord } from './fill.ts';
@@ -117,6 +118,7 @@ export class Comparison {
   /** @returns records that the copy has otherwise; a row that is not what its record says is repaired at once */
   async #differing(sql: EntityManager, sync: Sync, records: readonly WireRecord[]): Promise<WireRecord[]> {
     const ids = records.map(({ id }) => id);
+    await forgetVanished(sql, sync, ids);
     const rows = await sql.query<
       { id: string; createdTime: Date; cells: Cells; rowKey: string[] | null; isBusy: boolean }[]
     >(

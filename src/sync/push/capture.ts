@@ -3,12 +3,14 @@ import { AppError } from '../../errors.ts';
 import { literal, quoted, quotedTable } from '../target/identifiers.ts';
 import type { Sync } from '../sync.ts';
 import { sqlState } from '../target/target-table.ts';
+import { isItsRow } from '../target/vanished-rows.ts';
 
 /*
  * What is done to a target is captured by triggers that write the key of each changed row into sync_outbox, in the
  * transaction that changes it: so nothing is captured that is not committed, and nothing committed is missed. They run with
  * the rights of this server, take no lock that a sync holds, and do nothing once the sync is gone. Not captured is what is
- * done with triggers switched off (session_replication_role, logical replication); a reconcile finds that.
+ * done with triggers switched off (session_replication_role, logical replication), or to a partition that is detached; a
+ * reconcile finds that, and makes rows again that are gone.
  */
 
 type Sql = Pick<EntityManager, 'query'>;
@@ -110,12 +112,7 @@ export async function ensureCapture(sql: Sql, sync: Sync): Promise<void> {
   await installCapture(sql, sync);
   await sql.query(
     `UPDATE copied_records AS r SET row_key = NULL WHERE r.sync_id = $1 AND r.row_key IS NOT NULL
-       AND NOT EXISTS (SELECT 1 FROM ${quotedTable(sync)} AS t WHERE ${sync.keyColumns
-         .map(
-           (column, index) =>
-             `t.${quoted(column)} = (r.row_key)[${index + 1}]::${sync.keyTypes[index] ?? 'text'}`,
-         )
-         .join(' AND ')})`,
+       AND NOT EXISTS (SELECT 1 FROM ${quotedTable(sync)} AS t WHERE ${isItsRow(sync)})`,
     [sync.id],
   );
   await sql.query('DELETE FROM sync_pending WHERE sync_id = $1 AND is_deleted', [sync.id]);

@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import type { TableSchema } from '../../bases/table-schema.ts';
 import { targetName, type Sync } from '../sync.ts';
+import { requireFit } from './fit-table.ts';
 import { ownColumns } from './follow-schema.ts';
 import { mapColumns, type ColumnWish } from './mapped-table.ts';
 import { refuseServerTable } from './server-tables.ts';
@@ -31,6 +32,7 @@ export async function targetFor(
 ): Promise<Pick<Sync, 'targetSchema' | 'targetTable' | 'owned' | 'keyColumns' | 'keyTypes' | 'columns'>> {
   if (wish.target) {
     await refuseServerTable(sql, wish.target);
+    await requireFit(sql, wish.target);
     const shape = await readTargetShape(sql, wish.target);
     if (!shape) throw targetNotFound(targetName(wish.target));
     return { ...wish.target, owned: false, ...mapColumns(wish.target, shape, table, wish.columns ?? []) };

@@ -2,6 +2,7 @@ import { applyRecords } from '../pull/apply-records.ts';
 import type { Cells } from '../values/row-writes.ts';
 import type { SyncLeases } from '../sync-lease.ts';
 import { differingRows } from './row-comparison.ts';
+import { forgetVanished } from './vanished-rows.ts';
 
 /** Records whose rows are looked at in one transaction. */
 const batchSize = 500;
@@ -11,6 +12,7 @@ const batchSize = 500;
  * for the change of its record, or the next reconcile.
  */
 export async function rewriteRows(id: string, leases: SyncLeases, now: () => Date): Promise<void> {
+  await leases.transaction(id, (sql, sync) => forgetVanished(sql, sync, null));
   for (let after = ''; ;) {
     const last = await leases.transaction(id, async (sql, sync) => {
       const rows = await sql.query<

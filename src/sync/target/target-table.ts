@@ -24,6 +24,8 @@ export interface TargetColumn {
 }
 
 export interface TargetShape {
+  /** PostgreSQL's number of the table: another one means another table of that name. */
+  oid: number;
   columns: TargetColumn[];
   /** The primary key, in its order; empty without one. */
   keyColumns: string[];
@@ -34,8 +36,8 @@ export async function readTargetShape(
   sql: Sql,
   { targetSchema, targetTable }: TableName,
 ): Promise<TargetShape | null> {
-  const columns = await sql.query<(TargetColumn & { keyPlace: number | null })[]>(
-    `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, t.typtype = 'e' AS "isEnum",
+  const columns = await sql.query<(TargetColumn & { oid: number; keyPlace: number | null })[]>(
+    `SELECT c.oid, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, t.typtype = 'e' AS "isEnum",
             a.attgenerated <> '' OR a.attidentity = 'a' AS generated, array_position(k.conkey, a.attnum) AS "keyPlace"
      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
        JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -45,9 +47,11 @@ export async function readTargetShape(
      ORDER BY a.attnum`,
     [targetSchema, targetTable],
   );
-  if (columns.length === 0) return null;
+  const [first] = columns;
+  if (!first) return null;
   const key = columns.filter(({ keyPlace }) => keyPlace !== null);
   return {
+    oid: first.oid,
     columns: columns.map(({ name, type, isEnum, generated }) => ({ name, type, isEnum, generated })),
     keyColumns: key.sort((a, b) => (a.keyPlace ?? 0) - (b.keyPlace ?? 0)).map(({ name }) => name),
   };
@@ -102,6 +106,30 @@ export async function createTargetTable(
        ${columns.map((column) => `, ${columnDefinition(column)}`).join('')}
      )`,
   );
+}
+
+/** How long dropping a table waits for those who read it, in milliseconds. */
+const dropWaitMs = 2_000;
+
+/** @throws AppError TARGET_UNFIT when something depends on it, it is read, or it is not ours any more */
+export async function dropTargetTable(sql: Sql, name: TableName): Promise<void> {
+  await sql.query(`SET LOCAL lock_timeout = ${dropWaitMs}`);
+  try {
+    await sql.query(`DROP TABLE IF EXISTS ${quotedTable(name)}`);
+  } catch (error) {
+    const place = `${name.targetSchema}.${name.targetTable}`;
+    const why = {
+      '2BP01': `Others depend on it, such as views: drop those first`,
+      '55P03': `Somebody is reading it: try again later`,
+      '42501': `It belongs to somebody else`,
+    }[sqlState(error) ?? ''];
+    if (why === undefined) throw error;
+    throw new AppError(
+      'TARGET_UNFIT',
+      `The table ${place} can not be dropped. ${why}, or delete the sync without its table.`,
+      { cause: error },
+    );
+  }
 }
 
 /** With the value of an empty cell as its default, which rows that are there already get as well. */
