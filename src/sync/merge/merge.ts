@@ -60,5 +60,6 @@ export function merge(input: {
 
 /** Whether the column can say the cell only as it is now: as when a field has become one of another type, and was read again. */
 function isNowSayable(column: MappedColumn, before: unknown, now: unknown): boolean {
-  return columnValue(column, before) === null && columnValue(column, now) !== null;
+  const isEmpty = sameCell(column, now, null);
+  return !isEmpty && columnValue(column, before) === null && columnValue(column, now) !== null;
 }
