@@ -20,6 +20,9 @@ let fresh: TestApp;
 let connection: number;
 let open: Subscriber[] = [];
 
+/** An instance that works at nothing by itself: what is counted is what clients ask for, however long that takes. */
+const another = () => app.another({ publicUrl: app.url, role: 'web' });
+
 beforeAll(async () => {
   app = await startTestApp();
   connection = await app.connect();
@@ -89,7 +92,7 @@ function askMeanwhile(from: TestApp): () => Promise<number[]> {
 it(
   `begins a base's log once for ${clients} who come at once to an instance that has just started`,
   async () => {
-    fresh = await app.another({ publicUrl: app.url });
+    fresh = await another();
     const pool = watchPool(fresh);
     const ofAsking = await statementsOfAsking(fresh, pool);
     pool.statements = 0;
@@ -110,7 +113,7 @@ it(
 it(
   `tells ${clients} who come back to an instance that has just started what they missed, with a few statements`,
   async () => {
-    fresh = await app.another({ publicUrl: app.url });
+    fresh = await another();
     const before = await subscribe(fresh).started();
     await addContacts(fresh, changes);
     await until(() => before.changes.length === changes);
@@ -118,7 +121,7 @@ it(
     await fresh.close();
     await app.database.query(`UPDATE change_feeds SET used_at = now() - interval '1 hour'`);
 
-    fresh = await app.another({ publicUrl: app.url });
+    fresh = await another();
     const pool = watchPool(fresh);
     const ofAsking = await statementsOfAsking(fresh, pool);
     pool.statements = 0;
