@@ -393,6 +393,12 @@ describe('a copy that is too old', () => {
   });
 
   test('for a field that came later answers nothing about it until the table was read again', async () => {
+    // A reading that begins later would have the field.
+    const isRead = `SELECT 1 FROM syncs WHERE id = $1 AND run_finished_at IS NOT NULL AND reread_because IS NULL`;
+    await until(
+      async () => (await app.database.query(isRead, [contacts.id])).length > 0,
+      'no reading is under way',
+    );
     const addField = { tableId: 'Contacts', name: 'Nickname', type: 'singleLineText' };
     await control(app.sandbox.url, 'schema', { baseId: crm, addField });
     const withField = { names: ['Nickname'], maxAge: 'PT1H' };
