@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
 import type { Operation } from '../../calendly/operation.ts';
 import { abortReason, deadlineExceeded } from '../../calendly/ended-early.ts';
@@ -8,6 +9,9 @@ const maxStatementMs = 5_000;
 
 /** What PostgreSQL tells of a statement that was ended from outside, or took longer than any may. */
 const queryCanceled = '57014';
+
+/** Between two words that a statement is to end, in milliseconds: one that comes before it has begun ends nothing. */
+const betweenWordsMs = 50;
 
 type Identified = pg.PoolClient & { processID?: number | null };
 
@@ -23,18 +27,22 @@ export class TookTooLong extends Error {}
 export async function queryWithin<Row extends pg.QueryResultRow>(
   pool: pg.Pool,
   query: pg.QueryConfig,
-  { deadline, signal }: Operation,
+  { deadline, signal }: Pick<Operation, 'deadline' | 'signal'>,
   clock: Clock,
 ): Promise<Row[]> {
-  signal?.throwIfAborted();
   const client: Identified = await pool.connect();
+  const leftMs = Math.min(maxStatementMs, deadline - clock.now());
+  if (signal?.aborted || leftMs <= 0) {
+    client.release();
+    throw signal?.aborted ? abortReason(signal) : deadlineExceeded();
+  }
   let broken = false;
-  const words: Promise<unknown>[] = [];
+  let isRunning = true;
+  let words: Promise<void> | undefined;
   const cancel = (): void => {
-    if (words.length > 0) return;
-    words.push(pool.query('SELECT pg_cancel_backend($1)', [client.processID]).catch(() => undefined));
+    words ??= endStatement(pool, client, () => isRunning);
   };
-  const timer = setTimeout(cancel, Math.max(0, Math.min(maxStatementMs, deadline - clock.now())));
+  const timer = setTimeout(cancel, leftMs);
   signal?.addEventListener('abort', cancel, { once: true });
   try {
     const { rows } = await client.query<Row>(query);
@@ -45,9 +53,31 @@ export async function queryWithin<Row extends pg.QueryResultRow>(
     if (signal?.aborted) throw abortReason(signal);
     throw clock.now() >= deadline ? deadlineExceeded() : new TookTooLong(error.message, { cause: error });
   } finally {
+    isRunning = false;
     clearTimeout(timer);
     signal?.removeEventListener('abort', cancel);
-    await Promise.all(words);
+    await words;
     client.release(broken);
+  }
+}
+
+/** On a connection of its own: the pool's may all be held by statements like this one. */
+async function endStatement(
+  pool: pg.Pool,
+  { processID }: Identified,
+  isRunning: () => boolean,
+): Promise<void> {
+  const speaker = new pg.Client(pool.options);
+  speaker.on('error', () => undefined);
+  try {
+    await speaker.connect();
+    while (isRunning()) {
+      await speaker.query('SELECT pg_cancel_backend($1)', [processID]);
+      await wait(betweenWordsMs);
+    }
+  } catch {
+    // The statement then ends with the limit that every statement has.
+  } finally {
+    await speaker.end().catch(() => undefined);
   }
 }
