@@ -135,7 +135,7 @@ export class SyncWork {
     const sync = await leases.read(this.#id);
     if (sync.state === 'filling') return this.#fill(sync);
     const reader = await this.#following.reader(sync);
-    if (sync.direction !== 'pull') this.#push ??= this.#deps.push(this.#id);
+    if (sync.direction !== 'pull') this.#push ??= this.#beginPush();
     // In this order: what the last pull has found is in the log, and is applied before that is said.
     const drainedAt = await this.#deps.drainedAt(sync.feedId);
     await this.#applier.toEnd();
@@ -146,6 +146,13 @@ export class SyncWork {
     await this.#parked.look();
     this.#reconciles.look(now);
     await reader.grown(now.position, this.#deps.clock.lookEveryMs ?? lookIntervalMs, this.#closing.signal);
+  }
+
+  /** It ends when it finds the lease lost. Should that have come back already, nobody else would notice. */
+  #beginPush(): SyncPush {
+    const push = this.#deps.push(this.#id);
+    void push.ended.then(() => this.#closing.abort());
+    return push;
   }
 
   async #fill(sync: Sync): Promise<void> {

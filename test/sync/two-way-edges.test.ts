@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
 import { crm, mutate, readSync, until, upstreamRecords } from './sync-app.ts';
 import { TwoWayTable } from './two-way-table.ts';
@@ -10,11 +10,16 @@ const upstream: string[] = [];
 
 beforeAll(async () => {
   app = await startTestApp({ lookEveryMs: 50 });
-  for (const names of [['a', 'b'], [], []]) upstream.push(await TwoWayTable.upstream(app, names));
+  for (const names of [['a', 'b'], [], [], []]) upstream.push(await TwoWayTable.upstream(app, names));
   await app.database.query('CREATE SCHEMA crm');
   connection = await app.connect();
 });
 afterAll(() => app.close());
+afterEach(endFaults);
+
+async function endFaults(): Promise<void> {
+  await fetch(`${app.sandbox.url}/_control/faults`, { method: 'DELETE' });
+}
 /** A person edits in the service's own pages. */
 function edit(tableId: string, what: object): Promise<{ created: string[] }> {
   return control(app.sandbox.url, 'edits', { baseId: crm.baseId, tableId, ...what });
@@ -186,4 +191,58 @@ test('a push takes the records that have the keys of rows, leaves the others alo
   await table.query(`INSERT INTO $table VALUES ('both', 3)`);
   await expectRecords({ both: 3, 'only here': 2, 'only there': 6, theirs: 9 });
   await mutate(app, 'deleteSync', { id: table.syncId });
+});
+
+test('what is on its way when an instance dies is neither doubled nor lost, whichever way it turns afterwards', async () => {
+  const [, , , tableId = ''] = upstream;
+  const table = await TwoWayTable.make(app, connection, tableId, {});
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'POST', path: `/v0/${crm.baseId}/**` },
+    kind: 'delay',
+    effect: 'after',
+    delayMs: 60_000,
+  });
+  await table.query(
+    `INSERT INTO $table (name, points) SELECT 'way ' || n, n FROM generate_series(1, 10) AS n`,
+  );
+  await until(async () => (await table.left()).sending === 10, 'all of them have left');
+  await until(async () => (await table.records()).size === 10, 'all of them are there');
+  // Nobody hears of it: whoever has sent them has lost the sync, and no longer tells that the writes are under way.
+  const other = await app.another();
+  try {
+    await table.query(
+      `UPDATE syncs SET holder = gen_random_uuid(), lease_until = clock_timestamp() WHERE id = $1`,
+      [table.syncId],
+    );
+    await table.query(
+      `UPDATE write_operations SET lease_until = clock_timestamp() - interval '1 s' WHERE finished_at IS NULL`,
+    );
+    await table.query(`UPDATE $table SET points = 20 WHERE name = 'way 2'`);
+    await endFaults();
+    await table.quiet();
+  } finally {
+    await other.close();
+  }
+  expect((await table.records()).size).toBe(10);
+  const { omnera, calendly } = await table.sides();
+  expect(omnera).toEqual(calendly);
+
+  const turn = (direction: string) => mutate(app, 'updateSync', { id: table.syncId, direction });
+  await turn('PULL');
+  await until(async () => {
+    const [sync] = await table.query('SELECT rows_outdated FROM syncs WHERE id = $1', [table.syncId]);
+    return !sync.rows_outdated;
+  }, 'its rows are those of the records');
+  const sent = await table.writes();
+  await table.query(`UPDATE $table SET points = 30 WHERE name IN ('way 3', 'way 4')`);
+  await table.edit({ update: [{ id: (await table.recordOf('way 4')).id, fields: { Points: 40 } }] });
+  await until(async () => (await table.row('way 4')).points === 40, 'the table follows');
+  expect(await table.writes()).toBe(sent);
+  await turn('TWO_WAY');
+  await table.quiet();
+  expect([await table.recordOf('way 3'), await table.recordOf('way 4')]).toMatchObject([
+    { points: 30 },
+    { points: 40 },
+  ]);
+  expect((await table.records()).size).toBe(10);
 });
