@@ -245,4 +245,23 @@ test('what is on its way when an instance dies is neither doubled nor lost, whic
     { points: 40 },
   ]);
   expect((await table.records()).size).toBe(10);
+
+  // One that was sent before a long pause: the server has forgotten the write, and would take its key for a new one.
+  await mutate(app, 'pauseSync', { id: table.syncId });
+  await table.query(`INSERT INTO $table (name, points) VALUES ('long ago', 11)`);
+  await until(async () => (await table.left()).pending === 1, 'it is captured');
+  await table.query(
+    `WITH sent AS (DELETE FROM sync_pending WHERE sync_id = $1 RETURNING row_key)
+     INSERT INTO sync_writes (sync_id, batch, kind, row_key, cells, sent_at)
+     SELECT $1, gen_random_uuid(), 'create', row_key, $2, clock_timestamp() - interval '25 h' FROM sent`,
+    [
+      table.syncId,
+      JSON.stringify({ [table.fields['name'] ?? '']: 'long ago', [table.fields['points'] ?? '']: 11 }),
+    ],
+  );
+  const [made = ''] = await table.edit({ create: [{ fields: { Name: 'long ago', Points: 11 } }] });
+  await mutate(app, 'resumeSync', { id: table.syncId });
+  await table.quiet();
+  expect((await table.records()).size).toBe(11);
+  expect((await table.row('long ago'))._calendly_id).toBe(made);
 });

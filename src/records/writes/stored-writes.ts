@@ -12,8 +12,8 @@ import { insertWrite, leaseSeconds, noteWrite, StoredWrite, type NewWrite } from
 import { resultsOf, type OperationRow, type TenRow } from './write-rows.ts';
 import type { WriteResult } from './write-result.ts';
 
-/** How long a write is remembered, in milliseconds. */
-const keptMs = 24 * 60 * 60_000;
+/** How long a write is remembered, in milliseconds. Its key means a new write afterwards. */
+export const keptMs = 24 * 60 * 60_000;
 const pruneIntervalMs = 10 * 60_000;
 const pruneBatchSize = 1_000;
 /** Writes that are under way here are renewed so often, in milliseconds. */

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { keptMs } from '../../records/writes/stored-writes.ts';
 import type { InFlight } from '../merge/awaited-writes.ts';
 import { touchRecords } from './outbox.ts';
 import type { Sync } from '../sync.ts';
@@ -16,6 +17,8 @@ export const pushColumns = `w.id, w.batch, w.kind, w.record_id AS "recordId", w.
 
 /** How long after it was sent a call may take effect upstream, in milliseconds. */
 const maxFlightMs = 10 * 60_000;
+/** So long before a stored write is forgotten it is asked for no more, in milliseconds; clocks may differ by less. */
+const askingMarginMs = 60 * 60_000;
 
 /** What was sent of these records and has not been seen yet, oldest first. */
 export async function inFlightOf(
@@ -45,6 +48,23 @@ export async function markSeen(sql: Sql, ids: readonly string[]): Promise<void> 
   if (ids.length === 0) return;
   await sql.query(`DELETE FROM sync_writes WHERE id = ANY($1) AND state <> 'sending'`, [ids]);
   await sql.query(`UPDATE sync_writes SET seen = true WHERE id = ANY($1)`, [ids]);
+}
+
+/**
+ * What was sent so long ago, as before a pause of a day, has no answer any more: to ask for it by its key would be to send it
+ * anew. The log decides what became of it.
+ */
+export async function endAsking(sql: Sql, syncId: string): Promise<void> {
+  const [unanswered] = await sql.query<[{ recordId: string | null }[], number]>(
+    `UPDATE sync_writes SET state = 'unknown', ended_at = clock_timestamp()
+     WHERE sync_id = $1 AND state = 'sending' AND sent_at < clock_timestamp() - make_interval(secs => $2) RETURNING record_id AS "recordId"`,
+    [syncId, (keptMs - askingMarginMs) / 1_000],
+  );
+  await touchRecords(
+    sql,
+    syncId,
+    unanswered.flatMap(({ recordId }) => recordId ?? []),
+  );
 }
 
 /**

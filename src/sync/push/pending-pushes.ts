@@ -8,7 +8,7 @@ import {
   type Pending,
   type Looked,
 } from './batches.ts';
-import { inFlightOf, settleByTime, type StoredPush } from './in-flight.ts';
+import { endAsking, inFlightOf, settleByTime, type StoredPush } from './in-flight.ts';
 import { keyText, localCells, readRows, type TargetRow } from '../target/local-rows.ts';
 import { withoutOwned } from './new-rows.ts';
 import { foldAll, isOutboxFilled } from './outbox.ts';
@@ -38,6 +38,7 @@ export interface Prepared {
  */
 export async function preparePushes(sql: EntityManager, sync: Sync, room: number): Promise<Prepared> {
   await foldAll(sql, sync);
+  await endAsking(sql, sync.id);
   if (sync.state !== 'live') return { batches: [], isMore: false };
   await settleByTime(sql, sync);
   const due = await duePending(sql, sync.id);
