@@ -6,6 +6,7 @@ import { maxTakenPerTrigger } from './delivery-lanes.ts';
 import type { Delivery, DeliveryStatus } from './delivery.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import { failuresUntilResting } from './retry-schedule.ts';
+import { judgingEndpoints, type Failing } from './trigger-health.ts';
 import type { SealedSecrets } from './trigger-secrets.ts';
 
 /** A delivery whose process is gone is taken over after this. Renewed while it is under way. */
@@ -111,18 +112,18 @@ export class DeliveryLeases {
   }
 
   /**
-   * Stores what came of deliveries, and with a success the end of its endpoint's failures in a row.
-   * @returns those whose lease was still ours; the others somebody else makes, and nothing was written. And the triggers
-   *   whose endpoints were taken for down until now
+   * Stores what came of deliveries, and by the same statement how their endpoints do: whoever loses its answer, or dies
+   * behind it, has not lost count. A success ends a row of failures, and has what waits for that endpoint tried at once.
+   * @returns those whose lease was still ours; the others somebody else makes, and nothing was written
    */
   async finish(outcomes: ReadonlyMap<ClaimedDelivery, Outcome>): Promise<Stored> {
     const deliveries = [...outcomes.keys()];
     const all = [...outcomes.values()];
-    const rows = await this.#database.query<{ id: string; lease: string; recovered: string | null }[]>(
+    const rows = await this.#database.query<StoredRow[]>(
       `WITH given AS (
          SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::integer[], $7::text[], $8::integer[],
-           $9::text[], $10::text[], $11::boolean[], $12::boolean[])
-           AS given(id, lease, status, at, next_attempt_at, http_status, answer, duration_ms, error_code, error_message, is_open, is_key_used_up)
+           $9::text[], $10::text[], $11::boolean[], $12::boolean[], $13::boolean[])
+           AS given(id, lease, status, at, next_attempt_at, http_status, answer, duration_ms, error_code, error_message, is_open, is_key_used_up, counts)
        ), held AS (
          SELECT d.id, d.lease_holder AS lease FROM trigger_deliveries AS d JOIN given ON given.id = d.id
          WHERE d.id = ANY($1) AND d.lease_holder = given.lease AND d.status = 'WAITING' ORDER BY d.id FOR UPDATE OF d
@@ -137,18 +138,11 @@ export class DeliveryLeases {
              action_round = action_round + CASE WHEN given.is_key_used_up THEN 1 ELSE 0 END,
              lease_holder = NULL, lease_until = NULL
          FROM held JOIN given USING (id, lease) WHERE d.id = held.id AND d.id = ANY($1)
-         RETURNING d.id, held.lease, d.trigger_id, d.status
-       ), failing AS (
-         SELECT trigger_id, failures_in_row FROM trigger_health
-         WHERE failures_in_row > 0 AND trigger_id IN (SELECT trigger_id FROM stored WHERE status = 'DELIVERED')
-         ORDER BY trigger_id FOR UPDATE
-       ), mended AS (
-         UPDATE trigger_health AS h SET failures_in_row = 0, failing_since = NULL, rest_until = NULL
-         FROM failing WHERE h.trigger_id = failing.trigger_id
-         RETURNING h.trigger_id, failing.failures_in_row >= $13 AS was_down
-       )
-       SELECT stored.id, stored.lease, mended.trigger_id AS recovered
-       FROM stored LEFT JOIN mended ON mended.trigger_id = stored.trigger_id AND mended.was_down`,
+         RETURNING d.id, held.lease, d.trigger_id, d.status = 'DELIVERED' AS was_taken, given.counts, given.at
+       ), ${judgingEndpoints}
+       SELECT stored.id, stored.lease, stored.trigger_id AS "triggerId", judged.failures AS "failuresInRow",
+              judged.failing_since AS "failingSince", coalesce(judged.was_down, false) AS recovered
+       FROM stored LEFT JOIN judged USING (trigger_id)`,
       [
         ...idsAndLeases(deliveries),
         all.map(({ status }) => status),
@@ -161,13 +155,20 @@ export class DeliveryLeases {
         all.map(({ error }) => error?.message ?? null),
         all.map(({ isOpen }) => isOpen),
         all.map(({ isKeyUsedUp }) => isKeyUsedUp),
-        failuresUntilResting,
+        // How an action does is for the limits of the upstream to heed.
+        deliveries.map((delivery) => outcomes.get(delivery)!.error !== null && !delivery.action),
       ],
     );
     const stored = new Set(rows.map(({ id, lease }) => `${id}/${lease}`));
     return {
       deliveries: new Set(deliveries.filter(({ id, lease }) => stored.has(`${id}/${lease}`))),
-      recovered: new Set(rows.flatMap(({ recovered }) => recovered ?? [])),
+      failing: new Map(
+        rows.map(({ triggerId, failuresInRow, failingSince }) => [
+          triggerId,
+          { failuresInRow: failuresInRow ?? 0, failingSince },
+        ]),
+      ),
+      hasRecovered: rows.some(({ recovered }) => recovered),
     };
   }
 
@@ -185,8 +186,20 @@ export class DeliveryLeases {
 
 export interface Stored {
   deliveries: ReadonlySet<ClaimedDelivery>;
-  /** Of triggers. */
-  recovered: ReadonlySet<string>;
+  /** How the endpoints of their triggers do since. */
+  failing: ReadonlyMap<string, Failing>;
+  /** Whether an endpoint of them was taken for down until now. */
+  hasRecovered: boolean;
+}
+
+interface StoredRow {
+  id: string;
+  lease: string;
+  triggerId: string;
+  /** Null where nothing has changed. */
+  failuresInRow: number | null;
+  failingSince: Date | null;
+  recovered: boolean;
 }
 
 function idsAndLeases(deliveries: readonly ClaimedDelivery[]): [string[], string[]] {

@@ -14,19 +14,13 @@ export interface OutcomeEffectsDeps {
   onAttempt: (outcome: 'delivered' | 'failed' | 'parked', durationMs: number) => void;
 }
 
-interface Failure {
-  delivery: ClaimedDelivery;
-  outcome: Outcome;
-}
-
 /**
- * What follows from outcomes that are stored: failures are counted, endpoints that want no more are paused, and those that
- * are back get what waits. None of it may make a delivery again, so nothing here rejects.
+ * What follows from outcomes that are stored: endpoints that are back get what waits, and those that keep failing or want
+ * no more are paused. None of it may make a delivery again, so nothing here rejects. All of it stands in rows: what does
+ * not come to its end, or is never begun since the process died, follows from the next tick or the next failure.
  */
 export class OutcomeEffects {
   readonly #deps: OutcomeEffectsDeps;
-  /** Triggers whose endpoints are back, and that were not told to hurry yet. At most as many as there are triggers. */
-  readonly #recovered = new Set<string>();
 
   constructor(deps: OutcomeEffectsDeps) {
     this.#deps = deps;
@@ -34,47 +28,45 @@ export class OutcomeEffects {
 
   async follow(
     outcomes: ReadonlyMap<ClaimedDelivery, Outcome>,
-    { deliveries, recovered }: Stored,
+    { deliveries, failing, hasRecovered }: Stored,
   ): Promise<void> {
-    const failures = new Map<string, Failure[]>();
+    const failed = new Map<string, { delivery: ClaimedDelivery; isGone: boolean }>();
     for (const delivery of deliveries) {
       const outcome = outcomes.get(delivery)!;
       this.#deps.onAttempt(metricOf(outcome), outcome.durationMs);
-      // How an action does is for the limits of the upstream to heed.
       if (outcome.error === null || delivery.action) continue;
-      failures.set(delivery.triggerId, [...(failures.get(delivery.triggerId) ?? []), { delivery, outcome }]);
+      const isGone = outcome.httpStatus === 410 || failed.get(delivery.triggerId)?.isGone === true;
+      failed.set(delivery.triggerId, { delivery, isGone });
     }
-    for (const id of recovered) this.#recovered.add(id);
-    await this.hurry();
-    await Promise.all([...failures.values()].map((all) => this.#judge(all)));
+    if (hasRecovered) await this.hurry();
+    await Promise.all(
+      [...failed].map(([id, { delivery, isGone }]) => this.#judge(delivery, failing.get(id)!, isGone)),
+    );
   }
 
-  /** Has all that waits for endpoints that are back tried now; what fails of it is left for the next call. */
+  /** Has all that waits for endpoints that are back tried now. */
   async hurry(): Promise<void> {
-    const now = new Date(this.#deps.clock.now());
-    for (const id of this.#recovered) {
-      try {
-        await this.#deps.health.hurry(id, now);
-        this.#recovered.delete(id);
-      } catch (error) {
-        this.#deps.logger.warn(
-          { err: error, trigger: id },
-          'what waits for an endpoint that is back could not be hurried; it will be tried again',
-        );
-      }
+    const { health, clock, logger } = this.#deps;
+    try {
+      await health.hurry(new Date(clock.now()));
+    } catch (error) {
+      logger.warn(
+        { err: error },
+        'what waits for endpoints that are back could not be hurried; it will be tried again',
+      );
     }
   }
 
-  /** @param failures of one endpoint, that came together */
-  async #judge(failures: Failure[]): Promise<void> {
-    const { health, clock, logger, onGone, onFailure } = this.#deps;
-    const { delivery } = failures[0]!;
+  async #judge(delivery: ClaimedDelivery, failing: Failing, isGone: boolean): Promise<void> {
+    const { logger, onGone, onFailure } = this.#deps;
     try {
-      const failing = await health.failed(delivery.triggerId, failures.length, new Date(clock.now()));
-      if (failures.some(({ outcome }) => outcome.httpStatus === 410)) await onGone(delivery.triggerId);
+      if (isGone) await onGone(delivery.triggerId);
       else await onFailure(delivery, failing);
     } catch (error) {
-      logger.warn({ err: error, trigger: delivery.triggerId }, 'failures of an endpoint were not counted');
+      logger.warn(
+        { err: error, trigger: delivery.triggerId },
+        'an endpoint that fails was not judged; its next failure will be',
+      );
     }
   }
 }

@@ -35,9 +35,11 @@ export function retryAfterMs(
   return Math.min(waitMs, Math.max(leastMs, triedForMs - triedMs));
 }
 
-/** How long an endpoint is left alone after failures in a row, in milliseconds. */
-export function restMs(failuresInRow: number, random = Math.random()): number {
-  if (failuresInRow < failuresUntilResting) return 0;
-  const bound = Math.min(maxRestMs, 1_000 * 2 ** Math.min(failuresInRow - failuresUntilResting, 10));
-  return bound * (0.5 + random / 2);
+/**
+ * How long an endpoint is left alone after failures in a row, as SQL: a random half to whole of a bound that doubles.
+ * @param failuresInRow an expression, of `failuresUntilResting` or more
+ */
+export function restAfter(failuresInRow: string): string {
+  const bound = `least(${maxRestMs / 1_000}, 2 ^ least(${failuresInRow} - ${failuresUntilResting}, 10))`;
+  return `make_interval(secs => ${bound} * (0.5 + random() / 2))`;
 }

@@ -175,7 +175,11 @@ export class Sender {
         return;
       }
       if (one)
-        this.#warn(one.delivery, error, 'what came of a delivery could not be stored; it will be made again');
+        this.#warn(
+          one.delivery,
+          error,
+          'it is not known whether what came of a delivery was stored; if not, it will be made again',
+        );
     }
     for (const { delivery } of ended) {
       // Where it could not be stored, the lease runs out.

@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
-import { restMs } from './retry-schedule.ts';
+import type { Sql } from '../../changes/feed.ts';
+import { failuresUntilResting, restAfter } from './retry-schedule.ts';
 
 export interface Failing {
   failuresInRow: number;
@@ -7,29 +8,40 @@ export interface Failing {
   failingSince: Date | null;
 }
 
-/** How the endpoints of triggers do, over all records. A success ends a row of failures: see `finish` of DeliveryLeases. */
+/**
+ * Steps of a statement, behind one named `stored` that gives `trigger_id`, `was_taken`, `counts` (as a failure) and `at` of
+ * attempts. The last of them, `judged`, has the triggers of whose endpoints something else is known now. Of what ended
+ * together a success comes first.
+ */
+export const judgingEndpoints = `
+  attempted AS (
+    SELECT trigger_id, bool_or(was_taken) AS was_taken, count(*) FILTER (WHERE counts)::integer AS failures,
+           min(at) FILTER (WHERE counts) AS failed_at, max(at) AS at
+    FROM stored GROUP BY trigger_id
+  ), locked AS (
+    SELECT h.trigger_id, h.failures_in_row FROM trigger_health AS h JOIN attempted ON attempted.trigger_id = h.trigger_id
+    WHERE attempted.failures > 0 OR attempted.was_taken AND h.failures_in_row > 0 ORDER BY h.trigger_id FOR UPDATE OF h
+  ), counted AS (
+    SELECT *, CASE WHEN was_taken THEN 0 ELSE failures_in_row END + failures AS in_row,
+           was_taken AND failures_in_row >= ${failuresUntilResting} AS was_down
+    FROM attempted JOIN locked USING (trigger_id)
+  ), judged AS (
+    UPDATE trigger_health AS h
+    SET failures_in_row = counted.in_row,
+        failing_since = coalesce(CASE WHEN NOT counted.was_taken THEN h.failing_since END, counted.failed_at),
+        rest_until = CASE WHEN counted.in_row >= ${failuresUntilResting} THEN counted.at + ${restAfter('counted.in_row')}
+                          WHEN NOT counted.was_taken THEN h.rest_until END,
+        hurry_since = CASE WHEN counted.was_down THEN counted.at ELSE h.hurry_since END
+    FROM counted WHERE h.trigger_id = counted.trigger_id
+    RETURNING h.trigger_id, h.failures_in_row AS failures, h.failing_since, counted.was_down
+  )`;
+
+/** How the endpoints of triggers do, over all records. What deliveries tell of that is stored along with them. */
 export class TriggerHealth {
   readonly #database: DataSource;
 
   constructor(database: DataSource) {
     this.#database = database;
-  }
-
-  /** @param count failures that came together */
-  async failed(triggerId: string, count: number, now: Date): Promise<Failing> {
-    const [[row]] = await this.#database.query<[{ failures: number; since: Date }[], number]>(
-      `UPDATE trigger_health SET failures_in_row = failures_in_row + $3, failing_since = coalesce(failing_since, $2)
-       WHERE trigger_id = $1 RETURNING failures_in_row AS failures, failing_since AS since`,
-      [triggerId, now, count],
-    );
-    const rest = restMs(row?.failures ?? 0);
-    if (rest > 0) {
-      await this.#database.query('UPDATE trigger_health SET rest_until = $2 WHERE trigger_id = $1', [
-        triggerId,
-        new Date(now.getTime() + rest),
-      ]);
-    }
-    return { failuresInRow: row?.failures ?? 0, failingSince: row?.since ?? null };
   }
 
   async of(triggerId: string): Promise<Failing> {
@@ -40,28 +52,39 @@ export class TriggerHealth {
     return row ?? { failuresInRow: 0, failingSince: null };
   }
 
-  async forget(triggerId: string): Promise<void> {
-    await this.#database.query(
-      'UPDATE trigger_health SET failures_in_row = 0, failing_since = NULL WHERE trigger_id = $1',
-      [triggerId],
+  /**
+   * Ends the rest of an endpoint, and has all that waits tried by the next `hurry`.
+   * @param forgets whether its failures are to be as if they had not been
+   */
+  async tryNow(sql: Sql, triggerId: string, now: Date, forgets: boolean): Promise<void> {
+    await sql.query(
+      `UPDATE trigger_health SET rest_until = NULL, hurry_since = $2,
+              failures_in_row = CASE WHEN $3 THEN 0 ELSE failures_in_row END,
+              failing_since = CASE WHEN $3 THEN NULL ELSE failing_since END
+       WHERE trigger_id = $1`,
+      [triggerId, now, forgets],
     );
   }
 
-  /** Ends the rest of an endpoint, and has all that waits tried now. */
-  async tryNow(triggerId: string, now: Date): Promise<void> {
-    await this.#database.query('UPDATE trigger_health SET rest_until = NULL WHERE trigger_id = $1', [
-      triggerId,
-    ]);
-    await this.hurry(triggerId, now);
-  }
-
-  /** An endpoint that was down is caught up with at once: nothing waits for the time that its failure had given it. */
-  async hurry(triggerId: string, now: Date): Promise<void> {
-    await this.#database.query(
-      `UPDATE trigger_deliveries SET next_attempt_at = $2
-       WHERE id IN (
-         SELECT id FROM trigger_deliveries WHERE trigger_id = $1 AND status = 'WAITING' AND next_attempt_at > $2 ORDER BY id FOR UPDATE)`,
-      [triggerId, now],
+  /**
+   * Endpoints that are back are caught up with at once: nothing waits for the time that its failure had given it. Whose
+   * they are is forgotten only afterwards, so that any instance does it, should this one not come to its end.
+   */
+  async hurry(now: Date): Promise<void> {
+    const back = await this.#database.query<{ id: string; since: Date }[]>(
+      'SELECT trigger_id AS id, hurry_since AS since FROM trigger_health WHERE hurry_since IS NOT NULL ORDER BY trigger_id',
     );
+    for (const { id, since } of back) {
+      await this.#database.query(
+        `UPDATE trigger_deliveries SET next_attempt_at = $2
+         WHERE id IN (
+           SELECT id FROM trigger_deliveries WHERE trigger_id = $1 AND status = 'WAITING' AND next_attempt_at > $2 ORDER BY id FOR UPDATE)`,
+        [id, now],
+      );
+      await this.#database.query(
+        'UPDATE trigger_health SET hurry_since = NULL WHERE trigger_id = $1 AND hurry_since = $2',
+        [id, since],
+      );
+    }
   }
 }

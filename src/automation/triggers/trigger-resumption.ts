@@ -40,17 +40,18 @@ export class TriggerResumption {
     const feed = await this.#deps.ensureFeed(trigger.connectionId, trigger.baseId, operation);
     const head = feed.id === trigger.feedId ? null : await log.head(feed.id);
     const now = new Date(clock.now());
-    const before = await database.transaction(async (sql) => {
+    return database.transaction(async (sql) => {
       const [was] = await sql.query<Pick<Trigger, 'state' | 'pausedBecause'>[]>(
         'SELECT state, paused_because AS "pausedBecause" FROM triggers WHERE id = $1 FOR UPDATE',
         [trigger.id],
       );
-      if (!was || (ended && !(was.pausedBecause && ended.includes(was.pausedBecause)))) return null;
+      if (!was || (ended && !(was.pausedBecause && ended.includes(was.pausedBecause)))) return false;
       await sql.query(
         `UPDATE triggers SET state = 'active', paused_because = NULL, problem = NULL, updated_at = $2 WHERE id = $1`,
         [trigger.id, now],
       );
-      if (head === null) return was;
+      await health.tryNow(sql, trigger.id, now, was.state === 'paused');
+      if (head === null) return true;
       // Another OAuth client has another log: of what happened before its head it knows nothing.
       await sql.query(
         'UPDATE triggers SET feed_id = $2, generation = $3, payload = $4, ordinal = $5 WHERE id = $1',
@@ -63,11 +64,7 @@ export class TriggerResumption {
         [{ ...lossEvent(loss, head, now, { trigger, feedKey: feed.key }), stopped: trigger.action && {} }],
         now,
       );
-      return was;
+      return true;
     });
-    if (before === null) return false;
-    if (before.state === 'paused') await health.forget(trigger.id);
-    await health.tryNow(trigger.id, now);
-    return true;
   }
 }

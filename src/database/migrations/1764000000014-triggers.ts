@@ -47,7 +47,9 @@ export class Triggers1764000000014 implements MigrationInterface {
         failures_in_row integer NOT NULL DEFAULT 0,
         failing_since timestamptz,
         -- After failures in a row nothing is tried before.
-        rest_until timestamptz
+        rest_until timestamptz,
+        -- Since when all that waits is to be tried at once; null once it is.
+        hurry_since timestamptz
       );
 
       CREATE TABLE trigger_deliveries (

@@ -1,8 +1,9 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { MovableClock } from '../../activity/activity-of.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { minute, MovableClock } from '../../activity/activity-of.ts';
 import { addContacts, edit } from '../../changes/upstream-edits.ts';
 import { startTestApp, type TestApp } from '../../support/app.ts';
 import { until } from '../../support/ping-receiver.ts';
+import { AnswerLoss } from './answer-loss.ts';
 import { EndpointServer, status } from './endpoint-server.ts';
 import { createTrigger, lookNow, triggerOf } from './operations.ts';
 
@@ -10,14 +11,22 @@ import { createTrigger, lookNow, triggerOf } from './operations.ts';
 
 const endpoint = new EndpointServer();
 const clock = new MovableClock();
+/** Keeps the database and the upstream; `app` does the work. */
+let home: TestApp;
 let app: TestApp;
+let loss: AnswerLoss;
 let connection: number;
 
 beforeAll(async () => {
-  [app] = await Promise.all([startTestApp({ clock }), endpoint.start()]);
+  [home] = await Promise.all([startTestApp({ clock, config: { role: 'web' } }), endpoint.start()]);
+  loss = await AnswerLoss.before(home.database.url);
+  app = await home.another({ role: 'all', databaseUrl: loss.url });
   connection = await app.connect();
 });
-afterAll(() => Promise.all([app.close(), endpoint.close()]));
+afterAll(async () => {
+  await app.close();
+  await Promise.all([home.close(), loss.close(), endpoint.close()]);
+});
 beforeEach(() => endpoint.reset());
 afterEach(async () => {
   await app.database.query('DROP FUNCTION IF EXISTS fail_once() CASCADE');
@@ -128,4 +137,48 @@ test('an endpoint that is back gets at once what waits, also when the database f
   await until('nothing waits', async () => (await triggerOf(app, id)).health.waiting === 0);
   expect(await failures()).toBeGreaterThanOrEqual(2);
   expect(endpoint.deliveries).toHaveLength(3);
+});
+
+describe('what came of deliveries is stored, and the answer to that is lost', () => {
+  const storing = 'AS given(id, lease, status';
+  const rested = async (id: string): Promise<boolean> =>
+    (await app.database.query('SELECT rest_until FROM trigger_health WHERE trigger_id = $1', [id]))[0]?.[
+      'rest_until'
+    ] != null;
+
+  test('its failures count, and what keeps failing rests', async () => {
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    endpoint.answer = status(500);
+    await addContacts(app, 1);
+    for (let failures = 1; failures <= 5; failures += 1) {
+      await until('it has failed', async () => (await triggerOf(app, id)).health.failuresInRow === failures);
+      expect(await rested(id)).toBe(failures === 5);
+      if (failures === 4) loss.loseNext(storing);
+      clock.advance(minute);
+      await lookNow(app, id);
+    }
+    expect(loss.lost).toBe(1);
+  });
+
+  test('an endpoint that is back gets at once what waits', async () => {
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    endpoint.answer = status(500);
+    await addContacts(app, 3);
+    await until('all have failed', async () => (await triggerOf(app, id)).health.failuresInRow >= 3);
+    endpoint.reset();
+    await app.database.query('UPDATE trigger_health SET failures_in_row = 5, rest_until = NULL');
+    await app.database.query(
+      `UPDATE trigger_deliveries SET next_attempt_at = now() + make_interval(
+         hours => CASE WHEN id = (SELECT min(id) FROM trigger_deliveries) THEN -1 ELSE 2 END)`,
+    );
+    loss.loseNext(storing);
+    await until('nothing waits', async () => {
+      await lookNow(app, id);
+      return (await triggerOf(app, id)).health.waiting === 0;
+    });
+    expect(loss.lost).toBe(2);
+    expect((await triggerOf(app, id)).health.failuresInRow).toBe(0);
+    // What was stored is not told again.
+    expect(endpoint.deliveries).toHaveLength(3);
+  });
 });
