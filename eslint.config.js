@@ -172,6 +172,7 @@ export default typescript.config(
     ),
   },
   { files: ['**/*.js'], extends: [typescript.configs.disableTypeChecked] },
+  { files: ['bin/*.js'], languageOptions: { globals: { process: 'readonly', URL: 'readonly' } } },
   {
     files: ['examples/page/*.js'],
     languageOptions: {

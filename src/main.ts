@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { systemClock } from './clock.ts';
 import { Closing } from './local/closing.ts';
@@ -35,9 +34,7 @@ async function answerArguments(args: string[]): Promise<number | null> {
     return 0;
   }
   if (first === '--version' || first === '-v') {
-    const description = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
-      version: string;
-    };
+    const { default: description } = await import('../package.json', { with: { type: 'json' } });
     process.stdout.write(`${description.version}\n`);
     return 0;
   }

@@ -1,14 +1,17 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { readFile, mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '../errors.ts';
 import { writeWhole } from './data-folder.ts';
 import { processIdentity } from './process-identity.ts';
 
-const program = fileURLToPath(new URL('../../sandbox/main.ts', import.meta.url));
+/** Beside us where everything is compiled into one folder (bin/compile.js), else as it is written. */
+const program = import.meta.url.endsWith('.ts')
+  ? { url: new URL('../../sandbox/main.ts', import.meta.url), execArgv: ['--import', 'tsx'] }
+  : { url: new URL('./sandbox.mjs', import.meta.url), execArgv: ['--enable-source-maps'] };
 const startTimeoutMs = 60_000;
 const stopTimeoutMs = 3_000;
 
@@ -40,9 +43,9 @@ export class SandboxProcess {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await stopLeftover(card);
 
-    const child = fork(program, [], {
-      execArgv: ['--import', 'tsx'],
-      cwd: fileURLToPath(new URL('../..', import.meta.url)),
+    const child = fork(fileURLToPath(program.url), [], {
+      execArgv: program.execArgv,
+      cwd: dirname(fileURLToPath(program.url)),
       // Nothing else of our environment: it may hold secrets, and the sandbox must not know what a stranger could not.
       env: { SANDBOX_PORT: String(options.port), SANDBOX_DATA_DIR: folder, TMPDIR: tmpdir() },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

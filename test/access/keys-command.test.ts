@@ -68,7 +68,7 @@ describe('on DATABASE_URL', () => {
     async () => {
       const id = await app.connect();
       const made = await runCommand(
-        'keys.ts',
+        'keys',
         ['create', '--name', 'CI', '--role', 'viewer', '--connection', String(id), '--expires-in', '1h'],
         variables,
       );
@@ -102,7 +102,7 @@ describe('on DATABASE_URL', () => {
         keys(['revoke', String(configured)], variables),
         keys(['revoke', '424242'], variables),
         keys(['create', '--name', 'CI', '--role', 'viewer', '--connection', '424242'], variables),
-        runCommand('keys.ts', ['list'], {
+        runCommand('keys', ['list'], {
           DATABASE_URL: 'postgres://somebody:hidden-password@127.0.0.1:1/none',
         }),
       ]);

@@ -161,7 +161,7 @@ describe('on a database', () => {
       await database.query(`
         CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END $$;
         CREATE TRIGGER dawdle AFTER UPDATE ON connection_secrets FOR EACH STATEMENT EXECUTE FUNCTION dawdle();`);
-      const killed = new CommandProcess('rotate-keys.ts', [], variables);
+      const killed = new CommandProcess('rotate-keys', [], variables);
       while ((await countUnder(database, newer.id)) < 400) await delay(20);
       killed.kill('SIGKILL');
       await killed.ended;
@@ -176,7 +176,7 @@ describe('on a database', () => {
         ).length;
       expect(await opened(newer, older)).toBe(3_000);
 
-      const finished = await runCommand('rotate-keys.ts', [], variables);
+      const finished = await runCommand('rotate-keys', [], variables);
       expect(finished).toMatchObject({
         code: 0,
         output: expect.stringMatching(
@@ -376,7 +376,7 @@ test(
   async () => {
     const [help, noKeys, noDatabase] = await Promise.all([
       callInProcess(rotateKeys, ['--help'], {}),
-      runCommand('rotate-keys.ts', [], { DATABASE_URL: 'postgres://127.0.0.1:1/none', DATA_DIR: '/nowhere' }),
+      runCommand('rotate-keys', [], { DATABASE_URL: 'postgres://127.0.0.1:1/none', DATA_DIR: '/nowhere' }),
       callInProcess(rotateKeys, [], {
         DATABASE_URL: 'postgres://somebody:hidden-password@127.0.0.1:1/none',
         ENCRYPTION_KEYS: ring(newer),

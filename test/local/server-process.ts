@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { environment } from '../../src/environment.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const asPeopleStartIt = ['--import', 'tsx', join(root, 'src', 'main.ts')];
+const asPeopleStartIt = [join(root, 'bin', 'run.js'), 'main'];
 
 /** The server as a person starts it: a process of its own, with nothing set but what the test sets. */
 export class ServerProcess {
@@ -35,8 +35,8 @@ export class ServerProcess {
 
   /** Compiled ahead, where there is a test run that has done so: the same server, sooner up. */
   static compiled(variables: Record<string, string>): ServerProcess {
-    const program = process.env['TEST_SERVER_PROGRAM'];
-    return new ServerProcess(variables, [], program ? [program] : asPeopleStartIt);
+    const programs = process.env['TEST_PROGRAMS'];
+    return new ServerProcess(variables, [], programs ? [join(programs, 'main.mjs')] : asPeopleStartIt);
   }
 
   get pid(): number {

@@ -1,9 +1,8 @@
-import { compileServer, type CompiledServer } from './compiled-server.ts';
+import { compile } from '../../bin/compile.js';
 import { startDatabaseServer, type DatabaseServer } from './database-server.ts';
 
 declare global {
   var testDatabaseServer: DatabaseServer | undefined;
-  var testCompiledServer: CompiledServer | undefined;
 }
 
 /** Runs once per test run, before the first worker. The workers inherit the variables. */
@@ -12,7 +11,5 @@ export default async function startServers(): Promise<void> {
   globalThis.testDatabaseServer = server;
   process.env['TEST_SERVER_URL'] = server.url;
   process.env['TEST_TEMPLATE_DATABASE'] = server.templateName;
-  const compiled = await compileServer();
-  globalThis.testCompiledServer = compiled;
-  process.env['TEST_SERVER_PROGRAM'] = compiled.program;
+  process.env['TEST_PROGRAMS'] = await compile();
 }

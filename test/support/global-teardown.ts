@@ -1,5 +1,4 @@
 /** Runs once per test run, after the last worker, in the process of the setup. */
 export default async function stopServers(): Promise<void> {
-  await globalThis.testCompiledServer?.remove();
   await globalThis.testDatabaseServer?.stop();
 }

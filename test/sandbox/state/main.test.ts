@@ -18,9 +18,9 @@ afterEach(() => {
 });
 
 async function start(): Promise<{ child: ChildProcess; url: string }> {
-  const main = join(import.meta.dirname, '../../../sandbox/main.ts');
+  const main = join(process.env['TEST_PROGRAMS'] ?? '', 'sandbox.mjs');
   const env = { ...process.env, SANDBOX_PORT: '0', SANDBOX_DATA_DIR: folder };
-  const child = fork(main, { execArgv: ['--import', 'tsx'], env, silent: true });
+  const child = fork(main, { execArgv: [], env, silent: true });
   children.push(child);
   const [message] = (await once(child, 'message')) as [{ ready: { url: string } }];
   return { child, url: message.ready.url };
