@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import type { SyncLeases } from './sync-lease.ts';
+import { NotYet, type SyncLease } from './sync-lease.ts';
 
 /** Where the work on a sync can be held up without ending. */
 type Place = 'work' | 'changes' | 'fields' | 'reading';
@@ -9,15 +9,13 @@ const maxCharacters = 1_000;
 
 /** What keeps the work on one sync from going on at the moment, told by its row for as long as it lasts. */
 export class Obstacles {
-  readonly #id: string;
-  readonly #leases: SyncLeases;
+  readonly #lease: SyncLease;
   readonly #texts = new Map<Place, string>();
   /** As far as known; whoever worked at the sync before may have left something. */
   #told: string | null | undefined;
 
-  constructor(id: string, leases: SyncLeases) {
-    this.#id = id;
-    this.#leases = leases;
+  constructor(lease: SyncLease) {
+    this.#lease = lease;
   }
 
   /** @param text null when there is nothing any more */
@@ -26,9 +24,10 @@ export class Obstacles {
     else this.#texts.set(place, text);
     const whole = [...new Set(this.#texts.values())].join(' ').slice(0, maxCharacters) || null;
     if (whole === this.#told) return;
-    await this.#leases.sql.query(
-      `UPDATE syncs SET waits_for = $2 WHERE id = $1 AND state <> 'paused' AND waits_for IS DISTINCT FROM $2`,
-      [this.#id, whole],
+    const { id, number, sql } = this.#lease;
+    await sql.query(
+      `UPDATE syncs SET waits_for = $2 WHERE id = $1 AND lease_number = $3 AND state <> 'paused' AND waits_for IS DISTINCT FROM $2`,
+      [id, whole, number],
     );
     this.#told = whole;
   }
@@ -36,7 +35,7 @@ export class Obstacles {
 
 /** A failure in words that are fit for people. */
 export function inWords(error: unknown): string {
-  return error instanceof AppError
+  return error instanceof AppError || error instanceof NotYet
     ? error.message
     : 'Something failed that should not have; the log of the server has more. It is tried again.';
 }

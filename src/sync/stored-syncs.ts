@@ -127,12 +127,21 @@ export class StoredSyncs {
     return rows.map(syncFromRow);
   }
 
-  /** Whoever works at it has lost it with that. @returns whether it ran until now */
-  async pause(id: string, because: SyncPauseReason, problem: string | null): Promise<boolean> {
+  /**
+   * Whoever works at it has lost it with that.
+   * @param leaseNumber where somebody who works at it says so: nothing is done if that was lost before
+   * @returns whether it ran until now
+   */
+  async pause(
+    id: string,
+    because: SyncPauseReason,
+    problem: string | null,
+    leaseNumber: number | null = null,
+  ): Promise<boolean> {
     const [, count] = await this.#database.query<[unknown[], number]>(
       `UPDATE syncs SET state = 'paused', paused_because = $2, problem = $3, waits_for = NULL, updated_at = $4, holder = NULL, lease_until = NULL
-       WHERE id = $1 AND state <> 'paused'`,
-      [id, because, problem, this.#now()],
+       WHERE id = $1 AND state <> 'paused' AND ($5::integer IS NULL OR lease_number = $5)`,
+      [id, because, problem, this.#now(), leaseNumber],
     );
     return count > 0;
   }

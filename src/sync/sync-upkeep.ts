@@ -5,7 +5,8 @@ import type { Logger } from '../logger.ts';
 import { foldPausedOutboxes } from './paused-outboxes.ts';
 import { RepeatedWork } from './repeated-work.ts';
 import { maxSyncs, type StoredSyncs } from './stored-syncs.ts';
-import type { SyncLeases } from './sync-lease.ts';
+import type { HeldSync } from './sync-lease.ts';
+import type { SyncLeases } from './sync-leases.ts';
 import { resumedByHand, type SyncState } from './sync.ts';
 
 const tickMs = 1_000;
@@ -20,8 +21,8 @@ export interface SyncUpkeepDeps {
   database: DataSource;
   stored: StoredSyncs;
   leases: SyncLeases;
-  /** Has exactly these syncs worked at. */
-  work: (syncIds: readonly string[]) => void;
+  /** Has exactly these syncs worked at, under these leases. */
+  work: (held: readonly HeldSync[]) => void;
   /** Why the upstream keeps a connection from a base; null when it does not, throws when it can't say. */
   refusal: (connectionId: number, baseId: string) => Promise<AppError | null>;
   /** Sets a sync going again, unless somebody else has moved it. Throws where that is not possible. @returns whether it did */

@@ -16,7 +16,7 @@ import { finishRun } from './pull/stored-run.ts';
 import type { UpstreamTable } from './pull/upstream-table.ts';
 import type { SyncPush } from './push/sync-push.ts';
 import type { Sync, SyncPauseReason } from './sync.ts';
-import { SyncLost, type SyncLeases } from './sync-lease.ts';
+import { SyncLost, type HeldSync, type SyncLease } from './sync-lease.ts';
 import { FieldChanges } from './target/field-changes.ts';
 import { rewriteRows } from './target/rewrite-rows.ts';
 import { misfitOf } from './target/target-table.ts';
@@ -35,7 +35,7 @@ const failuresUntilTold = 2;
 const staleAfterMs = 60_000;
 
 export interface SyncWorkDeps {
-  leases: SyncLeases;
+  lease: SyncLease;
   log: ChangeLog;
   feeds: ChangeFeeds;
   table: UpstreamTable;
@@ -44,16 +44,17 @@ export interface SyncWorkDeps {
   drainProblem: (feedId: number) => Promise<string | null>;
   /** Hours after which a table is read again, to find what differs; 0 for never. */
   reconcileHours: number;
-  pause: (syncId: string, because: SyncPauseReason, problem: string) => Promise<void>;
+  /** Unless the lease is lost. */
+  pause: (lease: HeldSync, because: SyncPauseReason, problem: string) => Promise<void>;
   /** Begins to send what is changed in the target. */
-  push: (syncId: string) => SyncPush;
+  push: (lease: SyncLease) => SyncPush;
   clock: Clock;
   logger: Logger;
 }
 
 /**
  * The work on one sync while this process holds its lease: the first fill, then the log as it grows, changes of the schema
- * and the reconcile beside it. It ends when the lease is lost.
+ * and the reconcile beside it. It ends when the lease is lost; should the sync come back, other work begins on it.
  */
 export class SyncWork {
   /** Fulfilled when the work has ended. Never rejects. */
@@ -69,23 +70,28 @@ export class SyncWork {
   readonly #closing = new AbortController();
   #push: SyncPush | null = null;
 
-  constructor(id: string, deps: SyncWorkDeps) {
+  constructor(deps: SyncWorkDeps) {
     const { signal } = this.#closing;
-    this.#id = id;
+    this.#id = deps.lease.id;
     this.#deps = deps;
-    this.#applier = new LogApplier(id, deps, signal);
-    this.#obstacles = new Obstacles(id, deps.leases);
+    this.#applier = new LogApplier(deps, signal);
+    this.#obstacles = new Obstacles(deps.lease);
     const shared = { ...deps, applier: this.#applier, obstacles: this.#obstacles };
-    this.#following = new Following(id, shared, signal);
-    this.#fields = new FieldChanges(id, shared);
-    this.#parked = new ParkedRetries(id, deps.leases, () => this.#now());
-    this.#reconciles = new ReconcileWhenDue(id, {
+    this.#following = new Following(shared, signal);
+    this.#fields = new FieldChanges(shared);
+    this.#parked = new ParkedRetries(deps.lease, () => this.#now());
+    this.#reconciles = new ReconcileWhenDue(this.#id, {
       ...shared,
       reconcile: () => this.#reconcile(),
       goesOnAfter: (error) => this.#goesOnAfter(error),
       end: () => this.#closing.abort(),
     });
     this.ended = this.#run();
+  }
+
+  /** The lease under which it works. */
+  get lease(): HeldSync {
+    return this.#deps.lease;
   }
 
   /** Something was changed in the target. */
@@ -122,51 +128,44 @@ export class SyncWork {
   /** @returns whether it is to be tried again */
   async #goesOnAfter(error: unknown): Promise<boolean> {
     if (error instanceof SyncLost || this.#closing.signal.aborted) return false;
-    const { logger, pause } = this.#deps;
+    const { lease, logger, pause } = this.#deps;
     logger.warn({ err: error, sync: this.#id }, 'work on a sync failed; it will be tried again');
     const stop = stopOf(error);
     if (stop === null) return true;
-    await pause(this.#id, stop.because, stop.problem).catch(() => undefined);
+    await pause(lease, stop.because, stop.problem).catch(() => undefined);
     return false;
   }
 
   async #step(): Promise<void> {
-    const { leases } = this.#deps;
-    const sync = await leases.read(this.#id);
+    const { lease } = this.#deps;
+    const sync = await lease.read();
     if (sync.state === 'filling') return this.#fill(sync);
     const reader = await this.#following.reader(sync);
-    if (sync.direction !== 'pull') this.#push ??= this.#beginPush();
+    if (sync.direction !== 'pull') this.#push ??= this.#deps.push(lease);
     // In this order: what the last pull has found is in the log, and is applied before that is said.
     const drainedAt = await this.#deps.drainedAt(sync.feedId);
     await this.#applier.toEnd();
     await this.#noteAsOf(sync, drainedAt);
-    const now = await leases.read(this.#id);
+    const now = await lease.read();
     if (now.schemaOutdated && !this.#fields.isWaiting) await this.#followFields(now);
-    if (now.rowsOutdated) await rewriteRows(this.#id, leases, () => this.#now());
+    if (now.rowsOutdated) await rewriteRows(lease, () => this.#now());
     await this.#parked.look();
     this.#reconciles.look(now);
     await reader.grown(now.position, this.#deps.clock.lookEveryMs ?? lookIntervalMs, this.#closing.signal);
   }
 
-  /** It ends when it finds the lease lost. Should that have come back already, nobody else would notice. */
-  #beginPush(): SyncPush {
-    const push = this.#deps.push(this.#id);
-    void push.ended.then(() => this.#closing.abort());
-    return push;
-  }
-
   async #fill(sync: Sync): Promise<void> {
-    const { leases, logger } = this.#deps;
+    const { lease, logger } = this.#deps;
     const { signal } = this.#closing;
     if (sync.schemaOutdated) await this.#followFields(sync);
     if (sync.runFinishedAt === null && sync.runKind !== 'reconcile') {
-      await fill(this.#id, this.#deps, signal);
-      await leases.transaction(this.#id, (sql, read) => finishRun(sql, read, this.#now()));
+      await fill(this.#deps, signal);
+      await lease.transaction((sql, read) => finishRun(sql, read, this.#now()));
     }
     // Only now, since following takes calls as well. Should the webhook be gone, it is made again for those who follow.
     await this.#following.reader(sync);
     let drainedAt = await this.#following.catchUp();
-    for (let now = await leases.read(this.#id); isIncomplete(now); now = await leases.read(this.#id)) {
+    for (let now = await lease.read(); isIncomplete(now); now = await lease.read()) {
       if (now.schemaOutdated) {
         // Nothing is told of a copy that lacks fields: there is nothing else to do meanwhile.
         if (!(await this.#followFields(now))) await pause(lookIntervalMs, signal);
@@ -177,10 +176,10 @@ export class SyncWork {
       await this.#reconcile();
       drainedAt = await this.#following.catchUp();
     }
-    if ((await leases.read(this.#id)).rowsOutdated) await rewriteRows(this.#id, leases, () => this.#now());
+    if ((await lease.read()).rowsOutdated) await rewriteRows(lease, () => this.#now());
     // A row may name one that was read after it.
-    await retryParked(this.#id, leases, () => this.#now());
-    await leases.transaction(this.#id, (sql) =>
+    await retryParked(lease, () => this.#now());
+    await lease.transaction((sql) =>
       sql.query(`UPDATE syncs SET state = 'live', as_of = $2 WHERE id = $1`, [this.#id, drainedAt]),
     );
     logger.info({ sync: this.#id }, 'a sync has read its table, and follows it from now on');
@@ -191,11 +190,12 @@ export class SyncWork {
     const isStale = asOf !== null && this.#deps.clock.now() - asOf.getTime() > staleAfterMs;
     await this.#obstacles.note('changes', isStale ? await this.#deps.drainProblem(feedId) : null);
     if (drainedAt === null) return;
-    await this.#deps.leases.sql.query(
+    await this.#deps.lease.sql.query(
       `UPDATE syncs SET as_of = $2 WHERE id = $1 AND state = 'live' AND as_of < $2 AND NOT schema_outdated AND NOT rows_outdated
          AND coalesce(reread_because, '') NOT IN ('CHANGES_LOST', 'FIELDS_CHANGED')
-         AND NOT (run_finished_at IS NULL AND coalesce(run_because, '') IN ('CHANGES_LOST', 'FIELDS_CHANGED'))`,
-      [this.#id, drainedAt],
+         AND NOT (run_finished_at IS NULL AND coalesce(run_because, '') IN ('CHANGES_LOST', 'FIELDS_CHANGED'))
+         AND lease_number = $3`,
+      [this.#id, drainedAt, this.#deps.lease.number],
     );
   }
 
@@ -212,7 +212,7 @@ export class SyncWork {
       applier: this.#applier,
       catchUp: async () => void (await this.#following.catchUp()),
     };
-    return reconcile(this.#id, deps, this.#closing.signal);
+    return reconcile(deps, this.#closing.signal);
   }
 
   #now(): Date {

@@ -18,7 +18,8 @@ import { targetFor, type TargetWish } from './target/new-target.ts';
 import { ProgressWatch } from './progress-watch.ts';
 import { StoredSyncs } from './stored-syncs.ts';
 import { targetName, type ConflictPolicy, type Direction, type Sync, type SyncPauseReason } from './sync.ts';
-import { SyncLeases } from './sync-lease.ts';
+import type { HeldSync } from './sync-lease.ts';
+import { SyncLeases } from './sync-leases.ts';
 import { ensureCapture, removeCapture, removeStrayCaptures } from './push/capture.ts';
 import { pruneConflicts } from './merge/conflicts.ts';
 import { SyncPush } from './push/sync-push.ts';
@@ -89,7 +90,7 @@ export class Syncs {
       ...deps,
       stored: this.stored,
       leases: this.#leases,
-      work: (ids) => this.#work(ids),
+      work: (held) => this.#work(held),
       resume: async (id) => {
         const goesOn = await this.#resumption.byItself(id, this.#table.operation(this.#closing.signal));
         if (goesOn) this.#lookSoon();
@@ -202,20 +203,26 @@ export class Syncs {
     if (this.#deps.works) await this.#leases.releaseAll();
   }
 
-  #work(ids: readonly string[]): void {
+  #work(held: readonly HeldSync[]): void {
     if (performance.now() - this.#cleanedAt > cleaningIntervalMs) this.#cleaning = this.#clean();
-    for (const id of ids) {
-      if (this.#works.has(id)) continue;
-      const work = new SyncWork(id, {
-        ...this.#deps,
-        leases: this.#leases,
-        table: this.#table,
-        pause: (syncId, because, problem) => this.#pauseByItself(syncId, because, problem),
-        push: (syncId) => new SyncPush(syncId, { ...this.#deps, leases: this.#leases }),
-      });
-      this.#works.set(id, work);
-      void work.ended.then(() => this.#works.delete(id));
+    for (const one of held) {
+      const before = this.#works.get(one.id);
+      if (!before) this.#begin(one);
+      // Only once that has ended does other work begin.
+      else if (before.lease.number !== one.number) void before.close().then(() => this.#lookSoon());
     }
+  }
+
+  #begin(held: HeldSync): void {
+    const work = new SyncWork({
+      ...this.#deps,
+      lease: this.#leases.lease(held),
+      table: this.#table,
+      pause: (lease, because, problem) => this.#pauseByItself(lease, because, problem),
+      push: (lease) => new SyncPush({ ...this.#deps, lease }),
+    });
+    this.#works.set(held.id, work);
+    void work.ended.then(() => this.#works.delete(held.id));
   }
 
   async #clean(): Promise<void> {
@@ -233,9 +240,10 @@ export class Syncs {
     if (this.#deps.works) this.#upkeep.lookSoon();
   }
 
-  async #pauseByItself(id: string, because: SyncPauseReason, problem: string): Promise<void> {
+  async #pauseByItself({ id, number }: HeldSync, because: SyncPauseReason, problem: string): Promise<void> {
     const { connectionId } = await this.stored.get(id);
-    if (await this.stored.pause(id, because, problem)) this.#audit(id, connectionId, 'pauseSync', because);
+    if (await this.stored.pause(id, because, problem, number))
+      this.#audit(id, connectionId, 'pauseSync', because);
   }
 
   #audit(id: string, connectionId: number, action: 'pauseSync' | 'resumeSync', outcome: string): void {

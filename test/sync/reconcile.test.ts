@@ -1,5 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
+import { Comparison } from '../../src/sync/pull/comparison.ts';
+import { SyncLost } from '../../src/sync/sync-lease.ts';
+import { SyncLeases } from '../../src/sync/sync-leases.ts';
 import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
 import { createSync, crm, expectEqual, mutate, readSync, settled, until } from './sync-app.ts';
 
@@ -258,4 +262,42 @@ it('folds what is captured while it is paused: a row is pending once, however of
     'it is sent',
   );
   await mutate(app, 'deleteSync', { id, dropTable: true });
+});
+
+it('drops what an instance has read before another one had the sync, though it holds it again', async () => {
+  const { id } = await createSync(app, connection, { tableId: items });
+  await settled(app, id);
+  // From here on nobody works at it but the two below.
+  await app.app.syncs.close();
+  const [ours, theirs] = [randomUUID(), randomUUID()].map(
+    (holder) => new SyncLeases(app.app.database, holder),
+  ) as [SyncLeases, SyncLeases];
+  const take = async (leases: SyncLeases) => {
+    const held = (await leases.claim(100)).find((one) => one.id === id);
+    if (!held) throw new Error('The sync is held by somebody else.');
+    return leases.lease(held);
+  };
+  const copied = async () =>
+    (
+      await query('SELECT cells, created_time AS created FROM copied_records WHERE record_id = $1', [ids[0]])
+    )[0];
+  const { cells: before, created } = await copied();
+  const lease = await take(ours);
+  const comparison = new Comparison({ lease, clock: Date, catchUp: () => Promise.resolve() });
+  comparison.begin('page');
+  const record = {
+    id: ids[0] ?? '',
+    createdTime: created.toISOString(),
+    fields: { ...before, fldOther: 'old' },
+  };
+  await comparison.compare('page', [record]);
+  expect((await take(ours)).number).toBe(lease.number);
+
+  await query(`UPDATE syncs SET lease_until = clock_timestamp() - interval '1 s'`);
+  await take(theirs);
+  await theirs.releaseAll();
+  expect((await take(ours)).number).toBe(lease.number + 2);
+  await expect(comparison.end('page')).rejects.toBeInstanceOf(SyncLost);
+  await expect(lease.read()).rejects.toBeInstanceOf(SyncLost);
+  expect((await copied()).cells).toEqual(before);
 });

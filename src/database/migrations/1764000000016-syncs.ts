@@ -67,6 +67,8 @@ export class Syncs1764000000016 implements MigrationInterface {
         -- The instance that works at it, by PostgreSQL's clock.
         holder uuid,
         lease_until timestamptz,
+        -- Raised whenever the sync changes hands: what was read under another number is not worth anything.
+        lease_number integer NOT NULL DEFAULT 0,
         checked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         created_by text NOT NULL,
         created_at timestamptz NOT NULL,

@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { WireRecord } from '../../calendly/wire.ts';
 import type { Clock } from '../../clock.ts';
 import type { Sync } from '../sync.ts';
-import type { SyncLeases } from '../sync-lease.ts';
+import type { SyncLease } from '../sync-lease.ts';
 import { differingRows } from '../target/row-comparison.ts';
 import { sameCells } from '../values/column-types.ts';
 import { forgetVanished } from '../target/vanished-rows.ts';
@@ -21,7 +21,7 @@ interface Suspects {
 }
 
 export interface ComparisonDeps {
-  leases: SyncLeases;
+  lease: SyncLease;
   clock: Clock;
   /** Applies all that the upstream can tell of at the call. */
   catchUp: () => Promise<void>;
@@ -37,13 +37,11 @@ export interface ComparisonDeps {
  * `compare`, then `end`.
  */
 export class Comparison {
-  readonly #id: string;
   readonly #deps: ComparisonDeps;
   readonly #readers = new Map<string, Suspects>();
   #found = 0;
 
-  constructor(id: string, deps: ComparisonDeps) {
-    this.#id = id;
+  constructor(deps: ComparisonDeps) {
     this.#deps = deps;
   }
 
@@ -70,7 +68,7 @@ export class Comparison {
   ): Promise<void> {
     const suspects = this.#readers.get(reader);
     if (!suspects) throw new Error(`The reader ${reader} has not begun.`);
-    await this.#deps.leases.transaction(this.#id, async (sql, sync) => {
+    await this.#deps.lease.transaction(async (sql, sync) => {
       const differing = await this.#differing(sql, sync, records);
       for (const record of differing) suspects.records.set(record.id, record);
       await also?.(sql);
@@ -101,7 +99,7 @@ export class Comparison {
     if (records.size > 0) await this.#deps.catchUp();
     const all = [...records.values()];
     for (let from = 0; from < all.length; from += batchSize) {
-      await this.#deps.leases.transaction(this.#id, async (sql, sync) => {
+      await this.#deps.lease.transaction(async (sql, sync) => {
         const missed = all.slice(from, from + batchSize).filter(({ id }) => !touched.has(id));
         const now = this.#now();
         await this.repair(

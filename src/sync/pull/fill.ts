@@ -4,12 +4,12 @@ import { applyRecords } from './apply-records.ts';
 import type { WireRecord } from '../../calendly/wire.ts';
 import type { RecordNews } from '../values/row-writes.ts';
 import { beginRun, countPage } from './stored-run.ts';
-import type { SyncLeases } from '../sync-lease.ts';
+import type { SyncLease } from '../sync-lease.ts';
 import { readTable } from './table-reading.ts';
 import type { UpstreamTable } from './upstream-table.ts';
 
 export interface FillDeps {
-  leases: SyncLeases;
+  lease: SyncLease;
   table: UpstreamTable;
   clock: Clock;
 }
@@ -18,17 +18,17 @@ export interface FillDeps {
  * Reads the whole table for the first time. The log is applied only afterwards, from where it stood before the first page
  * was read: entries that are older than what was read are repeated by that, and the log ends at the truth.
  */
-export async function fill(id: string, deps: FillDeps, signal: AbortSignal): Promise<void> {
-  const { leases, clock } = deps;
+export async function fill(deps: FillDeps, signal: AbortSignal): Promise<void> {
+  const { lease, clock } = deps;
   const now = () => new Date(clock.now());
-  const shapes = fieldShapes(await deps.table.schema(await leases.read(id), signal));
-  await leases.transaction(id, (sql, sync) => beginRun(sql, sync, 'fill', shapes, now()));
-  const sync = await leases.read(id);
+  const shapes = fieldShapes(await deps.table.schema(await lease.read(), signal));
+  await lease.transaction((sql, sync) => beginRun(sql, sync, 'fill', shapes, now()));
+  const sync = await lease.read();
   await readTable(
     sync,
     {
       page: (slice, records, count) =>
-        leases.transaction(id, async (sql, current) => {
+        lease.transaction(async (sql, current) => {
           const at = now();
           await applyRecords(
             sql,

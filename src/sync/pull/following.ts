@@ -4,7 +4,7 @@ import { feedFromRow, type FeedRow } from '../../changes/feed.ts';
 import type { FeedReader } from '../../changes/feed-reader.ts';
 import type { Obstacles } from '../obstacles.ts';
 import type { Sync } from '../sync.ts';
-import type { SyncLeases } from '../sync-lease.ts';
+import type { SyncLease } from '../sync-lease.ts';
 import type { LogApplier } from './log-applier.ts';
 
 /** Bounds of the wait for the upstream to tell of everything, before it is asked again, in milliseconds; it doubles. */
@@ -12,7 +12,7 @@ const minRetryMs = 500;
 const maxRetryMs = 5_000;
 
 export interface FollowingDeps {
-  leases: SyncLeases;
+  lease: SyncLease;
   feeds: ChangeFeeds;
   drainNow: (feedId: number) => Promise<Date | null>;
   /** Why changes can not be pulled at the moment; null when nothing is known to be in the way. */
@@ -26,13 +26,11 @@ export interface FollowingDeps {
  * when it is gone.
  */
 export class Following {
-  readonly #id: string;
   readonly #deps: FollowingDeps;
   readonly #signal: AbortSignal;
   #followed: { feedId: number; reader: FeedReader; stop: () => void } | null = null;
 
-  constructor(id: string, deps: FollowingDeps, signal: AbortSignal) {
-    this.#id = id;
+  constructor(deps: FollowingDeps, signal: AbortSignal) {
     this.#deps = deps;
     this.#signal = signal;
   }
@@ -40,7 +38,7 @@ export class Following {
   async reader({ feedId }: Pick<Sync, 'feedId'>): Promise<FeedReader> {
     if (this.#followed?.feedId === feedId) return this.#followed.reader;
     this.close();
-    const [row] = await this.#deps.leases.sql.query<FeedRow[]>('SELECT * FROM change_feeds WHERE id = $1', [
+    const [row] = await this.#deps.lease.sql.query<FeedRow[]>('SELECT * FROM change_feeds WHERE id = $1', [
       feedId,
     ]);
     if (!row) throw new Error(`There is no feed ${feedId}.`);
@@ -51,10 +49,10 @@ export class Following {
 
   /** Applies all that the upstream can tell of at the call, however long that takes. @returns when it was asked */
   async catchUp(): Promise<Date> {
-    const { leases, drainNow, drainProblem, applier, obstacles } = this.#deps;
+    const { lease, drainNow, drainProblem, applier, obstacles } = this.#deps;
     for (let retryMs = minRetryMs; ; retryMs = Math.min(maxRetryMs, retryMs * 2)) {
       this.#signal.throwIfAborted();
-      const { feedId } = await leases.read(this.#id);
+      const { feedId } = await lease.read();
       const drainedAt = await drainNow(feedId);
       if (drainedAt !== null) {
         await obstacles.note('changes', null);

@@ -6,12 +6,12 @@ import type { Clock } from '../../clock.ts';
 import { applyRecords } from './apply-records.ts';
 import type { RecordNews } from '../values/row-writes.ts';
 import type { RereadReason, Sync } from '../sync.ts';
-import type { SyncLeases } from '../sync-lease.ts';
+import type { SyncLease } from '../sync-lease.ts';
 import type { UpstreamTable } from './upstream-table.ts';
 
 export interface LogApplierDeps {
   log: ChangeLog;
-  leases: SyncLeases;
+  lease: SyncLease;
   table: UpstreamTable;
   clock: Clock;
 }
@@ -27,8 +27,8 @@ export class LogApplier {
   readonly #listeners = new Set<(recordIds: readonly string[]) => void>();
   #last: Promise<void> = Promise.resolve();
 
-  constructor(id: string, deps: LogApplierDeps, signal: AbortSignal) {
-    this.#id = id;
+  constructor(deps: LogApplierDeps, signal: AbortSignal) {
+    this.#id = deps.lease.id;
     this.#deps = deps;
     this.#signal = signal;
   }
@@ -50,15 +50,15 @@ export class LogApplier {
 
   /** @returns whether there may be more */
   async #page(): Promise<boolean> {
-    const { log, leases, clock } = this.#deps;
-    const before = await leases.read(this.#id);
+    const { log, lease, clock } = this.#deps;
+    const before = await lease.read();
     const page = await log.read(before.feedId, before.position);
     const isLossy = isPruned(before.position, page.pruned);
     const last = page.entries.at(-1)?.position ?? (isLossy ? page.pruned : null);
     if (last === null) return false;
     const news = await this.#complete(before, newsOf(before, page.entries));
     for (const tell of this.#listeners) tell(news.map(({ recordId }) => recordId));
-    const isApplied = await leases.transaction(this.#id, async (sql, sync) => {
+    const isApplied = await lease.transaction(async (sql, sync) => {
       if (comparePositions(sync.position, before.position) !== 0 || sync.feedId !== before.feedId)
         return false;
       const now = new Date(clock.now());
@@ -96,7 +96,7 @@ export class LogApplier {
 
   async #unknownOf(sync: Sync, ids: readonly string[]): Promise<Set<string>> {
     if (ids.length === 0) return new Set();
-    const rows = await this.#deps.leases.sql.query<{ id: string }[]>(
+    const rows = await this.#deps.lease.sql.query<{ id: string }[]>(
       'SELECT record_id AS id FROM copied_records WHERE sync_id = $1 AND record_id = ANY($2)',
       [sync.id, ids],
     );

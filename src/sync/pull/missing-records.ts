@@ -4,7 +4,7 @@ import type { WireRecord } from '../../calendly/wire.ts';
 import type { Clock } from '../../clock.ts';
 import { AppError } from '../../errors.ts';
 import type { Sync } from '../sync.ts';
-import type { SyncLeases } from '../sync-lease.ts';
+import type { SyncLease } from '../sync-lease.ts';
 import type { RecordNews } from '../values/row-writes.ts';
 import { batchSize, type Comparison } from './comparison.ts';
 import type { UpstreamTable } from './upstream-table.ts';
@@ -30,7 +30,7 @@ const plausibleShare = 0.5;
 export class TooMuchMissing extends Error {}
 
 export interface MissingRecordsDeps {
-  leases: SyncLeases;
+  lease: SyncLease;
   table: UpstreamTable;
   comparison: Comparison;
   catchUp: () => Promise<void>;
@@ -39,21 +39,21 @@ export interface MissingRecordsDeps {
 
 /** @throws TooMuchMissing; AppError UPSTREAM_UNREADABLE when lookups can not be believed */
 export async function removeMissing(run: Sync, deps: MissingRecordsDeps, signal: AbortSignal): Promise<void> {
-  const { leases, comparison, catchUp } = deps;
+  const { lease, comparison, catchUp } = deps;
   const reader = 'missing records';
-  for (let unseen = await unseenAfter(leases.sql, run, ''); unseen.length > 0;) {
+  for (let unseen = await unseenAfter(lease.sql, run, ''); unseen.length > 0;) {
     comparison.begin(reader);
     await comparison.compare(reader, await lookUp(run, unseen, deps, signal));
     await comparison.end(reader);
-    unseen = await unseenAfter(leases.sql, run, unseen.at(-1) ?? '');
+    unseen = await unseenAfter(lease.sql, run, unseen.at(-1) ?? '');
   }
   // What was deleted while all this was read is told by the log, and is no drift.
   await catchUp();
-  const counts = await countUnseen(leases.sql, run);
+  const counts = await countUnseen(lease.sql, run);
   if (counts.unseen === 0) return;
-  if (isTooMuch(counts) && !(await leases.read(run.id)).lossAccepted) throw tooMuchMissing(counts);
+  if (isTooMuch(counts) && !(await lease.read()).lossAccepted) throw tooMuchMissing(counts);
   for (let count = batchSize; count === batchSize;)
-    count = await leases.transaction(run.id, async (sql, sync) => {
+    count = await lease.transaction(async (sql, sync) => {
       const gone = await deletionsOf(sql, run, new Date(deps.clock.now()));
       await comparison.repair(sql, sync, gone);
       return gone.length;
@@ -63,11 +63,11 @@ export async function removeMissing(run: Sync, deps: MissingRecordsDeps, signal:
 async function lookUp(
   run: Sync,
   ids: readonly string[],
-  { leases, table, catchUp }: MissingRecordsDeps,
+  { lease, table, catchUp }: MissingRecordsDeps,
   signal: AbortSignal,
 ): Promise<WireRecord[]> {
   for (let attempt = 1; ; attempt += 1) {
-    const witnesses = await someSeen(leases.sql, run);
+    const witnesses = await someSeen(lease.sql, run);
     const found = await table.records(run, [...ids, ...witnesses], signal);
     if (witnesses.length === 0 || witnesses.some((id) => found.has(id)))
       return [...found.values()].filter(({ id }) => !witnesses.includes(id));

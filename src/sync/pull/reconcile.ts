@@ -23,13 +23,13 @@ export interface ReconcileDeps extends FillDeps {
  * @returns how many records differed
  * @throws TooMuchMissing
  */
-export async function reconcile(id: string, deps: ReconcileDeps, signal: AbortSignal): Promise<number> {
-  const { leases, applier, table, clock, catchUp } = deps;
+export async function reconcile(deps: ReconcileDeps, signal: AbortSignal): Promise<number> {
+  const { lease, applier, table, clock, catchUp } = deps;
   const now = () => new Date(clock.now());
-  const shapes = fieldShapes(await table.schema(await leases.read(id), signal));
-  await leases.transaction(id, (sql, sync) => beginRun(sql, sync, 'reconcile', shapes, now()));
-  const run = await leases.read(id);
-  const comparison = new Comparison(id, deps);
+  const shapes = fieldShapes(await table.schema(await lease.read(), signal));
+  await lease.transaction((sql, sync) => beginRun(sql, sync, 'reconcile', shapes, now()));
+  const run = await lease.read();
+  const comparison = new Comparison(deps);
   const end = applier.onTouched((ids) => comparison.touch(ids));
   try {
     await readTable(
@@ -42,17 +42,17 @@ export async function reconcile(id: string, deps: ReconcileDeps, signal: AbortSi
           );
           if (!count.done) return;
           await comparison.end(nameOf(slice));
-          await leases.transaction(id, (sql) => countPage(sql, run, slice, slicesEnd));
+          await lease.transaction((sql) => countPage(sql, run, slice, slicesEnd));
         },
       },
       deps,
       signal,
-      await knownRecords(leases.sql, run),
+      await knownRecords(lease.sql, run),
     );
     await catchUp();
     await removeMissing(run, { ...deps, comparison }, signal);
-    await retryParked(id, leases, now);
-    await leases.transaction(id, async (sql, current) => {
+    await retryParked(lease, now);
+    await lease.transaction(async (sql, current) => {
       if (current.direction !== 'pull') await captureAlone(sql, current);
       await finishRun(sql, run, now());
     });
@@ -69,7 +69,7 @@ function nameOf({ from }: Slice): string {
   return `slice ${from}`;
 }
 
-async function knownRecords(sql: ReconcileDeps['leases']['sql'], { id }: Sync): Promise<number> {
+async function knownRecords(sql: ReconcileDeps['lease']['sql'], { id }: Sync): Promise<number> {
   const [row] = await sql.query<{ count: number }[]>(
     'SELECT count(*)::int AS count FROM copied_records WHERE sync_id = $1',
     [id],

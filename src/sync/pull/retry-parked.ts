@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import type { SyncLeases } from '../sync-lease.ts';
+import type { SyncLease } from '../sync-lease.ts';
 import { deleteRows } from '../target/target-rows.ts';
 import { listParked, type ParkedRecord } from '../target/parked-records.ts';
 import type { Sync } from '../sync.ts';
@@ -18,11 +18,11 @@ const maxPauseMs = 60_000;
 const codesOfOthers = ['23503', '23505', '23P01'];
 
 /** Tries all that the target has refused: it may take that by now. */
-export async function retryParked(id: string, leases: SyncLeases, now: () => Date): Promise<void> {
+export async function retryParked(lease: SyncLease, now: () => Date): Promise<void> {
   for (let pass = 1, passed = 1; pass <= maxPasses && passed > 0; pass += 1) {
     passed = 0;
     for (let after: string | null = null; ;) {
-      const batch = await retryBatch(id, leases, now, { after, codes: null });
+      const batch = await retryBatch(lease, now, { after, codes: null });
       passed += batch.passed;
       if (batch.last === null) break;
       after = batch.last;
@@ -32,8 +32,7 @@ export async function retryParked(id: string, leases: SyncLeases, now: () => Dat
 
 /** Tries again, a batch at a time, what was refused because of other rows, such as one that was not there yet. */
 export class ParkedRetries {
-  readonly #id: string;
-  readonly #leases: SyncLeases;
+  readonly #lease: SyncLease;
   readonly #now: () => Date;
   /** Where the next look goes on. */
   #after: string | null = null;
@@ -41,16 +40,15 @@ export class ParkedRetries {
   /** By `performance.now()`. */
   #notBefore = 0;
 
-  constructor(id: string, leases: SyncLeases, now: () => Date) {
-    this.#id = id;
-    this.#leases = leases;
+  constructor(lease: SyncLease, now: () => Date) {
+    this.#lease = lease;
     this.#now = now;
   }
 
   /** Does nothing unless it is time. */
   async look(): Promise<void> {
     if (performance.now() < this.#notBefore) return;
-    const { tried, passed, last } = await retryBatch(this.#id, this.#leases, this.#now, {
+    const { tried, passed, last } = await retryBatch(this.#lease, this.#now, {
       after: this.#after,
       codes: codesOfOthers,
     });
@@ -63,18 +61,17 @@ export class ParkedRetries {
 
 /** @returns `last`: of the batch; null when nothing comes after it */
 async function retryBatch(
-  id: string,
-  leases: SyncLeases,
+  lease: SyncLease,
   now: () => Date,
   which: { after: string | null; codes: readonly string[] | null },
 ): Promise<{ tried: number; passed: number; last: string | null }> {
-  const parked = await listParked(leases.sql, id, { ...which, limit: batchSize });
+  const parked = await listParked(lease.sql, lease.id, { ...which, limit: batchSize });
   if (parked.length === 0) return { tried: 0, passed: 0, last: null };
-  const left = await leases.transaction(id, async (sql, sync) => {
+  const left = await lease.transaction(async (sql, sync) => {
     await retry(sql, sync, parked, now());
     const [row] = await sql.query<{ left: number }[]>(
       'SELECT count(*)::int AS left FROM sync_parked WHERE sync_id = $1 AND record_id = ANY($2)',
-      [id, parked.map(({ recordId }) => recordId)],
+      [lease.id, parked.map(({ recordId }) => recordId)],
     );
     return row?.left ?? 0;
   });

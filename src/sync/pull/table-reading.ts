@@ -2,12 +2,12 @@ import { hasExpired, OffsetTrail, withRestarts } from '../../calendly/pages.ts';
 import type { WireRecord } from '../../calendly/wire.ts';
 import { cutSlices, openingSlices, sliceFormula, slicesAtOnce, slicesOf, type Slice } from './slices.ts';
 import { addSlices, type countPage, slicesOfRun, type StoredSlice } from './stored-run.ts';
-import type { SyncLeases } from '../sync-lease.ts';
+import type { SyncLease } from '../sync-lease.ts';
 import type { Sync } from '../sync.ts';
 import type { UpstreamTable } from './upstream-table.ts';
 
 export interface TableReadingDeps {
-  leases: SyncLeases;
+  lease: SyncLease;
   table: UpstreamTable;
 }
 
@@ -33,13 +33,13 @@ export async function readTable(
   signal: AbortSignal,
   known: number | null,
 ): Promise<void> {
-  const { leases } = deps;
-  let slices = await slicesOfRun(leases.sql, sync);
+  const { lease } = deps;
+  let slices = await slicesOfRun(lease.sql, sync);
   if (slices.length === 0) {
     const isWhole = known === null && (await readAtOnce(sync, reader, deps, signal));
     if (isWhole) return;
     const first = known === null ? openingSlices() : cutSlices(0, known);
-    slices = await add(sync, first, known, leases);
+    slices = await add(sync, first, known, lease);
   }
   const end = slices.at(-1)?.to ?? 0;
   await readSlices(
@@ -48,31 +48,31 @@ export async function readTable(
     reader,
     deps,
     signal,
-    end === slicesOf ? null : () => cutRest(sync, end, leases),
+    end === slicesOf ? null : () => cutRest(sync, end, lease),
   );
 }
 
 /** Cuts what lies behind the first slices by those of them that are done. */
-async function cutRest(sync: Sync, end: number, leases: SyncLeases): Promise<StoredSlice[]> {
-  const done = (await slicesOfRun(leases.sql, sync)).filter((slice) => slice.done);
+async function cutRest(sync: Sync, end: number, lease: SyncLease): Promise<StoredSlice[]> {
+  const done = (await slicesOfRun(lease.sql, sync)).filter((slice) => slice.done);
   const records = done.reduce((sum, slice) => sum + slice.records, 0);
   const places = done.reduce((sum, slice) => sum + slice.to - slice.from, 0);
   const inAll = Math.round((records * slicesOf) / places);
   const rest = cutSlices(end, (inAll * (slicesOf - end)) / slicesOf);
-  return (await add(sync, rest, inAll, leases)).filter(({ from }) => from >= end);
+  return (await add(sync, rest, inAll, lease)).filter(({ from }) => from >= end);
 }
 
 /** A table of one page needs no slices. @returns whether it was one */
 async function readAtOnce(
   sync: Sync,
   reader: SliceReader,
-  { leases, table }: TableReadingDeps,
+  { lease, table }: TableReadingDeps,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { records, offset, calls } = await table.page(sync, { offset: null }, signal);
   if (offset !== null) return false;
   const whole = { from: 0, to: slicesOf };
-  await add(sync, [whole], records.length, leases);
+  await add(sync, [whole], records.length, lease);
   await reader.page(whole, records, { records: records.length, calls, restarted: true, done: true });
   return true;
 }
@@ -81,9 +81,9 @@ async function add(
   sync: Sync,
   slices: readonly Slice[],
   expected: number | null,
-  leases: SyncLeases,
+  lease: SyncLease,
 ): Promise<StoredSlice[]> {
-  return leases.transaction(sync.id, async (sql) => {
+  return lease.transaction(async (sql) => {
     await addSlices(sql, sync, slices, expected);
     return slicesOfRun(sql, sync);
   });

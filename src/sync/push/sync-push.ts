@@ -5,7 +5,7 @@ import { pushColumns, type StoredPush } from './in-flight.ts';
 import { preparePushes } from './pending-pushes.ts';
 import { sendBatch, type PushCallDeps } from './push-call.ts';
 import { storeResults, takeBack } from './push-results.ts';
-import { SyncLost, type SyncLeases } from '../sync-lease.ts';
+import { SyncLost, type SyncLease } from '../sync-lease.ts';
 
 /** How often one looks for changes without being woken. */
 const lookIntervalMs = 1_000;
@@ -16,7 +16,7 @@ const minRetryMs = 1_000;
 const maxRetryMs = 60_000;
 
 export interface SyncPushDeps extends PushCallDeps {
-  leases: SyncLeases;
+  lease: SyncLease;
   clock: Pick<Clock, 'lookEveryMs'>;
   logger: Logger;
 }
@@ -38,8 +38,8 @@ export class SyncPush {
   /** By `performance.now()`. */
   #notBefore = 0;
 
-  constructor(id: string, deps: SyncPushDeps) {
-    this.#id = id;
+  constructor(deps: SyncPushDeps) {
+    this.#id = deps.lease.id;
     this.#deps = deps;
     this.ended = this.#run();
   }
@@ -76,15 +76,15 @@ export class SyncPush {
 
   /** @returns whether there may be more to do now */
   async #round(): Promise<boolean> {
-    const { leases } = this.#deps;
-    const leftOver = await leases.sql.query<{ batch: string }[]>(
+    const { lease } = this.#deps;
+    const leftOver = await lease.sql.query<{ batch: string }[]>(
       `SELECT DISTINCT batch FROM sync_writes WHERE sync_id = $1 AND state = 'sending' LIMIT $2`,
       [this.#id, maxBatchesAtOnce * 2],
     );
     const left = leftOver.filter(({ batch }) => !this.#underWay.has(batch));
     const isWaiting = performance.now() < this.#notBefore;
     const room = isWaiting ? 0 : maxBatchesAtOnce - this.#underWay.size - left.length;
-    const prepared = await leases.transaction(this.#id, (sql, sync) => preparePushes(sql, sync, room));
+    const prepared = await lease.transaction((sql, sync) => preparePushes(sql, sync, room));
     if (!isWaiting) for (const { batch } of left) this.#begin(batch);
     for (const batch of prepared.batches) this.#begin(batch);
     return prepared.isMore && this.#underWay.size < maxBatchesAtOnce;
@@ -108,18 +108,16 @@ export class SyncPush {
   }
 
   async #send(batch: string): Promise<void> {
-    const { leases } = this.#deps;
-    const sync = await leases.read(this.#id);
-    const pushes = await leases.sql.query<StoredPush[]>(
+    const { lease } = this.#deps;
+    const sync = await lease.read();
+    const pushes = await lease.sql.query<StoredPush[]>(
       `SELECT ${pushColumns} FROM sync_writes AS w WHERE sync_id = $1 AND batch = $2 AND state = 'sending' ORDER BY id`,
       [this.#id, batch],
     );
     const outcome = await sendBatch(this.#deps, sync, pushes, this.#closing.signal);
     if ('results' in outcome) {
       const { results } = outcome;
-      const wentWell = await leases.transaction(this.#id, (sql, current) =>
-        storeResults(sql, current, pushes, results),
-      );
+      const wentWell = await lease.transaction((sql, current) => storeResults(sql, current, pushes, results));
       if (wentWell) this.#failures = 0;
       else this.#failed();
       return;
@@ -129,8 +127,7 @@ export class SyncPush {
       { err: outcome.error, sync: this.#id },
       'changes of a sync were not sent; it will be tried again',
     );
-    if (!outcome.isUnclear)
-      await leases.transaction(this.#id, (sql, current) => takeBack(sql, current, pushes));
+    if (!outcome.isUnclear) await lease.transaction((sql, current) => takeBack(sql, current, pushes));
   }
 
   #failed(): void {

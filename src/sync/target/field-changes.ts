@@ -4,7 +4,7 @@ import type { TableSchema } from '../../bases/table-schema.ts';
 import type { Obstacles } from '../obstacles.ts';
 import { keepOrders } from '../pull/stored-run.ts';
 import { targetName, type Sync } from '../sync.ts';
-import type { SyncLeases } from '../sync-lease.ts';
+import type { SyncLease } from '../sync-lease.ts';
 import { fillColumns } from './fill-columns.ts';
 import { followSchema, TargetBusy } from './follow-schema.ts';
 import { quotedTable } from './identifiers.ts';
@@ -19,13 +19,13 @@ const maxHolders = 3;
 /** Brings the columns of one sync in step with the fields of its table, as soon as others let it. */
 export class FieldChanges {
   readonly #id: string;
-  readonly #deps: { leases: SyncLeases; clock: Clock; obstacles: Obstacles };
+  readonly #deps: { lease: SyncLease; clock: Clock; obstacles: Obstacles };
   #pauseMs = minPauseMs;
   /** By `performance.now()`. */
   #notBefore = 0;
 
-  constructor(id: string, deps: { leases: SyncLeases; clock: Clock; obstacles: Obstacles }) {
-    this.#id = id;
+  constructor(deps: { lease: SyncLease; clock: Clock; obstacles: Obstacles }) {
+    this.#id = deps.lease.id;
     this.#deps = deps;
   }
 
@@ -36,12 +36,12 @@ export class FieldChanges {
 
   /** @returns false where others use the table for too long; what was begun is undone */
   async follow(schema: TableSchema): Promise<boolean> {
-    const { leases, obstacles } = this.#deps;
+    const { lease, obstacles } = this.#deps;
     try {
       await this.#follow(schema);
     } catch (error) {
       if (!(error instanceof TargetBusy)) throw error;
-      await obstacles.note('fields', await this.#whoHolds(await leases.read(this.#id)));
+      await obstacles.note('fields', await this.#whoHolds(await lease.read()));
       this.#notBefore = performance.now() + this.#pauseMs;
       this.#pauseMs = Math.min(maxPauseMs, this.#pauseMs * 2);
       return false;
@@ -52,8 +52,8 @@ export class FieldChanges {
   }
 
   async #follow(schema: TableSchema): Promise<void> {
-    const { leases, clock } = this.#deps;
-    await leases.transaction(this.#id, async (sql, current) => {
+    const { lease, clock } = this.#deps;
+    await lease.transaction(async (sql, current) => {
       const now = new Date(clock.now());
       const followed = await followSchema(sql, current, schema, now);
       await fillColumns(sql, current, followed.columns, now);
@@ -75,7 +75,7 @@ export class FieldChanges {
   }
 
   async #whoHolds(sync: Sync): Promise<string> {
-    const holders = await this.#deps.leases.sql.query<
+    const holders = await this.#deps.lease.sql.query<
       { pid: number; role: string | null; since: Date | null }[]
     >(
       `SELECT l.pid, a.usename AS role, a.xact_start AS since FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid

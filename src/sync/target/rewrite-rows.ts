@@ -1,6 +1,6 @@
 import { applyRecords } from '../pull/apply-records.ts';
 import type { Cells } from '../values/row-writes.ts';
-import type { SyncLeases } from '../sync-lease.ts';
+import type { SyncLease } from '../sync-lease.ts';
 import { differingRows } from './row-comparison.ts';
 import { forgetVanished } from './vanished-rows.ts';
 
@@ -11,10 +11,10 @@ const batchSize = 500;
  * Writes the rows that are not what the copy of their record says, such as after columns have changed. What is parked waits
  * for the change of its record, or the next reconcile.
  */
-export async function rewriteRows(id: string, leases: SyncLeases, now: () => Date): Promise<void> {
-  await leases.transaction(id, (sql, sync) => forgetVanished(sql, sync, null));
+export async function rewriteRows(lease: SyncLease, now: () => Date): Promise<void> {
+  await lease.transaction((sql, sync) => forgetVanished(sql, sync, null));
   for (let after = ''; ;) {
-    const last = await leases.transaction(id, async (sql, sync) => {
+    const last = await lease.transaction(async (sql, sync) => {
       const rows = await sql.query<
         { recordId: string; createdTime: Date; cells: Cells; rowKey: string[] | null }[]
       >(
@@ -22,7 +22,7 @@ export async function rewriteRows(id: string, leases: SyncLeases, now: () => Dat
          WHERE sync_id = $1 AND record_id > $2
            AND NOT EXISTS (SELECT 1 FROM sync_parked AS p WHERE p.sync_id = copied_records.sync_id AND p.record_id = copied_records.record_id)
          ORDER BY record_id LIMIT $3 FOR UPDATE`,
-        [id, after, batchSize],
+        [lease.id, after, batchSize],
       );
       const changedAt = now();
       const wrong = await differingRows(
@@ -42,7 +42,7 @@ export async function rewriteRows(id: string, leases: SyncLeases, now: () => Dat
         }));
       await applyRecords(sql, sync, news, { seenRun: null, always: true, now: changedAt });
       const end = rows.at(-1)?.recordId ?? null;
-      if (end === null) await sql.query('UPDATE syncs SET rows_outdated = false WHERE id = $1', [id]);
+      if (end === null) await sql.query('UPDATE syncs SET rows_outdated = false WHERE id = $1', [lease.id]);
       return end;
     });
     if (last === null) return;
