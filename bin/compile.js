@@ -1,6 +1,6 @@
 // @ts-check
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, stop } from 'esbuild';
@@ -10,8 +10,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 /** Where npm's packages are, so that they are found from there, and where tools keep what can be made again. */
 const cache = join(root, 'node_modules', '.cache', 'omnera-calendly-connections');
 
-/** What was compiled last; a server that still runs may yet load parts of what it was started from. */
-const foldersKept = 5;
+/** Those used last, of some 5 MB each: a server that still runs may yet load parts of what it was started from. */
+const foldersKept = 20;
 
 /** The programs, by the name of their compiled file. */
 const programs = {
@@ -49,6 +49,9 @@ export async function compile() {
   for (const { path, hash } of outputFiles) digest.update(`${path} ${hash}\n`);
   const folder = join(cache, digest.digest('hex').slice(0, 16));
   if (!(await exists(folder))) await write(folder, outputFiles);
+  // It does not matter where that is refused.
+  const now = new Date();
+  await utimes(folder, now, now).catch(() => undefined);
   return folder;
 }
 
@@ -62,26 +65,29 @@ async function write(folder, files) {
   const draft = await mkdtemp(`${folder}-`);
   try {
     await Promise.all(files.map(({ path, contents }) => writeFile(join(draft, basename(path)), contents)));
+    // Who starts it next may be somebody else.
+    await chmod(draft, 0o755);
     await rename(draft, folder);
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
     if (!(await exists(folder))) throw error;
   }
-  await removeOld();
+  // Some may be somebody else's.
+  await removeOld().catch(() => undefined);
 }
 
 async function removeOld() {
   const found = await Promise.all(
     (await readdir(cache)).map(async (name) => {
       const folder = join(cache, name);
-      const writtenAt = await stat(folder).then(
+      const usedAt = await stat(folder).then(
         ({ mtimeMs }) => mtimeMs,
         () => 0,
       );
-      return { folder, writtenAt };
+      return { folder, usedAt };
     }),
   );
-  const old = found.sort((a, b) => b.writtenAt - a.writtenAt).slice(foldersKept);
+  const old = found.sort((a, b) => b.usedAt - a.usedAt).slice(foldersKept);
   await Promise.all(old.map(({ folder }) => rm(folder, { recursive: true, force: true })));
 }
 
