@@ -10,6 +10,11 @@ const maxStatementMs = 5_000;
 /** What PostgreSQL tells of a statement that was ended from outside, or took longer than any may. */
 const queryCanceled = '57014';
 
+/** How the codes begin with which it ends a connection: it stops, or somebody wants that connection ended. */
+const shuttingDownClass = '57P';
+
+const ignore = (): void => undefined;
+
 /** Between two words that a statement is to end, in milliseconds: one that comes before it has begun ends nothing. */
 const betweenWordsMs = 50;
 
@@ -36,6 +41,8 @@ export async function queryWithin<Row extends pg.QueryResultRow>(
     client.release();
     throw signal?.aborted ? abortReason(signal) : deadlineExceeded();
   }
+  // The pool listens to those that nobody uses: a connection that breaks in use would end the process.
+  client.on('error', ignore);
   let broken = false;
   let isRunning = true;
   let words: Promise<void> | undefined;
@@ -48,7 +55,7 @@ export async function queryWithin<Row extends pg.QueryResultRow>(
     const { rows } = await client.query<Row>(query);
     return rows;
   } catch (error) {
-    broken = !(error instanceof pg.DatabaseError);
+    broken = !(error instanceof pg.DatabaseError) || Boolean(error.code?.startsWith(shuttingDownClass));
     if (!(error instanceof pg.DatabaseError) || error.code !== queryCanceled) throw error;
     if (signal?.aborted) throw abortReason(signal);
     throw clock.now() >= deadline ? deadlineExceeded() : new TookTooLong(error.message, { cause: error });
@@ -57,6 +64,7 @@ export async function queryWithin<Row extends pg.QueryResultRow>(
     clearTimeout(timer);
     signal?.removeEventListener('abort', cancel);
     await words;
+    client.off('error', ignore);
     client.release(broken);
   }
 }
@@ -68,7 +76,7 @@ async function endStatement(
   isRunning: () => boolean,
 ): Promise<void> {
   const speaker = new pg.Client(pool.options);
-  speaker.on('error', () => undefined);
+  speaker.on('error', ignore);
   try {
     await speaker.connect();
     while (isRunning()) {
