@@ -5,14 +5,18 @@ const failuresUntilProbing = 3;
 /** … and is tried with one call in this time until one is answered. */
 export const probeEveryMs = 1_000;
 
+/** A failure so long ago, in milliseconds, says nothing about now. */
+const forgottenAfterMs = 600_000;
+
 /** Whether an upstream that has stopped answering is only tried now and then, and when next. */
 export class Probing {
   #failuresInARow = 0;
   #nextAt = 0;
+  #failedAt = 0;
 
-  /** No failure since the last answer. */
+  /** No failure since the last answer, or for long. */
   get isCalm(): boolean {
-    return this.#failuresInARow === 0;
+    return this.#failuresInARow === 0 || performance.now() - this.#failedAt > forgottenAfterMs;
   }
 
   get isOn(): boolean {
@@ -32,6 +36,7 @@ export class Probing {
   /** True when it begins with this failure. */
   failed(): boolean {
     this.#failuresInARow += 1;
+    this.#failedAt = performance.now();
     if (this.#failuresInARow !== failuresUntilProbing) return false;
     this.sent();
     return true;

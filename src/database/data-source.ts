@@ -48,6 +48,15 @@ const connectTimeoutMs = 2_000;
 /** Longest statement of a running server, in milliseconds. Migrations may take longer. */
 const statementTimeoutMs = 30_000;
 
+/**
+ * A transaction that is left alone for so long has lost its process, in milliseconds: its rows are locked until then. None of
+ * ours waits for anything but the next statement.
+ */
+const idleTransactionTimeoutMs = 60_000;
+
+/** Silence after which it is asked whether the other side is still there, in milliseconds; else a vanished one is not noticed. */
+const keepAliveAfterMs = 10_000;
+
 /** @param options.poolSize Connections that this process may hold open at once. */
 export function createDataSource(
   url: string,
@@ -64,7 +73,13 @@ export function createDataSource(
     poolSize,
     connectTimeoutMS: connectTimeoutMs,
     applicationName: 'omnera-calendly-connections',
-    extra: { connectionTimeoutMillis: connectTimeoutMs, statement_timeout: timeoutMs },
+    extra: {
+      connectionTimeoutMillis: connectTimeoutMs,
+      statement_timeout: timeoutMs,
+      idle_in_transaction_session_timeout: idleTransactionTimeoutMs,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: keepAliveAfterMs,
+    },
   });
 }
 
