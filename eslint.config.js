@@ -10,6 +10,7 @@ const ground = [
   'errors.ts',
   'logger.ts',
   'clock.ts',
+  'closing.ts',
   'nearest-name.ts',
   'gathered-reads.ts',
 ];

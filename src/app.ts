@@ -28,6 +28,7 @@ import { Permits } from './calendly/permits.ts';
 import { RateLimiter } from './calendly/rate-limit.ts';
 import { Transport } from './calendly/transport.ts';
 import type { Clock } from './clock.ts';
+import { endInOrder, endTogether } from './closing.ts';
 import type { Config } from './config.ts';
 import { AccessTokens } from './connections/access-tokens.ts';
 import { AuthorizationFlows } from './connections/authorization-flows.ts';
@@ -98,9 +99,17 @@ export interface App {
   triggers: Triggers;
   syncs: Syncs;
   isClosing(): boolean;
+  /** Ends what runs by itself, while requests in flight go on. `close` does so as well. */
+  endBackground(): Promise<void>;
   /** Closes in the reverse order of building: nothing is closed that something open still needs. */
   close(): Promise<void>;
 }
+
+/**
+ * What runs by itself has so long to end, in milliseconds: deliveries under way, writes that have left, deletions in batches.
+ * All of it is stored, so that what is left to itself is found by whoever comes next.
+ */
+const backgroundGraceMs = 6_000;
 
 /** How long reading the account behind a new grant may take, in milliseconds. */
 const accountDeadlineMs = 10_000;
@@ -354,6 +363,18 @@ export async function createApp(
   if (config.role !== 'web') tokenUpkeep.start();
 
   let closing = false;
+  let backgroundEnded: Promise<void> | null = null;
+  const endBackground = (): Promise<void> => {
+    const ends = {
+      triggers: () => triggers.close(),
+      syncs: () => syncs.close(),
+      // Beside them: they wait for what it pulls and checks.
+      webhooks: () => webhooks.close(),
+      'audit log': () => auditRetention.close(),
+    };
+    return (backgroundEnded ??= endTogether(ends, backgroundGraceMs, logger));
+  };
+
   return {
     config,
     logger,
@@ -388,25 +409,28 @@ export async function createApp(
     triggers,
     syncs,
     isClosing: () => closing,
+    endBackground,
     async close() {
       closing = true;
       recordWrites.close();
-      const upkeepEnded = tokenUpkeep.close();
-      await triggers.close();
-      await syncs.close();
-      await webhooks.close();
-      await auditRetention.close();
+      // Begins no more refreshes; the answer to one under way is the only copy of a grant.
+      const refreshed = Promise.all([tokenUpkeep.close(), tokens.close()]);
+      refreshed.catch(() => undefined);
+      await endBackground();
       connectionWatch.close();
       connectionChanges.close();
       callerWatch.close();
-      await changeFeeds.close();
-      await notifications.close();
-      rateLimit.close();
-      await transport.close();
-      await Promise.all([upkeepEnded, tokens.close()]);
-      await activity.close();
-      metrics.close();
-      await database.destroy();
+      const ends = {
+        'change feeds': () => changeFeeds.close(),
+        notifications: () => notifications.close(),
+        'rate limit': () => rateLimit.close(),
+        upstream: () => transport.close(),
+        refreshes: () => refreshed,
+        activity: () => activity.close(),
+        metrics: () => metrics.close(),
+        database: () => database.destroy(),
+      };
+      await endInOrder(ends, logger);
     },
   };
 }

@@ -24,8 +24,8 @@ const connectTimeoutMs = 5_000;
 const defaultTimeouts = { readMs: 12_000, writeMs: 60_000 };
 /** After a longer wait for the rate limit the token is asked for again; it may have been renewed. */
 const tokenAgesAfterMs = 1_000;
-/** Calls in flight have this long to end when we close. */
-const closeGraceMs = 10_000;
+/** Calls in flight have this long to end when we close, beyond what whoever made them has waited. */
+const closeGraceMs = 1_000;
 const userAgent = 'omnera-calendly-connections';
 
 export interface TransportOptions {

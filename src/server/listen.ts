@@ -98,6 +98,7 @@ export async function listen(
     async close() {
       // A long write ends with the call that is in flight, in time to tell which records it has not sent.
       app.recordWrites.stop();
+      void app.endBackground();
       const force = setTimeout(() => {
         sockets.terminate();
         server.closeAllConnections();

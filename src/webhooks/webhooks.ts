@@ -277,8 +277,7 @@ export class Webhooks {
   /** Lets drains under way end; what they have not appended is pulled again by whoever comes next. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#upkeep.close();
-    await this.#drains.close();
+    await Promise.all([this.#upkeep.close(), this.#drains.close()]);
   }
 
   /** A connection in `error` may still read what others pull. */
