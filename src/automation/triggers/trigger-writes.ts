@@ -142,7 +142,7 @@ function candidates(
        AND (w.seen_feed IS NULL OR w.seen_feed <> $1
             OR (w.seen_generation, w.seen_payload, w.seen_ordinal) = (c.generation, c.payload, c.ordinal))
        AND (w.kind = 'deleted' OR w.field_ids = '{}'
-            OR EXISTS (SELECT 1 FROM jsonb_array_elements(c.fields) AS field WHERE field->>'id' = ANY(w.field_ids)))
+            OR EXISTS (SELECT 1 FROM json_array_elements(c.fields) AS field WHERE field->>'id' = ANY(w.field_ids)))
      ORDER BY w.record_id NULLS LAST, w.started_at, w.delivery_id`,
     [
       feedId,

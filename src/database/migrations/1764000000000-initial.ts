@@ -137,7 +137,9 @@ export class Initial1764000000000 implements MigrationInterface {
       -- Position of an entry: (generation, payload, ordinal). It is the upstream's own numbering, so the same change
       -- has the same position after a crash or a restore.
       CREATE TABLE changes (
-        feed_id integer NOT NULL REFERENCES change_feeds (id) ON DELETE CASCADE,
+        -- Of change_feeds, of which none is ever deleted. Whoever appends has locked the feed's row, so a foreign key would
+        -- only look for it again, for each entry.
+        feed_id integer NOT NULL,
         generation integer NOT NULL,
         payload integer NOT NULL,
         ordinal integer NOT NULL,
@@ -152,7 +154,7 @@ export class Initial1764000000000 implements MigrationInterface {
         actor json,
         upstream_transaction bigint,
         -- [{ id, name, previous, current }] in the cell format of the upstream's REST API.
-        fields jsonb NOT NULL DEFAULT '[]',
+        fields json NOT NULL DEFAULT '[]',
         -- All cells after the change by field id; null for deletions.
         cells json,
         -- What else the entry says: a schema change, or the bounds and reason of a loss.
