@@ -14,6 +14,7 @@ import { ReconcileWhenDue } from './pull/reconcile-when-due.ts';
 import { ParkedRetries, retryParked } from './pull/retry-parked.ts';
 import { finishRun } from './pull/stored-run.ts';
 import type { UpstreamTable } from './pull/upstream-table.ts';
+import { hasLeft } from './push/in-flight.ts';
 import type { SyncPush } from './push/sync-push.ts';
 import type { Sync, SyncPauseReason } from './sync.ts';
 import { SyncLost, type HeldSync, type SyncLease } from './sync-lease.ts';
@@ -69,6 +70,7 @@ export class SyncWork {
   readonly #obstacles: Obstacles;
   readonly #closing = new AbortController();
   #push: SyncPush | null = null;
+  #hasBegunPush = false;
 
   constructor(deps: SyncWorkDeps) {
     const { signal } = this.#closing;
@@ -141,7 +143,7 @@ export class SyncWork {
     const sync = await lease.read();
     if (sync.state === 'filling') return this.#fill(sync);
     const reader = await this.#following.reader(sync);
-    if (sync.direction !== 'pull') this.#push ??= this.#deps.push(lease);
+    await this.#beginPush(sync);
     // In this order: what the last pull has found is in the log, and is applied before that is said.
     const drainedAt = await this.#deps.drainedAt(sync.feedId);
     await this.#applier.toEnd();
@@ -152,6 +154,15 @@ export class SyncWork {
     await this.#parked.look();
     this.#reconciles.look(now);
     await reader.grown(now.position, this.#deps.clock.lookEveryMs ?? lookIntervalMs, this.#closing.signal);
+  }
+
+  /** Also of a sync that has turned to a pull, while it is not known what became of all that it has sent. */
+  async #beginPush({ id, direction }: Sync): Promise<void> {
+    if (this.#hasBegunPush) return;
+    const { lease } = this.#deps;
+    if (direction !== 'pull' || (await hasLeft(lease.sql, id))) this.#push = this.#deps.push(lease);
+    // Turning gives the lease away: for as long as it is held, this does not change.
+    this.#hasBegunPush = true;
   }
 
   async #fill(sync: Sync): Promise<void> {

@@ -20,7 +20,7 @@ import { StoredSyncs } from './stored-syncs.ts';
 import { targetName, type ConflictPolicy, type Direction, type Sync, type SyncPauseReason } from './sync.ts';
 import type { HeldSync } from './sync-lease.ts';
 import { SyncLeases } from './sync-leases.ts';
-import { ensureCapture, removeCapture, removeStrayCaptures } from './push/capture.ts';
+import { dropChanges, ensureCapture, removeCapture, removeStrayCaptures } from './push/capture.ts';
 import { pruneConflicts } from './merge/conflicts.ts';
 import { SyncPush } from './push/sync-push.ts';
 import { SyncResumption } from './sync-resumption.ts';
@@ -254,10 +254,10 @@ export class Syncs {
 
 /**
  * Whoever works at the sync begins anew, with or without what was changed in the target. Rows that the former direction
- * left otherwise are brought in step.
+ * left otherwise are brought in step; in a pull that undoes what was changed and has not left.
  */
 async function turn(sql: EntityManager, sync: Sync): Promise<void> {
-  if (sync.direction === 'pull') await removeCapture(sql, sync);
+  if (sync.direction === 'pull') await dropChanges(sql, sync);
   else await ensureCapture(sql, withTypesOf(sync, await readTargetShape(sql, sync)));
   await sql.query('UPDATE syncs SET holder = NULL, lease_until = NULL, rows_outdated = true WHERE id = $1', [
     sync.id,

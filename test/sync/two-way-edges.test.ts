@@ -264,4 +264,40 @@ test('what is on its way when an instance dies is neither doubled nor lost, whic
   await table.quiet();
   expect((await table.records()).size).toBe(11);
   expect((await table.row('long ago'))._calendly_id).toBe(made);
+  await mutate(app, 'deleteSync', { id: table.syncId, dropTable: true });
+});
+
+test('what has not left when a sync turns to PULL never leaves, and what has is followed to its end', async () => {
+  const [, , , tableId = ''] = upstream;
+  const table = await TwoWayTable.make(app, connection, tableId, {});
+  const before = { records: (await table.records()).size, writes: await table.writes() };
+  await control(app.sandbox.url, 'pings', { drop: true });
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'POST', path: `/v0/${crm.baseId}/**` },
+    kind: 'delay',
+    effect: 'after',
+    delayMs: 60_000,
+  });
+  await table.query(`INSERT INTO $table (name) SELECT 'many ' || n FROM generate_series(1, 100) AS n`);
+  await until(async () => (await table.left()).sending === 40, 'as many are under way as may at once');
+  await until(async () => (await table.writes()) === before.writes + 4, 'they are there');
+  // One of the answers is lost.
+  await table.query(
+    `UPDATE sync_writes SET state = 'unknown', ended_at = clock_timestamp()
+     WHERE batch = (SELECT batch FROM sync_writes WHERE sync_id = $1 LIMIT 1)`,
+    [table.syncId],
+  );
+  await mutate(app, 'updateSync', { id: table.syncId, direction: 'PULL' });
+  await endFaults();
+  await control(app.sandbox.url, 'pings', { drop: false });
+  await table.query('UPDATE webhooks SET drain_wanted_at = clock_timestamp()');
+  await table.quiet();
+  expect(await table.writes()).toBe(before.writes + 4);
+  expect((await table.records()).size).toBe(before.records + 40);
+  // Of each record one row; the others are nobody's.
+  const [rows] = await table.query(
+    'SELECT count(*)::int AS all, count(DISTINCT _calendly_id)::int AS records FROM $table',
+  );
+  expect(rows).toEqual({ all: before.records + 100, records: before.records + 40 });
+  await mutate(app, 'deleteSync', { id: table.syncId, dropTable: true });
 });

@@ -12,7 +12,7 @@ import { sameCell } from '../values/same-cell.ts';
 /**
  * Records that are new to us and may be what was created from here without an answer: the first with the same cells is it.
  * Others with the same cells would do as well, since nothing tells them apart. Rows of an existing table are taken by the
- * record that has their key, if that is mapped.
+ * record that has their key, if that is mapped. In a pull only what was created before the sync has turned is looked at.
  */
 export async function claimCreations(
   sql: EntityManager,
@@ -21,6 +21,7 @@ export async function claimCreations(
   given: readonly KnownNews[],
 ): Promise<{ news: KnownNews[]; linked: Set<string> }> {
   const linked = new Set<string>();
+  const isPull = sync.direction === 'pull';
   if (given.every(({ base }) => base !== null)) return { news: [...given], linked };
   const open = await openCreations(sql, sync.id);
   const sent = columns.filter(isSent);
@@ -30,14 +31,16 @@ export async function claimCreations(
     const place = cells ? open.findIndex((push) => isCreationOf(sent, push, cells)) : -1;
     const push = open[place];
     if (!push || !cells) {
-      news.push(one.base === null ? await adopted(sql, sync, columns, one) : one);
+      news.push(one.base === null && !isPull ? await adopted(sql, sync, columns, one) : one);
       continue;
     }
     if (push.state === 'sending') throw new NotYet('A creation has not been answered yet.');
     open.splice(place, 1);
     linked.add(one.recordId);
-    news.push({ ...one, base: cells, rowKey: push.rowKey });
+    // Nothing is known of it in a pull: so its row becomes what it says.
+    news.push({ ...one, base: isPull ? null : cells, rowKey: push.rowKey });
     await sql.query('DELETE FROM sync_writes WHERE id = $1', [push.id]);
+    if (isPull) continue;
     // What was changed of the row since it was sent is a change of that record.
     await sql.query('DELETE FROM sync_pending WHERE sync_id = $1 AND row_key = $2', [sync.id, push.rowKey]);
     await touchRecords(sql, sync.id, [one.recordId]);

@@ -8,8 +8,9 @@ import {
   type RecordNews,
   type RowWrite,
 } from '../values/row-writes.ts';
-import type { Sync } from '../sync.ts';
+import { livingColumns, type Sync } from '../sync.ts';
 import { deleteRows, putRows } from '../target/target-rows.ts';
+import { claimCreations } from '../merge/claimed-creations.ts';
 import { decideMerges } from '../merge/two-way.ts';
 import { foldAll } from '../push/outbox.ts';
 
@@ -38,7 +39,7 @@ export async function applyRecords(
   if (!isPull) await foldAll(sql, sync);
   const known = await withKnown(sql, sync.id, news);
   const writes = isPull
-    ? await decideRowWrites(sql, sync, known, { always })
+    ? decideRowWrites(sync, await withClaimed(sql, sync, known), { always })
     : await decideMerges(sql, sync, known, { always, now });
   const puts = writes.filter((write) => write.kind === 'put');
   const deletes = writes.filter((write) => write.kind === 'delete');
@@ -71,6 +72,16 @@ export async function applyRecords(
       [sync.id, vanished.map(({ news: one }) => one.recordId)],
     );
   if (passed.length > 0) await sql.query('UPDATE syncs SET changed_at = $2 WHERE id = $1', [sync.id, now]);
+}
+
+/** Records that are the rows of a former direction, of whose creation no answer came, get these. */
+async function withClaimed(
+  sql: EntityManager,
+  sync: Sync,
+  known: readonly KnownNews[],
+): Promise<KnownNews[]> {
+  const { news } = await claimCreations(sql, sync, livingColumns(sync), known);
+  return news;
 }
 
 /** Locks what is remembered of the records, in the order of their ids. */

@@ -92,6 +92,13 @@ export async function removeCapture(
   await sql.query('SET LOCAL lock_timeout = 0');
 }
 
+/** In the caller's transaction, which holds the sync's row: nothing is captured any more, and what was and has not left never leaves. */
+export async function dropChanges(sql: Sql, sync: Captured): Promise<void> {
+  await removeCapture(sql, sync);
+  for (const table of ['sync_outbox', 'sync_pending'])
+    await sql.query(`DELETE FROM ${table} WHERE sync_id = $1`, [sync.id]);
+}
+
 /** Whether all triggers of a sync are there: a table that was made anew has none. */
 export async function isCaptured(sql: Sql, { id, ...sync }: Captured): Promise<boolean> {
   const names = Object.values(triggerNames(id));

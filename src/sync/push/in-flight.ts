@@ -35,6 +35,15 @@ export async function inFlightOf(
   return byRecord;
 }
 
+/** Whether something was sent that the log has not shown yet. */
+export async function hasLeft(sql: Sql, syncId: string): Promise<boolean> {
+  const [row] = await sql.query<{ left: boolean }[]>(
+    'SELECT EXISTS (SELECT 1 FROM sync_writes WHERE sync_id = $1) AS left',
+    [syncId],
+  );
+  return row?.left === true;
+}
+
 /** Creations of which it is not known which record they made, or whether they made one. */
 export async function openCreations(sql: Sql, syncId: string): Promise<StoredPush[]> {
   return sql.query(

@@ -8,7 +8,7 @@ import {
   type Pending,
   type Looked,
 } from './batches.ts';
-import { endAsking, inFlightOf, settleByTime, type StoredPush } from './in-flight.ts';
+import { hasLeft, endAsking, inFlightOf, settleByTime, type StoredPush } from './in-flight.ts';
 import { keyText, localCells, readRows, type TargetRow } from '../target/local-rows.ts';
 import { withoutOwned } from './new-rows.ts';
 import { foldAll, isOutboxFilled } from './outbox.ts';
@@ -28,7 +28,11 @@ export interface Prepared {
   batches: string[];
   /** Whether there may be more to look at now. */
   isMore: boolean;
+  /** Whether there is nothing left to do: the sync pulls by now, and of all that had left it is known what became of it. */
+  isOver: boolean;
 }
+
+const nothing: Prepared = { batches: [], isMore: false, isOver: false };
 
 /**
  * Looks at what is pending, oldest first, and stores what is to be sent, in a transaction that holds the sync's row. A row
@@ -37,12 +41,13 @@ export interface Prepared {
  * something that was sent before has not been answered.
  */
 export async function preparePushes(sql: EntityManager, sync: Sync, room: number): Promise<Prepared> {
+  if (sync.direction === 'pull') return followToEnd(sql, sync);
   await foldAll(sql, sync);
   await endAsking(sql, sync.id);
-  if (sync.state !== 'live') return { batches: [], isMore: false };
+  if (sync.state !== 'live') return nothing;
   await settleByTime(sql, sync);
   const due = await duePending(sql, sync.id);
-  if (due.length === 0 || room <= 0) return { batches: [], isMore: false };
+  if (due.length === 0 || room <= 0) return nothing;
   const pending = await withoutOwned(sql, sync, due);
   const known = await knownOf(sql, sync.id, pending);
   const keys = pending.map((item) => rowKeyOf(item, known)).filter((key) => key !== null);
@@ -81,7 +86,15 @@ export async function preparePushes(sql: EntityManager, sync: Sync, room: number
     [...over, ...batches.flatMap(({ items }) => items)].map(({ item }) => item.id),
   ]);
   const isMore = over.length > 0 || batches.length === room || pending.length < due.length;
-  return { batches: batches.map(({ id }) => id), isMore };
+  return { batches: batches.map(({ id }) => id), isMore, isOver: false };
+}
+
+/** Nothing leaves any more. What has not left is no change any longer: in a pull the row is what its record says. */
+async function followToEnd(sql: EntityManager, sync: Sync): Promise<Prepared> {
+  await endAsking(sql, sync.id);
+  await settleByTime(sql, sync);
+  await sql.query('DELETE FROM sync_pending WHERE sync_id = $1', [sync.id]);
+  return { ...nothing, isOver: !(await hasLeft(sql, sync.id)) };
 }
 
 async function duePending(sql: EntityManager, syncId: string): Promise<Pending[]> {

@@ -31,12 +31,18 @@ const unclear: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'INTERNAL',
 ]);
 
-/** What became of a batch: a result for each of its records, or why it did not come to that. */
-export type PushOutcome = { results: ToldResult[] } | { error: AppError; isUnclear: boolean };
+/**
+ * What became of a batch: a result for each of its records, or why it did not come to that; without an error when it has not
+ * left and is not to leave any more.
+ */
+export type PushOutcome = { results: ToldResult[] } | { error: AppError | null; isUnclear: boolean };
+
+/** The sync pulls by now. */
+class NotToLeave extends Error {}
 
 /**
  * Sends a batch as a stored write, with the batch as its idempotency key: sent again, after a crash or by another instance,
- * it tells what became of the first time.
+ * it tells what became of the first time. Of a sync that pulls by now it is only asked what became of it.
  */
 export async function sendBatch(
   deps: PushCallDeps,
@@ -54,8 +60,12 @@ export async function sendBatch(
     idempotencyKey: first.batch,
   };
   try {
-    return { results: (await sendKind(work, request, first.kind, batch)).results };
+    const mayLeave = () => {
+      if (sync.direction === 'pull') throw new NotToLeave();
+    };
+    return { results: (await sendKind(work, request, first.kind, batch, mayLeave)).results };
   } catch (failure) {
+    if (failure instanceof NotToLeave) return { error: null, isUnclear: false };
     const error = work.explain(failure);
     return { error, isUnclear: unclear.has(error.code) };
   }
@@ -66,30 +76,36 @@ function sendKind(
   request: WriteRequest,
   kind: StoredPush['kind'],
   batch: readonly StoredPush[],
+  /** Called before it leaves for the first time. */
+  mayLeave: () => void,
 ) {
   const { baseId } = request;
   const records = batch.map(({ recordId, cells }) => ({ id: recordId ?? '', fields: { ...cells } }));
   const common = { mutation, meant: { kind, records }, recordCount: batch.length };
   const mode = { typecast: false };
+  const checked = <Checked>(check: () => Checked): Checked => {
+    mayLeave();
+    return check();
+  };
   switch (kind) {
     case 'create': {
       const made = records.map(({ fields }): RecordToWrite => ({ fields }));
       return write<RecordToWrite>(work, request, {
         ...common,
-        check: (table) => checkRecords(made, table, mode),
+        check: (table) => checked(() => checkRecords(made, table, mode)),
         call: (table) => creating({ baseId, table, ...mode }),
       });
     }
     case 'update':
       return write<RecordToWrite & { id: string }>(work, request, {
         ...common,
-        check: (table) => checkRecords(records, table, mode),
+        check: (table) => checked(() => checkRecords(records, table, mode)),
         call: (table) => updating({ baseId, table, ...mode }),
       });
     case 'delete':
       return write<string>(work, request, {
         ...common,
-        check: () => checkIds(records.map(({ id }) => id)),
+        check: () => checked(() => checkIds(records.map(({ id }) => id))),
         call: (table) => deleting({ baseId, table }),
       });
   }

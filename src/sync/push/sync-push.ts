@@ -23,7 +23,8 @@ export interface SyncPushDeps extends PushCallDeps {
 
 /**
  * Sends what was changed in the target of one sync, while this process holds its lease. What leaves is stored first, so
- * whoever comes next, should this process die, finds it and asks what became of it before anything else is sent.
+ * whoever comes next, should this process die, finds it and asks what became of it before anything else is sent. Of a
+ * sync that has turned to a pull only that is done, and the work ends when nothing is left.
  */
 export class SyncPush {
   /** Fulfilled when the work has ended. Never rejects. */
@@ -85,6 +86,7 @@ export class SyncPush {
     const isWaiting = performance.now() < this.#notBefore;
     const room = isWaiting ? 0 : maxBatchesAtOnce - this.#underWay.size - left.length;
     const prepared = await lease.transaction((sql, sync) => preparePushes(sql, sync, room));
+    if (prepared.isOver) this.#closing.abort();
     if (!isWaiting) for (const { batch } of left) this.#begin(batch);
     for (const batch of prepared.batches) this.#begin(batch);
     return prepared.isMore && this.#underWay.size < maxBatchesAtOnce;
@@ -122,11 +124,13 @@ export class SyncPush {
       else this.#failed();
       return;
     }
-    this.#failed();
-    this.#deps.logger.info(
-      { err: outcome.error, sync: this.#id },
-      'changes of a sync were not sent; it will be tried again',
-    );
+    if (outcome.error !== null) {
+      this.#failed();
+      this.#deps.logger.info(
+        { err: outcome.error, sync: this.#id },
+        'changes of a sync were not sent; it will be tried again',
+      );
+    }
     if (!outcome.isUnclear) await lease.transaction((sql, current) => takeBack(sql, current, pushes));
   }
 

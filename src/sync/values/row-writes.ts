@@ -1,4 +1,3 @@
-import type { EntityManager } from 'typeorm';
 import type { Position } from '../../changes/position.ts';
 import type { ChangeEntry } from '../../changes/log-entry.ts';
 import { projectionOf } from './column-types.ts';
@@ -40,25 +39,22 @@ export type RowWrite =
   | { kind: 'delete'; news: KnownNews; rowKey: string[] };
 
 /**
- * Decides what the rows of the target become by news of their records, in the transaction that applies them. In a pull
+ * Decides what the rows of the target become by news of their records. In a pull
  * the upstream always wins; a row is only written where a mapped value has changed, or when it has to be written anyway.
  * @param always whether rows are written although no mapped value has changed, which undoes what was done to them here
  */
-export async function decideRowWrites(
-  _sql: EntityManager,
+export function decideRowWrites(
   sync: Sync,
   news: readonly KnownNews[],
   { always }: { always: boolean },
-): Promise<RowWrite[]> {
+): RowWrite[] {
   const columns = livingColumns(sync);
-  return Promise.resolve(
-    news.map((one): RowWrite => {
-      const { cells, base, rowKey } = one;
-      if (cells === null)
-        return rowKey === null ? { kind: 'none', news: one } : { kind: 'delete', news: one, rowKey };
-      const isSame =
-        base !== null && rowKey !== null && projectionOf(columns, base) === projectionOf(columns, cells);
-      return isSame && !always ? { kind: 'none', news: one } : { kind: 'put', news: one, cells };
-    }),
-  );
+  return news.map((one): RowWrite => {
+    const { cells, base, rowKey } = one;
+    if (cells === null)
+      return rowKey === null ? { kind: 'none', news: one } : { kind: 'delete', news: one, rowKey };
+    const isSame =
+      base !== null && rowKey !== null && projectionOf(columns, base) === projectionOf(columns, cells);
+    return isSame && !always ? { kind: 'none', news: one } : { kind: 'put', news: one, cells };
+  });
 }
