@@ -74,7 +74,7 @@ export async function applyRecords(
   if (passed.length > 0) await sql.query('UPDATE syncs SET changed_at = $2 WHERE id = $1', [sync.id, now]);
 }
 
-/** Records that are the rows of a former direction, of whose creation no answer came, get these. */
+/** A record that the sync has made for a row, before it turned, and of which no answer came, is that row's. */
 async function withClaimed(
   sql: EntityManager,
   sync: Sync,
