@@ -537,12 +537,18 @@ describe('managing triggers', () => {
 
   test('one that is paused tells nothing, and afterwards everything', async () => {
     const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
+    await addContacts(app, 1);
+    await deliveries(1);
+    await settled(id);
+    // What it has told before is told once.
+    endpoint.reset();
     await mutate(app, 'pauseTrigger', { id }, 'trigger { state pausedBecause }');
     const made = await addContacts(app, 2);
     expect(await triggerOf(app, id)).toMatchObject({ state: 'PAUSED', pausedBecause: 'BY_HAND' });
     expect(endpoint.deliveries).toEqual([]);
     await mutate(app, 'resumeTrigger', { id }, 'trigger { id }');
     await deliveries(2);
+    await settled(id);
     expect(told().sort()).toEqual(made.map((one) => `record.created ${one}`).sort());
   });
 

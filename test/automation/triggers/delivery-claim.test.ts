@@ -1,11 +1,17 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import type { DataSource } from 'typeorm';
+import { DataSource } from 'typeorm';
 import { fewRecords } from '../../../src/automation/triggers/delivery-claim.ts';
-import { DeliveryLeases } from '../../../src/automation/triggers/delivery-leases.ts';
+import {
+  DeliveryLeases,
+  type ClaimedDelivery,
+  type Outcome,
+} from '../../../src/automation/triggers/delivery-leases.ts';
+import { DeliveryList } from '../../../src/automation/triggers/delivery-list.ts';
+import { TriggerHealth } from '../../../src/automation/triggers/trigger-health.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 
-/* What taking deliveries reads of a backlog. PostgreSQL counts it for each transaction. */
+/* Who may take which deliveries and store what came of them; and what is read of a backlog for that, as PostgreSQL counts it. */
 
 const trigger = '00000000-0000-4000-8000-000000000001';
 const now = new Date();
@@ -121,5 +127,80 @@ describe('taking deliveries', () => {
     const first = Array.from({ length: records }, (_, index) => `evt${index + 1}-1`);
     expect(taken.slice(0, 100).sort()).toEqual(first.slice(0, 100).sort());
     expect(new Set(taken).size).toBe(150);
+  });
+});
+
+describe('a delivery', () => {
+  let source: DataSource;
+  let leases: DeliveryLeases;
+  beforeAll(async () => {
+    source = await new DataSource({ type: 'postgres', url: database.url, poolSize: 2 }).initialize();
+    leases = new DeliveryLeases(source);
+  });
+  afterAll(() => source.destroy());
+
+  const claim = async (): Promise<ClaimedDelivery[]> => leases.claim(new Map([[trigger, 1]]), now);
+  const finish = async (delivery: ClaimedDelivery, outcome: Partial<Outcome>): Promise<number> =>
+    (await leases.finish(new Map([[delivery, { ...taken, ...outcome }]]))).deliveries.size;
+  const rows = async (): Promise<string> =>
+    JSON.stringify(
+      await Promise.all([
+        source.query('SELECT * FROM trigger_deliveries ORDER BY id'),
+        source.query('SELECT failures_in_row, failing_since, rest_until FROM trigger_health'),
+      ]),
+    );
+  const taken: Outcome = {
+    status: 'DELIVERED',
+    at: now,
+    nextAttemptAt: null,
+    httpStatus: 204,
+    answer: '',
+    durationMs: 1,
+    error: null,
+    isOpen: false,
+    isKeyUsedUp: false,
+  };
+  const failed: Partial<Outcome> = {
+    status: 'WAITING',
+    nextAttemptAt: now,
+    httpStatus: 500,
+    error: { code: 'ENDPOINT_REFUSED', message: 'no' },
+  };
+
+  test('that somebody else has taken over is not touched by who had it before, whatever came of it there', async () => {
+    await wait(1, 2);
+    const [lost] = (await claim()) as [ClaimedDelivery];
+    await source.query(`UPDATE trigger_deliveries SET lease_until = clock_timestamp() - interval '1 s'
+                        WHERE lease_holder IS NOT NULL`);
+    const [held] = (await claim()) as [ClaimedDelivery];
+    expect(held.eventId).toBe(lost.eventId);
+    const before = await rows();
+    for (const outcome of [taken, failed, { ...failed, status: 'PARKED' as const }])
+      expect(await finish(lost, outcome)).toBe(0);
+    await leases.giveBack([lost]);
+    await leases.renew(new Set([lost]));
+    expect(await rows()).toBe(before);
+    expect(await finish(held, taken)).toBe(1);
+  });
+
+  test('that was taken is never made again, but for who names it in a replay', async () => {
+    await wait(1, 1);
+    const [delivery] = (await claim()) as [ClaimedDelivery];
+    expect(await finish(delivery, taken)).toBe(1);
+    const before = await rows();
+    expect(await finish(delivery, failed)).toBe(0);
+    await leases.giveBack([delivery]);
+    await leases.renew(new Set([delivery]));
+    const list = new DeliveryList(source);
+    expect(await list.replay(trigger, null, now)).toBe(0);
+    const health = new TriggerHealth(source);
+    await health.tryNow(source, trigger, now, true);
+    await health.hurry(now);
+    expect(await claim()).toEqual([]);
+    expect(await rows()).toBe(before);
+    expect(await list.replay(trigger, [delivery.eventId], now)).toBe(1);
+    // The lease of the time before is none for this one.
+    expect(await finish(delivery, failed)).toBe(0);
+    expect(await claim()).toHaveLength(1);
   });
 });
