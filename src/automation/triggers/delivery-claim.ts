@@ -15,6 +15,9 @@ const isDue = `one.status = 'WAITING' AND one.next_attempt_at <= $4
  * Takes, by the lease $1, deliveries of the triggers $2, at most $3 of each and $7 over all instances, or one where $6
  * failures in a row have come, that are due at $4 and the oldest of their record, with leases of $5 seconds; $8 is
  * `fewRecords`. PostgreSQL takes it that many are chosen, and would read the whole table for them: hence the ANY at the end.
+ *
+ * It is planned each time, though that takes longer than to carry it out: a plan that is made while little waits, and kept,
+ * reads all that waits once for each delivery when there is more.
  */
 export const claiming = `
   WITH due AS (

@@ -1,8 +1,9 @@
-import { lookup as systemLookup, type LookupAddress } from 'node:dns';
+import type { LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction, type Socket } from 'node:net';
 import { buildConnector } from 'undici';
 import type { EndpointRules } from '../../config.ts';
 import { isPublicAddress } from './endpoint-address.ts';
+import { endpointLookup } from './endpoint-lookup.ts';
 import { forbidden, isAllowedHost } from './endpoint-rules.ts';
 
 /** Time to connect, TLS included, in milliseconds. */
@@ -17,7 +18,10 @@ const connectTimeoutMs = 5_000;
 export function endpointConnector(rules: EndpointRules, closing: AbortSignal): buildConnector.connector {
   const options = { timeout: connectTimeoutMs, maxCachedSessions: 0, signal: closing };
   const open = buildConnector(options);
-  const openPublic = buildConnector({ ...options, lookup: publicLookup(rules.lookup ?? systemLookup) });
+  const openPublic = buildConnector({
+    ...options,
+    lookup: publicLookup(rules.lookup ?? endpointLookup(closing)),
+  });
   const openAllowed = rules.lookup === null ? open : buildConnector({ ...options, lookup: rules.lookup });
   return (target, callback) => {
     if (isAllowedHost(target, rules)) return openAllowed(target, callback);
