@@ -137,11 +137,20 @@ export class StoredTriggers {
     await this.#database.query('DELETE FROM triggers WHERE id = $1', [id]);
   }
 
-  /** @returns whether it ran until now */
-  async pause(id: string, because: PauseReason, problem: string | null): Promise<boolean> {
+  /**
+   * @param asOf not if it was edited since
+   * @returns whether it ran until now
+   */
+  async pause(
+    id: string,
+    because: PauseReason,
+    problem: string | null,
+    asOf: Date | null = null,
+  ): Promise<boolean> {
     const [, count] = await this.#database.query<[unknown[], number]>(
-      `UPDATE triggers SET state = 'paused', paused_because = $2, problem = $3, updated_at = $4 WHERE id = $1 AND state = 'active'`,
-      [id, because, problem, this.#now()],
+      `UPDATE triggers SET state = 'paused', paused_because = $2, problem = $3, updated_at = $4
+       WHERE id = $1 AND state = 'active' AND ($5::timestamptz IS NULL OR updated_at = $5)`,
+      [id, because, problem, this.#now(), asOf],
     );
     return count > 0;
   }

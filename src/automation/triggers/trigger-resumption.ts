@@ -47,7 +47,9 @@ export class TriggerResumption {
       );
       if (!was || (ended && !(was.pausedBecause && ended.includes(was.pausedBecause)))) return false;
       await sql.query(
-        `UPDATE triggers SET state = 'active', paused_because = NULL, problem = NULL, updated_at = $2 WHERE id = $1`,
+        // Checked a while from now: before it is paused again it tells what was lost.
+        `UPDATE triggers SET state = 'active', paused_because = NULL, problem = NULL, updated_at = $2, checked_at = clock_timestamp()
+         WHERE id = $1`,
         [trigger.id, now],
       );
       await health.tryNow(sql, trigger.id, now, was.state === 'paused');

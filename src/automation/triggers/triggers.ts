@@ -1,7 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import type { DataSource } from 'typeorm';
 import type { RecordAudit } from '../../audit/audit-event.ts';
+import type { BaseSchema } from '../../bases/base-schema.ts';
 import type { BaseSchemas } from '../../bases/base-schemas.ts';
+import { OperationSchemas } from '../../bases/operation-schemas.ts';
 import { theServer } from '../../audit/audit-event.ts';
 import { CallMeter, type Operation } from '../../calendly/operation.ts';
 import type { ChangeFeeds } from '../../changes/change-feeds.ts';
@@ -26,12 +28,14 @@ import { failingAlert, pausedAfterMs } from './retry-schedule.ts';
 import { TriggerHealth, type Failing } from './trigger-health.ts';
 import { TriggerWrites } from './trigger-writes.ts';
 import { TriggerSecrets } from './trigger-secrets.ts';
-import { awaited, type PauseReason, type Trigger } from './trigger.ts';
+import { awaited, changeFilterOf, type PauseReason, type Trigger } from './trigger.ts';
+import { TriggerChecks } from './trigger-checks.ts';
+import { misfitIn, type Misfit } from './trigger-misfit.ts';
 import { TriggerResumption } from './trigger-resumption.ts';
 import { TriggerUpkeep } from './trigger-upkeep.ts';
 
-/** How long setting a trigger going by itself may take, in milliseconds. */
-const resumeDeadlineMs = 60_000;
+/** How long a check of a trigger, or setting it going by itself, may take, in milliseconds. */
+const ownDeadlineMs = 60_000;
 
 export interface TriggersDeps {
   database: DataSource;
@@ -105,14 +109,20 @@ export class Triggers {
         this.#sender.look(triggerId);
       },
     });
+    const onMoved = this.#audit.bind(this);
     this.#upkeep = new TriggerUpkeep({
       ...deps,
-      stored: this.stored,
+      checks: new TriggerChecks({
+        ...deps,
+        stored: this.stored,
+        misfit: (trigger) => this.#misfit(trigger),
+        resume: (id) => this.#resumeByItself(id),
+        onMoved,
+      }),
       matcher: this.#matcher,
       sender: this.#sender,
       deliveries: this.deliveries,
-      resume: (id) => this.#resumeByItself(id),
-      onMoved: (id, connectionId, action, outcome) => this.#audit(id, connectionId, action, outcome),
+      onMoved,
       now: () => deps.clock.now(),
     });
   }
@@ -182,16 +192,30 @@ export class Triggers {
 
   /** @returns whether it runs by it: whoever pauses it meanwhile is heeded */
   async #resumeByItself(id: string): Promise<boolean> {
-    const operation: Operation = {
+    const runs = await this.#resumption.resume(await this.stored.get(id), this.#operation(), awaited);
+    if (runs) this.#lookSoon();
+    return runs;
+  }
+
+  /** @returns null as well where the grant does not show tables */
+  async #misfit(trigger: Trigger): Promise<Misfit | null> {
+    const { services, schemas, clock } = this.#deps;
+    const { grantedScopes } = await services.connections.get(trigger.connectionId);
+    if (!grantedScopes.includes('schema.bases:read')) return null;
+    const filter = changeFilterOf(trigger);
+    const fits = (schema: BaseSchema): boolean => misfitIn(schema, trigger, filter) === null;
+    const known = new OperationSchemas({ shared: schemas, operation: this.#operation(), clock });
+    return misfitIn(await known.fitting(trigger.connectionId, trigger.baseId, fits, 0), trigger, filter);
+  }
+
+  #operation(): Operation {
+    return {
       callerId: 'triggers',
       priority: 'background',
-      deadline: this.#deps.clock.now() + resumeDeadlineMs,
+      deadline: this.#deps.clock.now() + ownDeadlineMs,
       signal: this.#closing.signal,
       meter: new CallMeter(),
     };
-    const runs = await this.#resumption.resume(await this.stored.get(id), operation, awaited);
-    if (runs) this.#lookSoon();
-    return runs;
   }
 
   /** Tells of an endpoint that keeps failing, and gives it up after a day. */

@@ -51,10 +51,10 @@ function questionIn(query: Buffer): { name: string; type: number; end: number } 
   return { name: labels.join('.'), type: query.readUInt16BE(at + 1), end: at + 5 };
 }
 
-function find(name: string): Promise<LookupAddress[] | string> {
+function find(name: string): Promise<string | LookupAddress[]> {
   const lookup = endpointLookup(closing.signal, [`127.0.0.1:${server.address().port}`]);
   return new Promise((resolve) =>
-    lookup(name, { all: true }, (error, found) => resolve(error ? (error.code ?? '') : (found as never))),
+    lookup(name, { all: true }, (error, found) => resolve(error?.code ?? found)),
   );
 }
 

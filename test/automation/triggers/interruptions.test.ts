@@ -21,6 +21,25 @@ afterEach(async () => {
 
 const told = (): string[] =>
   endpoint.events.map(({ type, data }) => (data.recordId ? `${type} ${data.recordId}` : type));
+const loggedOf = async (id: string, recordId: string): Promise<number> =>
+  (
+    await app.database.query(
+      'SELECT 1 FROM changes JOIN triggers USING (feed_id) WHERE id = $1 AND record_id = $2',
+      [id, recordId],
+    )
+  ).length;
+
+/** As if all that the log has, but its last entry, were from long ago. @returns how many entries are gone */
+async function pruneAllButLast(): Promise<number> {
+  await app.database.query(
+    `UPDATE changes SET logged_at = now() - interval '31 days'
+     WHERE (feed_id, generation, payload, ordinal) NOT IN (
+       SELECT DISTINCT ON (feed_id) feed_id, generation, payload, ordinal FROM changes
+       ORDER BY feed_id, generation DESC, payload DESC, ordinal DESC)`,
+  );
+  await app.database.query(`UPDATE change_feeds SET pruned_until = pruned_until - interval '31 days'`);
+  return app.app.changeLog.prune(30);
+}
 const pausedBecause = async (id: string): Promise<string | null> => (await triggerOf(app, id)).pausedBecause;
 
 test('a base that is taken out of the grant pauses its trigger, which goes on when it is granted again', async () => {
@@ -158,21 +177,8 @@ test('one that was paused for longer than the log reaches back is told so, and t
   // What lies in memory can't be lost.
   await until('nobody follows the log', () => app.app.changeFeeds.followed.length === 0);
   for (const Phone of ['1', '2', '3']) await edit(app, { update: [{ id: record, fields: { Phone } }] });
-  await until('they are logged', async () => {
-    const logged = await app.database.query(
-      'SELECT 1 FROM changes JOIN triggers USING (feed_id) WHERE id = $1 AND record_id = $2',
-      [id, record],
-    );
-    return logged.length === 4;
-  });
-  await app.database.query(
-    `UPDATE changes SET logged_at = now() - interval '31 days'
-     WHERE (feed_id, generation, payload, ordinal) NOT IN (
-       SELECT DISTINCT ON (feed_id) feed_id, generation, payload, ordinal FROM changes
-       ORDER BY feed_id, generation DESC, payload DESC, ordinal DESC)`,
-  );
-  await app.database.query(`UPDATE change_feeds SET pruned_until = pruned_until - interval '31 days'`);
-  expect(await app.app.changeLog.prune(30)).toBeGreaterThanOrEqual(3);
+  await until('they are logged', async () => (await loggedOf(id, record)) === 4);
+  expect(await pruneAllButLast()).toBeGreaterThanOrEqual(3);
   endpoint.reset();
   await mutate(app, 'resumeTrigger', { id }, 'trigger { id }');
   await until('it was told', () => told().length === 2);
@@ -186,4 +192,31 @@ test('one that was paused for longer than the log reaches back is told so, and t
     until: expect.any(String),
   });
   expect(kept?.data['changes']).toContainEqual(expect.objectContaining({ name: 'Phone', current: '3' }));
+});
+
+test('one whose fields were deleted, by a change that the log does not tell any more, is told so and paused again', async () => {
+  const connection = await app.connect();
+  const { baseId, tableId } = contacts;
+  const schema = (change: object) => control(app.sandbox.url, 'schema', { baseId, ...change });
+  await schema({ addField: { tableId, name: 'Passing', type: 'singleLineText' } });
+  clock.advance(minute);
+  const { id } = await createTrigger(app, { connection, endpoint: endpoint.url, fields: ['Passing'] });
+  const filter = { field: 'Phone', isEmpty: false };
+  const { id: other } = await createTrigger(app, { connection, endpoint: endpoint.url, filter });
+  const [record] = (await addContacts(app, 1)) as [string];
+  await schema({ removeField: { tableId, fieldId: 'Passing' } });
+  await until('it is paused', async () => (await pausedBecause(id)) === 'FIELD_DELETED');
+  await mutate(app, 'pauseTrigger', { id: other }, 'trigger { id }');
+  await lookNow(app, id);
+  await until('nobody follows the log', () => app.app.changeFeeds.followed.length === 0);
+  await edit(app, { update: [{ id: record, fields: { Email: 'a@example.com' } }] });
+  await until('it is logged', async () => (await loggedOf(id, record)) === 2);
+  await pruneAllButLast();
+  endpoint.reset();
+  for (const one of [other, id]) await mutate(app, 'resumeTrigger', { id: one }, 'trigger { id }');
+  await until('it was told', () => told().includes('changes.lost'));
+  await checkNow(app, other);
+  await checkNow(app, id);
+  await until('it is paused again', async () => (await pausedBecause(id)) === 'FIELD_DELETED');
+  expect((await triggerOf(app, other)).state).toBe('ACTIVE');
 });

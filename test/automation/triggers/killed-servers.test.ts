@@ -37,6 +37,16 @@ afterAll(async () => {
 
 /** Longer than a lease and the retries behind it. */
 const patienceMs = 90_000;
+/** Longer than a lease, and than an endpoint may take with its answer and the rest of it. */
+const leaseMs = 20_000;
+
+/** Which deliveries are held now, and by which lease. */
+const leases = async (): Promise<string[]> =>
+  (
+    await database.query(
+      `SELECT id || '/' || lease_holder AS lease FROM trigger_deliveries WHERE lease_until > clock_timestamp()`,
+    )
+  ).map(({ lease }) => String(lease));
 
 inTheLongRun(
   'nothing is lost, what is told twice has the same event id, and each record is told in order',
@@ -87,6 +97,17 @@ inTheLongRun(
       if (Date.now() > deadline) throw new Error(`Not delivered: ${JSON.stringify(records.map(phones))}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
+    // No attempt takes longer than a lease: one that outlives it is held for a delivery that nobody is making.
+    const before = await leases();
+    await new Promise((resolve) => setTimeout(resolve, leaseMs));
+    const after = await leases();
+    expect(before.filter((one) => after.includes(one))).toEqual([]);
+    expect(
+      await database.query(
+        `SELECT status FROM trigger_deliveries WHERE lease_until IS NOT NULL AND (status <> 'WAITING' OR trigger_id = $1)`,
+        [id],
+      ),
+    ).toEqual([]);
     for (const record of records) {
       const numbers = phones(record).map(Number);
       // A repetition stands right behind what it repeats: nothing of the record overtakes it.
