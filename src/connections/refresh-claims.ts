@@ -24,8 +24,8 @@ import { tokenCallTimeoutMs, type TokenAnswer } from './oauth-client.ts';
 /** A call that does not begin so soon after its lease was asked for does not begin. */
 export const startWithinMs = 1_000;
 
-/** How long a new pair is offered to a database that does not take it. */
-export const storeWithinMs = 4_000;
+/** How long storing a new pair may take before somebody else may claim. */
+const storeWithinMs = 4_000;
 
 /** What a holder may need from asking to the stored pair, so that a living one never loses its lease. */
 export const leaseMs = startWithinMs + tokenCallTimeoutMs + storeWithinMs;

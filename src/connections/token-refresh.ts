@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ConnectionSecrets } from './connection-secrets.ts';
 import { OAuthFailure, type Credentials, type OAuthClient, type TokenAnswer } from './oauth-client.ts';
-import { startWithinMs, storeWithinMs, type RefreshClaim, type RefreshClaims } from './refresh-claims.ts';
+import { startWithinMs, type RefreshClaim, type RefreshClaims } from './refresh-claims.ts';
 import type { StoredTokens, TokenRow } from './stored-tokens.ts';
 
 /** Calls of one claim while the provider is surely without effect or its answer is lost. */
@@ -15,6 +15,11 @@ const retryBaseMs = 200;
 /** Times that a lease is asked for in a row because the answers came too late to begin a call. */
 const maxExtensions = 3;
 
+/**
+ * How long a new pair is offered to a database that does not take it, and how often. It may go on when the lease has ended:
+ * nobody claims while the database is away, and where somebody else has claimed since, nothing is stored.
+ */
+const offeredForMs = 120_000;
 const storeRetryMs = 250;
 
 /*
@@ -140,14 +145,14 @@ export class TokenRefresh {
     throw unavailable(connectionId, 'PostgreSQL answered too late to begin in time');
   }
 
-  /** A pair that the database would not take is offered again until the lease ends: there is no other copy of it. */
+  /** A pair that the database would not take is offered again: there is no other copy of it. */
   async #storeWithin(
     connectionId: number,
     claim: RefreshClaim,
     answer: TokenAnswer,
     client: OAuthClient,
   ): Promise<AccessToken> {
-    const giveUpAt = performance.now() + storeWithinMs;
+    const giveUpAt = performance.now() + offeredForMs;
     for (;;) {
       try {
         return await this.#store(connectionId, claim, answer, client);

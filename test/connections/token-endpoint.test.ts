@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
 import { answer, ThrowawayUpstream } from '../calendly/throwaway-upstream.ts';
+import { CuttableProxy } from '../support/cuttable-proxy.ts';
 import { authorizationUrl, control, startTestApp, walkFlow, type TestApp } from '../support/app.ts';
 import { grantToken } from '../support/sandbox-grant.ts';
 import { create, grant, read, storedSecrets } from './lifecycle.ts';
@@ -18,6 +19,8 @@ const expireIn = (app: TestApp, id: number) =>
   );
 const tokenFaultAt = (app: TestApp, fault: object) =>
   control(app.sandbox.url, 'faults', { match: { method: 'POST', path: '/oauth2/v1/token' }, ...fault });
+const tokenCallsAt = async (app: TestApp): Promise<number> =>
+  (await control(app.sandbox.url, 'calls')).byEndpoint.token ?? 0;
 
 /** With an upstream of its own, so that the faults of the other tests do not meet its calls, nor its calls their counts. */
 let silent: TestApp;
@@ -39,8 +42,31 @@ beforeAll(async () => {
   hanging.page.catch(() => undefined);
   hanging.read.catch(() => undefined);
   while ((await control(silent.sandbox.url, 'faults')).faults[0].applied < 2) await delay(5);
+  cutOff = await loseDatabase();
 });
-afterAll(() => silent.close());
+afterAll(async () => {
+  await cutOff.app.close();
+  await cutOff.proxy.close();
+  await silent.close();
+});
+
+/** An instance whose database goes away while it refreshes, and stays away while all other tests run. */
+let cutOff: { app: TestApp; proxy: CuttableProxy; id: number };
+
+async function loseDatabase(): Promise<typeof cutOff> {
+  const url = new URL(silent.database.url);
+  const proxy = await CuttableProxy.before(Number(url.port));
+  url.host = new URL(proxy.url).host;
+  const away = await silent.another({ role: 'web', databaseUrl: url.href });
+  const id = await silent.connect();
+  await expireIn(silent, id);
+  await tokenFaultAt(silent, { kind: 'delay', effect: 'after', delayMs: 500, times: 1 });
+  const before = await tokenCallsAt(silent);
+  readThrough(away, id).catch(() => undefined);
+  while ((await tokenCallsAt(silent)) === before) await delay(5);
+  proxy.cut();
+  return { app: away, proxy, id };
+}
 
 /* What the token endpoint may answer, beside the plain refusals in states.test.ts and problems.test.ts. */
 describe('the token endpoint', () => {
@@ -55,8 +81,7 @@ describe('the token endpoint', () => {
   const readOnce = (id: number, instance = app) => readThrough(instance, id);
   const expire = (id: number) => expireIn(app, id);
   const tokenFault = (fault: object) => tokenFaultAt(app, fault);
-  const tokenCalls = async (): Promise<number> =>
-    (await control(app.sandbox.url, 'calls')).byEndpoint.token ?? 0;
+  const tokenCalls = () => tokenCallsAt(app);
   /** A token that the upstream takes, in an answer of the token endpoint that lacks something. */
   const bareAnswer = async () => ({
     access_token: (await grantToken(app.sandbox.url)).accessToken,
@@ -240,4 +265,21 @@ test('an endpoint that never answers: given up after 15 seconds, and asked once 
   });
   expect((await hanging.read).errors).toBeUndefined();
   expect(await read(silent, hanging.refresh)).toMatchObject({ state: 'CONNECTED', problem: null });
+});
+
+test('a pair that came while the database was away is stored once it is back, however long that took', async () => {
+  const { app, proxy, id } = cutOff;
+  const generation = async () => {
+    const [row] = await silent.database.query(
+      'SELECT token_generation AS at FROM connections WHERE id = $1',
+      [id],
+    );
+    return Number(row?.['at']);
+  };
+  const before = await generation();
+  proxy.restore();
+  while ((await generation()) === before) await delay(20);
+  expect((await readThrough(app, id)).errors).toBeUndefined();
+  expect(await read(silent, id)).toMatchObject({ state: 'CONNECTED', problem: null });
+  expect(await generation()).toBe(before + 1);
 });
