@@ -14,8 +14,8 @@ const tickMs = 1_000;
 const checkSeconds = 60;
 /** How often one looks whether a sync that waits for something can go on. */
 const resumeSeconds = { CONNECTION_AWAY: 2, other: 60 };
-/** What is checked in one go at most; the rest is still due a second later. */
-const maxChecksPerTick = 20;
+/** What is checked at once, per process; the rest is still due a second later. */
+const maxChecksAtOnce = 20;
 
 export interface SyncUpkeepDeps {
   database: DataSource;
@@ -35,28 +35,29 @@ export interface SyncUpkeepDeps {
 
 /**
  * The timers behind syncs. One takes and extends leases, so that each sync that runs is worked at by one instance, and
- * waits for the database alone. The other looks whether connection and base are there, which may take the upstream long to
- * say: it pauses syncs for which they are not, and lets them go on when they are back. All of it looks at rows, so any number
- * of instances may run it.
+ * waits for the database alone. The other looks whether connection and base are there: it pauses syncs for which they are
+ * not, and lets them go on when they are back. What the upstream may take long to say is asked beside it. All of it looks at
+ * rows, so any number of instances may run it.
  */
 export class SyncUpkeep {
   readonly #deps: SyncUpkeepDeps;
   readonly #leasing: RepeatedWork;
-  readonly #checking: RepeatedWork;
+  readonly #looking: RepeatedWork;
+  /** Checks under way, by sync. None of them is ever rejected. */
+  readonly #checking = new Map<string, Promise<void>>();
   #isClosed = false;
 
   constructor(deps: SyncUpkeepDeps) {
     this.#deps = deps;
     const everyMs = deps.clock.lookEveryMs ?? tickMs;
-    const onFailure = (error: unknown) =>
-      deps.logger.warn({ err: error }, 'upkeep of syncs failed; it will be tried again');
+    const onFailure = (error: unknown) => this.#warn(error);
     this.#leasing = new RepeatedWork({ run: () => this.#lease(), everyMs, onFailure });
-    this.#checking = new RepeatedWork({ run: () => this.#look(), everyMs, onFailure });
+    this.#looking = new RepeatedWork({ run: () => this.#look(), everyMs, onFailure });
   }
 
   start(): void {
     this.#leasing.start();
-    this.#checking.start();
+    this.#looking.start();
   }
 
   /** For whoever has just made something to do: the next run would come up to a second later. */
@@ -66,7 +67,8 @@ export class SyncUpkeep {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.all([this.#leasing.close(), this.#checking.close()]);
+    await Promise.all([this.#leasing.close(), this.#looking.close()]);
+    await Promise.all(this.#checking.values());
   }
 
   async #lease(): Promise<void> {
@@ -77,9 +79,21 @@ export class SyncUpkeep {
   async #look(): Promise<void> {
     await this.#pauseDisconnected();
     await foldPausedOutboxes(this.#deps.database);
-    for (const due of await this.#claimChecks()) {
+    await this.#beginChecks();
+  }
+
+  /** Beside the look: a check asks the upstream, which may take its time, and nobody else's sync waits for that. */
+  async #beginChecks(): Promise<void> {
+    const places = maxChecksAtOnce - this.#checking.size;
+    if (places === 0) return;
+    for (const due of await this.#claimChecks(places)) {
       if (this.#isClosed) return;
-      await this.#check(due);
+      this.#checking.set(
+        due.id,
+        this.#check(due)
+          .catch((error: unknown) => this.#warn(error))
+          .finally(() => this.#checking.delete(due.id)),
+      );
     }
   }
 
@@ -95,16 +109,23 @@ export class SyncUpkeep {
       this.#deps.onMoved(id, connectionId, 'pauseSync', 'CONNECTION_AWAY');
   }
 
-  async #claimChecks(): Promise<Due[]> {
+  async #claimChecks(limit: number): Promise<Due[]> {
     const [rows] = await this.#deps.database.query<[Due[], number]>(
       `UPDATE syncs AS s SET checked_at = clock_timestamp() WHERE id IN (
          SELECT one.id FROM syncs AS one JOIN connections AS c ON c.id = one.connection_id
-         WHERE c.state = 'connected' AND (one.state <> 'paused' OR one.paused_because <> ALL ($5))
+         WHERE c.state = 'connected' AND one.id <> ALL ($6) AND (one.state <> 'paused' OR one.paused_because <> ALL ($5))
            AND one.checked_at < clock_timestamp() - make_interval(secs => CASE
              WHEN one.state <> 'paused' THEN $1 WHEN one.paused_because = 'CONNECTION_AWAY' THEN $2 ELSE $3::float8 END)
          LIMIT $4 FOR NO KEY UPDATE OF one SKIP LOCKED
        ) RETURNING s.id, s.connection_id AS "connectionId", s.base_id AS "baseId", s.state`,
-      [checkSeconds, resumeSeconds.CONNECTION_AWAY, resumeSeconds.other, maxChecksPerTick, resumedByHand],
+      [
+        checkSeconds,
+        resumeSeconds.CONNECTION_AWAY,
+        resumeSeconds.other,
+        limit,
+        resumedByHand,
+        [...this.#checking.keys()],
+      ],
     );
     return rows;
   }
@@ -126,6 +147,10 @@ export class SyncUpkeep {
       logger.debug({ err: error, sync: id }, 'a sync stays as it is for now');
       if (state === 'paused' && error instanceof AppError) await this.#explain(id, error);
     }
+  }
+
+  #warn(error: unknown): void {
+    this.#deps.logger.warn({ err: error }, 'upkeep of syncs failed; it will be tried again');
   }
 
   async #explain(id: string, { message }: AppError): Promise<void> {

@@ -228,12 +228,10 @@ export class Syncs {
   async #clean(): Promise<void> {
     this.#cleanedAt = performance.now();
     const { database, clock, logger } = this.#deps;
-    try {
-      await removeStrayCaptures(database);
-      await pruneConflicts(database, new Date(clock.now()));
-    } catch (error) {
-      logger.warn({ err: error }, 'what syncs have left could not be removed; it will be tried again');
-    }
+    const onFailure = (error: unknown, of: object = {}) =>
+      logger.warn({ err: error, ...of }, 'what syncs have left could not be removed; it will be tried again');
+    await removeStrayCaptures(database, onFailure).catch(onFailure);
+    await pruneConflicts(database, new Date(clock.now())).catch(onFailure);
   }
 
   #lookSoon(): void {

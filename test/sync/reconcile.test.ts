@@ -237,6 +237,11 @@ describe('while the upstream is slow', () => {
       Number((await query('SELECT lease_until FROM syncs WHERE id = $1', [id]))[0].lease_until);
     const before = await lease();
     await until(async () => (await lease()) > before, 'the lease is renewed', 5_000);
+    // And so is everything else that is looked after.
+    await mutate(app, 'pauseSync', { id });
+    await query(`INSERT INTO sync_outbox (sync_id, new_key) VALUES ($1, '{1}')`, [id]);
+    const captured = () => query('SELECT 1 FROM sync_outbox WHERE sync_id = $1', [id]);
+    await until(async () => (await captured()).length === 0, 'what was captured is folded', 5_000);
     expect(await applied()).toBe(true);
     await fetch(`${app.sandbox.url}/_control/faults?id=${fault}`, { method: 'DELETE' });
     await mutate(app, 'deleteSync', { id, dropTable: true });

@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { TableSchema } from '../../src/bases/table-schema.ts';
+import { removeStrayCaptures } from '../../src/sync/push/capture.ts';
 import { followSchema } from '../../src/sync/target/follow-schema.ts';
 import { serverRelations, serverViews } from '../../src/sync/target/server-tables.ts';
 import { putRows } from '../../src/sync/target/target-rows.ts';
 import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
+import { isLongRun, repeats, timeLimitMs } from '../support/repeats.ts';
 import { createSync, crm, mutate, readSync, settled, until } from './sync-app.ts';
 
 let app: TestApp;
@@ -287,6 +290,79 @@ test('a value that rows hand on to each other gets through, whatever their order
   const seats = await query('SELECT code FROM crm.seats');
   expect(seats.map(({ code }) => String(code)).sort()).toEqual([...after].sort());
   await end(made, ids);
+});
+
+/** Somebody whose transaction is not over. */
+async function transactionOf(text: string): Promise<{ end: () => Promise<void> }> {
+  const client = new pg.Client({ connectionString: app.database.url });
+  await client.connect();
+  await client.query(`BEGIN; ${text}`);
+  return {
+    end: async () => {
+      await client.query('COMMIT');
+      await client.end();
+    },
+  };
+}
+
+test(
+  'rows that others keep locked hold up their own sync alone, which catches up once they are free',
+  async () => {
+    const ids = await create({ Name: 'before' });
+    // One more than there are turns for transactions.
+    const names = ['free', 'locked_1', 'locked_2', 'locked_3'].slice(0, repeats({ suite: 2, long: 4 }));
+    const syncs: UntypedData[] = [];
+    for (const name of names) {
+      await query(`CREATE TABLE crm.${name} (id serial PRIMARY KEY, name text)`);
+      syncs.push(await settled(app, (await keepIn(`crm.${name}`, { name: 'Name' })).id));
+    }
+    const isAfter = async (name: string) =>
+      (await query(`SELECT 1 FROM crm.${name} WHERE name = 'after'`)).length > 0;
+    const [free = '', ...locked] = names;
+    const others = await transactionOf(
+      locked.map((name) => `SELECT 1 FROM crm.${name} FOR UPDATE`).join(';'),
+    );
+    await edit(items, { update: [{ id: ids[0], fields: { Name: 'after' } }] });
+    const waiting = () => query(`SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'`);
+    await until(async () => (await waiting()).length > 0, 'a sync waits for its rows');
+    await until(() => isAfter(free), 'the other goes on', 10_000);
+    const [, held] = syncs;
+    if (isLongRun)
+      await until(
+        async () => (await readSync(app, held.id)).problem?.includes('locked'),
+        'it is told',
+        60_000,
+      );
+    // Nor is anything of the sync itself kept, such as its row.
+    const since = performance.now();
+    await mutate(app, 'pauseSync', { id: held.id });
+    expect(performance.now() - since).toBeLessThan(10_000);
+    await mutate(app, 'resumeSync', { id: held.id });
+    await others.end();
+    for (const name of locked) await until(() => isAfter(name), `${name} catches up`);
+    for (const { id } of syncs.slice(1)) await mutate(app, 'deleteSync', { id });
+    await end(syncs[0], ids);
+  },
+  timeLimitMs,
+);
+
+test('triggers of syncs that are gone are removed one by one, and make nobody wait for a table in use', async () => {
+  for (const name of ['in_use', 'unused'])
+    await query(`CREATE TABLE crm.${name} (id integer PRIMARY KEY);
+      CREATE TRIGGER calendly_sync_gone AFTER INSERT ON crm.${name}
+        FOR EACH ROW EXECUTE FUNCTION sync_capture('00000000-0000-0000-0000-000000000000', 'id')`);
+  const user = await transactionOf('LOCK TABLE crm.in_use IN ROW EXCLUSIVE MODE');
+  const remove = async () => {
+    const failed: string[] = [];
+    await removeStrayCaptures(app.app.database, (_error, { table }) => failed.push(table));
+    return failed;
+  };
+  expect(await remove()).toEqual(['crm.in_use']);
+  expect(
+    await query(`SELECT tgrelid::regclass::text AS name FROM pg_trigger WHERE tgname = 'calendly_sync_gone'`),
+  ).toEqual([{ name: 'crm.in_use' }]);
+  await user.end();
+  expect(await remove()).toEqual([]);
 });
 
 test('a table all of whose fields are gone keeps its rows, and the sync goes on', async () => {

@@ -1,6 +1,7 @@
-import type { EntityManager } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
 import { AppError } from '../../errors.ts';
 import { literal, quoted, quotedTable } from '../target/identifiers.ts';
+import { waitingForLocks } from '../target/lock-wait.ts';
 import type { Sync } from '../sync.ts';
 import { sqlState } from '../target/target-table.ts';
 import { isItsRow } from '../target/vanished-rows.ts';
@@ -18,6 +19,8 @@ type Captured = Pick<Sync, 'id' | 'targetSchema' | 'targetTable' | 'keyColumns' 
 
 /** How long making triggers waits for those who write to the target, in milliseconds. */
 const lockWaitMs = 3_000;
+/** How long removing a trigger that nobody needs any more does, in milliseconds: others wait behind it, and nobody waits for it. */
+const strayLockWaitMs = 500;
 
 const namePrefix = 'calendly_sync_';
 
@@ -36,20 +39,12 @@ export async function installCapture(sql: Sql, sync: Captured): Promise<void> {
   const { rows, updates, emptied } = triggerNames(sync.id);
   const call = `EXECUTE FUNCTION sync_capture(${[sync.id, ...sync.keyColumns].map(literal).join(', ')})`;
   await removeCapture(sql, sync);
-  await sql.query(`SET LOCAL lock_timeout = ${lockWaitMs}`);
-  try {
-    await sql.query(`CREATE TRIGGER ${quoted(rows)} AFTER INSERT OR DELETE ON ${table} FOR EACH ROW ${call}`);
+  await changing(sql, sync, [
+    `CREATE TRIGGER ${quoted(rows)} AFTER INSERT OR DELETE ON ${table} FOR EACH ROW ${call}`,
     // Compared byte by byte, since some types have no other equality.
-    await sql.query(
-      `CREATE TRIGGER ${quoted(updates)} AFTER UPDATE ON ${table} FOR EACH ROW WHEN (OLD OPERATOR(pg_catalog.*<>) NEW) ${call}`,
-    );
-    await sql.query(
-      `CREATE TRIGGER ${quoted(emptied)} AFTER TRUNCATE ON ${table} FOR EACH STATEMENT ${call}`,
-    );
-  } catch (error) {
-    throw explained(error, sync);
-  }
-  await sql.query('SET LOCAL lock_timeout = 0');
+    `CREATE TRIGGER ${quoted(updates)} AFTER UPDATE ON ${table} FOR EACH ROW WHEN (OLD OPERATOR(pg_catalog.*<>) NEW) ${call}`,
+    `CREATE TRIGGER ${quoted(emptied)} AFTER TRUNCATE ON ${table} FOR EACH STATEMENT ${call}`,
+  ]);
 }
 
 /**
@@ -82,14 +77,28 @@ export async function removeCapture(
     quotedTable(sync),
   ]);
   if (!found?.exists) return;
-  await sql.query(`SET LOCAL lock_timeout = ${lockWaitMs}`);
+  await changing(
+    sql,
+    sync,
+    Object.values(triggerNames(sync.id)).map(
+      (name) => `DROP TRIGGER IF EXISTS ${quoted(name)} ON ${quotedTable(sync)}`,
+    ),
+  );
+}
+
+/** Runs statements on the target, each of which may wait for those who write to it. */
+async function changing(
+  sql: Sql,
+  sync: Pick<Sync, 'targetSchema' | 'targetTable'>,
+  statements: readonly string[],
+): Promise<void> {
   try {
-    for (const name of Object.values(triggerNames(sync.id)))
-      await sql.query(`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${quotedTable(sync)}`);
+    await waitingForLocks(sql, lockWaitMs, async () => {
+      for (const statement of statements) await sql.query(statement);
+    });
   } catch (error) {
     throw explained(error, sync);
   }
-  await sql.query('SET LOCAL lock_timeout = 0');
 }
 
 /** In the caller's transaction, which holds the sync's row: nothing is captured any more, and what was and has not left never leaves. */
@@ -146,8 +155,15 @@ export async function captureAlone(sql: Sql, sync: Captured): Promise<void> {
   );
 }
 
-/** Triggers of syncs that are gone, as after a connection was deleted, and what they still have captured. */
-export async function removeStrayCaptures(database: Sql): Promise<void> {
+/**
+ * Triggers of syncs that are gone, as after a connection was deleted, and what they still have captured. One at a time,
+ * since dropping a trigger waits for everybody who uses the table, and whoever comes then waits behind that.
+ * @param onFailure told of each that could not be removed; the others are
+ */
+export async function removeStrayCaptures(
+  database: Pick<DataSource, 'query' | 'transaction'>,
+  onFailure: (error: unknown, trigger: { table: string; name: string }) => void,
+): Promise<void> {
   const strays = await database.query<{ schema: string; table: string; name: string }[]>(
     `SELECT n.nspname AS schema, c.relname AS table, t.tgname AS name
      FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -156,7 +172,13 @@ export async function removeStrayCaptures(database: Sql): Promise<void> {
     [namePrefix],
   );
   for (const { schema, table, name } of strays)
-    await database.query(`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${quoted(schema)}.${quoted(table)}`);
+    await database
+      .transaction((sql) =>
+        waitingForLocks(sql, strayLockWaitMs, () =>
+          sql.query(`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${quoted(schema)}.${quoted(table)}`),
+        ),
+      )
+      .catch((error: unknown) => onFailure(error, { table: `${schema}.${table}`, name }));
   await database.query(
     'DELETE FROM sync_outbox AS o WHERE NOT EXISTS (SELECT 1 FROM syncs AS s WHERE s.id = o.sync_id)',
   );

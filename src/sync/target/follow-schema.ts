@@ -2,6 +2,7 @@ import type { EntityManager } from 'typeorm';
 import type { TableSchema } from '../../bases/table-schema.ts';
 import { fieldOf, kindOf, ownColumnTypes, unfitColumn } from '../values/column-types.ts';
 import { quoted, quotedTable } from './identifiers.ts';
+import { waitingForLocks } from './lock-wait.ts';
 import { targetName, type MappedColumn, type Sync } from '../sync.ts';
 import {
   changedAtColumn,
@@ -125,13 +126,11 @@ async function followOwned(sql: Sql, sync: Sync, table: TableSchema, now: Date):
 }
 
 async function alter(sql: Sql, statement: string): Promise<void> {
-  await sql.query(`SET LOCAL lock_timeout = ${lockWaitMs}`);
   try {
-    await sql.query(statement);
+    await waitingForLocks(sql, lockWaitMs, () => sql.query(statement));
   } catch (error) {
     throw sqlState(error) === '55P03' ? new TargetBusy() : error;
   }
-  await sql.query('SET LOCAL lock_timeout TO DEFAULT');
 }
 
 function followMapped(sync: Sync, table: TableSchema, now: Date): FollowedSchema {
