@@ -2,6 +2,7 @@ import { AppError } from '../../errors.ts';
 import { builder } from '../../graphql/builder.ts';
 import { maxListLength, pageInfoOf, pageLength } from '../../graphql/list-slice.ts';
 import { deliveryStatuses, type Delivery, type DeliveryStatus } from './delivery.ts';
+import { maxExcerptCharacters } from './answer-excerpt.ts';
 import { TriggerRef } from './schema.ts';
 
 const DeliveryStatusEnum = builder.enumType('TriggerDeliveryStatus', {
@@ -54,7 +55,8 @@ const TriggerDeliveryRef = builder.objectRef<Delivery>('TriggerDelivery').implem
     }),
     event: t.field({
       type: 'JSON',
-      description: 'The body that is sent, the same in every attempt.',
+      description:
+        'The body that is sent, the same in every attempt: at most 256 KiB. For an action, what its values are taken from.',
       resolve: ({ body }) => JSON.parse(body) as object,
     }),
     attempts: t.exposeInt('attempts', { description: 'How often it was tried.' }),
@@ -79,16 +81,16 @@ const TriggerDeliveryRef = builder.objectRef<Delivery>('TriggerDelivery').implem
     finishedAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When it was taken or given up.',
+      description: 'When it was taken, stopped or given up; null while it waits.',
       resolve: ({ finishedAt }) => finishedAt,
     }),
     httpStatus: t.exposeInt('httpStatus', {
       nullable: true,
-      description: 'What the endpoint answered last; null when no answer came.',
+      description: 'The status that the endpoint answered last; null when no answer came, and for an action.',
     }),
     answer: t.exposeString('answer', {
       nullable: true,
-      description: 'The beginning of what it said.',
+      description: `The beginning of what the endpoint said last, at most ${maxExcerptCharacters} characters; null when no answer came, and for an action.`,
     }),
     durationMs: t.exposeInt('durationMs', {
       nullable: true,
@@ -152,7 +154,7 @@ builder.objectField(TriggerRef, 'deliveries', (t) =>
       after: t.arg.string({ description: 'The `endCursor` of the page before.' }),
     },
     description:
-      'What it has told and has still to tell, newest first. What was taken is kept for 7 days, what was given up for 30.',
+      'What it has told and has still to tell, newest first. What was taken or stopped is kept for 7 days, what was given up for 30.',
     resolve: async ({ id }, { status, first, after }, { app }) => {
       const length = pageLength(first);
       const found = await app.triggers.deliveries.page(id, {

@@ -55,12 +55,12 @@ export const TestTriggerSuccess = builder
       }),
       httpStatus: t.int({
         nullable: true,
-        description: 'What the endpoint answered; null when no answer came.',
+        description: 'The status that the endpoint answered; null when no answer came.',
         resolve: ({ answer }) => answer?.status ?? null,
       }),
       answer: t.string({
         nullable: true,
-        description: 'The beginning of what it said.',
+        description: 'The beginning of what the endpoint said; null when no answer came.',
         resolve: ({ answer }) => answer?.excerpt ?? null,
       }),
       durationMs: t.exposeInt('durationMs', { description: 'How long it took, in milliseconds.' }),

@@ -13,7 +13,7 @@ const fieldsHelp =
 const filterHelp =
   'Only changes of records that pass this afterwards, and deletions; a record that stops passing is told once, with `leftFilter`. Takes what `records` takes, except for computed fields.';
 const actionHelp = `What is carried out for each change, in place of an endpoint: an action as \`runAction\` takes it, one of ${writingActions.join(', ')}. In its \`config\` { "$field": "Email" } stands for a cell of the changed record and { "$record": "id" } for its id.`;
-const endpointHelp = `Where deliveries are posted to: an https URL on the open internet, at most ${maxUrlCharacters} characters, without a password.`;
+const endpointHelp = `Where deliveries are posted to: an https URL on the open internet, at most ${maxUrlCharacters} characters, without a password. A trigger has either this or an \`action\`.`;
 
 export const CreateTriggerInput = builder.inputType('CreateTriggerInput', {
   description: 'A new trigger.',
