@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
+import { CallMeter } from '../../src/calendly/operation.ts';
 import { Comparison } from '../../src/sync/pull/comparison.ts';
 import { SyncLost } from '../../src/sync/sync-lease.ts';
 import { SyncLeases } from '../../src/sync/sync-leases.ts';
+import { SyncResumption } from '../../src/sync/sync-resumption.ts';
 import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
 import { createSync, crm, expectEqual, mutate, readSync, settled, until } from './sync-app.ts';
 
@@ -266,6 +268,67 @@ it('folds what is captured while it is paused: a row is pending once, however of
     async () => (await query('SELECT 1 FROM sync_pending WHERE sync_id = $1', [id])).length === 0,
     'it is sent',
   );
+  await mutate(app, 'deleteSync', { id, dropTable: true });
+});
+
+it('stands still for whoever pauses it in the moment in which it would go on by itself', async () => {
+  const { id } = await createSync(app, connection, { tableId: items });
+  await settled(app, id);
+  const { database, syncs, changeLog: log, webhooks, clock } = app.app;
+  const operation = {
+    callerId: 'syncs',
+    priority: 'background' as const,
+    deadline: Date.now() + 30_000,
+    meter: new CallMeter(),
+  };
+  const byItself = (meanwhile: () => Promise<unknown>) =>
+    new SyncResumption({
+      database,
+      stored: syncs.stored,
+      log,
+      clock,
+      async ensureFeed(...base) {
+        const { feed } = await webhooks.ensure(...base);
+        await meanwhile();
+        return feed;
+      },
+    }).byItself(id, operation);
+  const pausedByItself = () =>
+    query(
+      `UPDATE syncs SET state = 'paused', paused_because = 'BASE_OUT_OF_REACH', holder = NULL, checked_at = clock_timestamp() WHERE id = $1`,
+      [id],
+    );
+  const pause = () => mutate(app, 'pauseSync', { id });
+  const expectPaused = async () =>
+    expect(await readSync(app, id)).toMatchObject({ state: 'PAUSED', pausedBecause: 'BY_HAND' });
+
+  // Before: whoever resumes has seen it paused for another reason.
+  await pausedByItself();
+  expect(await byItself(pause)).toBe(false);
+  await expectPaused();
+
+  // Behind: whoever pauses waits for the row, and has the last word.
+  await pausedByItself();
+  const other = new pg.Client({ connectionString: app.database.url });
+  await other.connect();
+  await other.query('BEGIN');
+  await other.query('SELECT 1 FROM syncs WHERE id = $1 FOR UPDATE', [id]);
+  const waiting = (count: number) =>
+    until(async () => {
+      const rows = await query(
+        `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database() AND query LIKE '%syncs%'`,
+      );
+      return rows.length >= count;
+    }, `${count} wait for the row`);
+  const resumed = byItself(() => Promise.resolve());
+  await waiting(1);
+  const paused = pause();
+  await waiting(2);
+  await other.query('COMMIT');
+  await other.end();
+  expect(await resumed).toBe(true);
+  await paused;
+  await expectPaused();
   await mutate(app, 'deleteSync', { id, dropTable: true });
 });
 
