@@ -70,6 +70,8 @@ describe('a listing that slips', () => {
   const rows = () => query(`SELECT _id, _calendly_id FROM ${table} ORDER BY _id`);
 
   beforeAll(async () => {
+    // An empty answer is asked for again.
+    await answerListings({ body: { records: [] }, times: 1 });
     const made = await createSync(app, connection, { tableId: items });
     ({ id, table } = made);
     await settled(app, id);
@@ -78,9 +80,26 @@ describe('a listing that slips', () => {
   });
 
   it('costs no row: what it lacks is asked for by id', async () => {
-    await answerListings({ body: { records: [] }, times: 1 });
+    await answerListings({ body: { records: [] }, times: 2 });
     expect((await reconciled(id)).driftFound).toBe(0);
     expect(await rows()).toEqual(before);
+  });
+
+  it('deletes nothing that the log tells of without its cells, and is made up for', async () => {
+    const { lastReconciledAt } = await readSync(app, id);
+    await mutate(app, 'pauseSync', { id });
+    await edit({ update: [{ id: ids[0], fields: { Name: 'told in part' } }] });
+    await query('UPDATE webhooks SET drain_wanted_at = clock_timestamp()');
+    const withoutCells = () =>
+      query(`UPDATE changes SET cells = NULL WHERE record_id = $1 AND kind = 'updated' RETURNING 1`, [
+        ids[0],
+      ]);
+    await until(async () => (await withoutCells()).length > 0, 'the log tells of it');
+    await answerListings({ body: { records: [] }, times: 1 });
+    await mutate(app, 'resumeSync', { id });
+    expect((await readAgain(id, lastReconciledAt)).driftFound).toBe(1);
+    expect(await rows()).toEqual(before);
+    await expectEqual(app, await settled(app, id), { baseId: crm.baseId, tableId: items });
   });
 
   it('is not borne out by lookups that lack what was just listed', async () => {

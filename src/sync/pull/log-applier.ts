@@ -1,5 +1,6 @@
 import type { ChangeLog } from '../../changes/change-log.ts';
 import { isPruned, maxEntriesPerRead } from '../../changes/change-log.ts';
+import type { WireRecord } from '../../calendly/wire.ts';
 import type { ChangeEntry, LogEntry } from '../../changes/log-entry.ts';
 import { comparePositions, type Position } from '../../changes/position.ts';
 import type { Clock } from '../../clock.ts';
@@ -8,6 +9,7 @@ import type { RecordNews } from '../values/row-writes.ts';
 import type { RereadReason, Sync } from '../sync.ts';
 import type { SyncLease } from '../sync-lease.ts';
 import type { UpstreamTable } from './upstream-table.ts';
+import { lookUpWitnessed, maxAskedFor, witnessCount } from './witnessed-lookup.ts';
 
 export interface LogApplierDeps {
   log: ChangeLog;
@@ -56,14 +58,15 @@ export class LogApplier {
     const isLossy = isPruned(before.position, page.pruned);
     const last = page.entries.at(-1)?.position ?? (isLossy ? page.pruned : null);
     if (last === null) return false;
-    const news = await this.#complete(before, newsOf(before, page.entries));
+    const { news, isDoubtful } = await this.#complete(before, newsOf(before, page.entries));
     for (const tell of this.#listeners) tell(news.map(({ recordId }) => recordId));
     const isApplied = await lease.transaction(async (sql, sync) => {
       if (comparePositions(sync.position, before.position) !== 0 || sync.feedId !== before.feedId)
         return false;
       const now = new Date(clock.now());
       await applyRecords(sql, sync, news, { seenRun: sync.run, now });
-      const reread = isLossy || page.entries.some(({ kind }) => kind === 'lost') ? 'CHANGES_LOST' : null;
+      const isLost = isLossy || isDoubtful || page.entries.some(({ kind }) => kind === 'lost');
+      const reread = isLost ? 'CHANGES_LOST' : null;
       await this.#moveOn(sql, last, reread, changesTable(page.entries, sync.tableId));
       return true;
     });
@@ -71,8 +74,15 @@ export class LogApplier {
     return !isApplied || page.entries.length === maxEntriesPerRead;
   }
 
-  /** Reads what the log does not tell: records whose cells it left out, and those that it should have told of earlier. */
-  async #complete(sync: Sync, news: readonly IncompleteNews[]): Promise<RecordNews[]> {
+  /**
+   * Reads what the log does not tell: records whose cells it left out, and those that it should have told of earlier. One
+   * that is not there was deleted since, unless the answer can not be believed: then it stays as it is known.
+   * @returns `isDoubtful`: whether there was such an answer, so that the table has to be read again
+   */
+  async #complete(
+    sync: Sync,
+    news: readonly IncompleteNews[],
+  ): Promise<{ news: RecordNews[]; isDoubtful: boolean }> {
     const unknown = await this.#unknownOf(
       sync,
       news
@@ -82,16 +92,41 @@ export class LogApplier {
     const wanted = news
       .filter(({ kind, cells, recordId }) => kind !== 'deleted' && (cells === null || unknown.has(recordId)))
       .map(({ recordId }) => recordId);
-    const found = await this.#deps.table.records(sync, wanted, this.#signal);
-    return news.map(({ kind: _kind, ...one }) => {
-      if (!wanted.includes(one.recordId)) return one;
+    const { found, doubted } = await this.#lookUp(sync, wanted);
+    const asked = new Set(wanted);
+    const complete = news.flatMap(({ kind: _kind, ...one }): RecordNews[] => {
+      if (doubted.has(one.recordId)) return [];
+      if (!asked.has(one.recordId)) return [one];
       const record = found.get(one.recordId);
-      return {
-        ...one,
-        cells: record?.fields ?? null,
-        createdTime: record ? new Date(record.createdTime) : null,
-      };
+      const createdTime = record ? new Date(record.createdTime) : null;
+      return [{ ...one, cells: record?.fields ?? null, createdTime }];
     });
+    return { news: complete, isDoubtful: doubted.size > 0 };
+  }
+
+  /** @returns `doubted`: what was not found in an answer that did not have what should be there either */
+  async #lookUp(
+    sync: Sync,
+    ids: readonly string[],
+  ): Promise<{ found: Map<string, WireRecord>; doubted: Set<string> }> {
+    const found = new Map<string, WireRecord>();
+    const doubted = new Set<string>();
+    for (let from = 0; from < ids.length; from += maxAskedFor) {
+      const some = ids.slice(from, from + maxAskedFor);
+      const witnesses = await this.#othersThan(sync, ids);
+      const answer = await lookUpWitnessed(this.#deps.table, sync, some, witnesses, this.#signal);
+      for (const [id, record] of answer.found) found.set(id, record);
+      for (const id of some) if (!answer.isBorneOut && !found.has(id)) doubted.add(id);
+    }
+    return { found, doubted };
+  }
+
+  async #othersThan({ id }: Sync, ids: readonly string[]): Promise<string[]> {
+    const rows = await this.#deps.lease.sql.query<{ id: string }[]>(
+      'SELECT record_id AS id FROM copied_records WHERE sync_id = $1 AND record_id <> ALL($2) LIMIT $3',
+      [id, ids, witnessCount],
+    );
+    return rows.map((row) => row.id);
   }
 
   async #unknownOf(sync: Sync, ids: readonly string[]): Promise<Set<string>> {

@@ -1,5 +1,4 @@
 import type { EntityManager } from 'typeorm';
-import { maxRecordsPerPage } from '../../calendly/api.ts';
 import type { WireRecord } from '../../calendly/wire.ts';
 import type { Clock } from '../../clock.ts';
 import { AppError } from '../../errors.ts';
@@ -8,16 +7,15 @@ import type { SyncLease } from '../sync-lease.ts';
 import type { RecordNews } from '../values/row-writes.ts';
 import { batchSize, type Comparison } from './comparison.ts';
 import type { UpstreamTable } from './upstream-table.ts';
+import { lookUpWitnessed, maxAskedFor, witnessCount } from './witnessed-lookup.ts';
 
 /*
- * Records of the copy that a reading of the whole table has not seen. That alone says little: a listing may skip some, or a
- * proxy answer it with nothing. So each is asked for by its id, together with some that the same reading has seen; what is
- * there after all is compared as if it had been listed, and an answer without those witnesses counts for nothing. What is
- * missing even so is deleted, unless so much of the table is missing that a person should see it first.
+ * Records of the copy that a reading of the whole table has not seen. That alone says little: a listing may skip some. So
+ * each is asked for by its id, together with some that the same reading has seen; what is there after all is compared as if
+ * it had been listed. What is missing even so is deleted, unless so much of the table is missing that a person should see it
+ * first.
  */
 
-/** Records that are known to be there and are asked for beside those that may be gone. */
-const witnessCount = 3;
 /** How often other witnesses are tried: they may just have been deleted. */
 const maxTries = 3;
 
@@ -68,9 +66,8 @@ async function lookUp(
 ): Promise<WireRecord[]> {
   for (let attempt = 1; ; attempt += 1) {
     const witnesses = await someSeen(lease.sql, run);
-    const found = await table.records(run, [...ids, ...witnesses], signal);
-    if (witnesses.length === 0 || witnesses.some((id) => found.has(id)))
-      return [...found.values()].filter(({ id }) => !witnesses.includes(id));
+    const { found, isBorneOut } = await lookUpWitnessed(table, run, ids, witnesses, signal);
+    if (witnesses.length === 0 || isBorneOut) return [...found.values()];
     if (attempt === maxTries)
       throw new AppError(
         'UPSTREAM_UNREADABLE',
@@ -89,7 +86,7 @@ async function unseenAfter(
   const rows = await sql.query<{ id: string }[]>(
     `SELECT record_id AS id FROM copied_records WHERE sync_id = $1 AND seen_run < $2 AND record_id > $3
      ORDER BY record_id LIMIT $4`,
-    [id, run, after, maxRecordsPerPage - witnessCount],
+    [id, run, after, maxAskedFor],
   );
   return rows.map((row) => row.id);
 }
@@ -99,7 +96,7 @@ async function someSeen(sql: Pick<EntityManager, 'query'>, { id, run }: Sync): P
   const rows = await sql.query<{ id: string }[]>(
     `SELECT id FROM (SELECT record_id AS id FROM copied_records WHERE sync_id = $1 AND seen_run = $2 LIMIT $4) AS seen
      ORDER BY random() LIMIT $3`,
-    [id, run, witnessCount, maxRecordsPerPage],
+    [id, run, witnessCount, maxAskedFor],
   );
   return rows.map((row) => row.id);
 }

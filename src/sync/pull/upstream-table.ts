@@ -30,7 +30,10 @@ export class UpstreamTable {
     this.#clock = deps.clock;
   }
 
-  /** One page; an offset that has died restarts nothing: `hasExpired` tells of it. */
+  /**
+   * One page; an offset that has died restarts nothing: `hasExpired` tells of it. That there is nothing, or nothing more, is
+   * asked for twice: a slip would leave out what is there.
+   */
   async page(
     { connectionId, baseId, tableId }: Place,
     listing: { filterByFormula?: string; offset: string | null },
@@ -38,8 +41,10 @@ export class UpstreamTable {
   ): Promise<TablePage> {
     const operation = this.operation(signal);
     const api = await this.#upstream.api(connectionId, operation, ['data.records:read']);
-    const page = await api.listRecords(baseId, tableId, { pageSize: maxRecordsPerPage, ...listing });
-    return { ...page, calls: operation.meter.calls };
+    const ask = () => api.listRecords(baseId, tableId, { pageSize: maxRecordsPerPage, ...listing });
+    const page = await ask();
+    const isTheEnd = page.records.length === 0 && page.offset === null;
+    return { ...(isTheEnd ? await ask() : page), calls: operation.meter.calls };
   }
 
   /** Those that exist. */
