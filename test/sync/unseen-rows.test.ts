@@ -29,12 +29,15 @@ async function expectAllBack(): Promise<void> {
   expect(await upstreamNames()).toEqual(names);
 }
 
-test('a row that was deleted with triggers switched off is made again by a reconcile', async () => {
+test('a row that was deleted with triggers switched off is made again by a reconcile, whatever was pending of it', async () => {
+  await mutate(app, 'pauseSync', { id: table.syncId });
+  await table.query(`UPDATE $table SET points = 2 WHERE name = 'second'`);
   await table.query(
     `BEGIN; SET LOCAL session_replication_role = replica; DELETE FROM $table WHERE name <> 'first'; COMMIT`,
   );
   const before = await table.writes();
   await mutate(app, 'reconcileSync', { id: table.syncId });
+  await mutate(app, 'resumeSync', { id: table.syncId });
   await expectAllBack();
   expect(await table.writes()).toBe(before);
 });

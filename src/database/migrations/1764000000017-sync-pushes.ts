@@ -22,7 +22,7 @@ export class SyncPushes1764000000017 implements MigrationInterface {
         sync_id uuid NOT NULL REFERENCES syncs (id) ON DELETE CASCADE,
         record_id text,
         row_key text[],
-        -- Of a record: its row was deleted, and the key of that belongs to another by now.
+        -- Whether the row was seen being deleted, or its key has become another's: that it is not there says nothing.
         is_deleted boolean NOT NULL DEFAULT false,
         -- Whether it is sent in a call of its own, because a ten that it was in was refused.
         alone boolean NOT NULL DEFAULT false,

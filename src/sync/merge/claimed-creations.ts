@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { openCreations, type StoredPush } from '../push/in-flight.ts';
-import { touchRecords } from '../push/outbox.ts';
+import { passToRecord, touchRecords } from '../push/outbox.ts';
 import { NotYet } from '../sync-lease.ts';
 import type { MappedColumn, Sync } from '../sync.ts';
 import { readRows } from '../target/local-rows.ts';
@@ -42,8 +42,7 @@ export async function claimCreations(
     await sql.query('DELETE FROM sync_writes WHERE id = $1', [push.id]);
     if (isPull) continue;
     // What was changed of the row since it was sent is a change of that record.
-    await sql.query('DELETE FROM sync_pending WHERE sync_id = $1 AND row_key = $2', [sync.id, push.rowKey]);
-    await touchRecords(sql, sync.id, [one.recordId]);
+    await passToRecord(sql, sync.id, push.rowKey, one.recordId);
   }
   return { news, linked };
 }

@@ -9,6 +9,7 @@ import type { Cells, KnownNews } from '../values/row-writes.ts';
 export interface Local {
   /** Null when it is not there. */
   row: TargetRow | null;
+  /** Whether somebody was seen deleting it. */
   isDeleted: boolean;
 }
 
@@ -48,15 +49,16 @@ export async function readLocal(
   if (busy.size > 0) throw new NotYet(`Somebody is writing to ${busy.size} rows of ${sync.targetTable}.`);
   // What made them go was captured: their key may have changed.
   if (missing.length > 0 && (await isOutboxFilled(sql, sync.id))) throw new NotYet('Rows have moved.');
-  const evicted = await sql.query<{ id: string }[]>(
-    'SELECT record_id AS id FROM sync_pending WHERE sync_id = $1 AND record_id = ANY($2) AND is_deleted',
-    [sync.id, news.filter(({ rowKey }) => rowKey === null).map(({ recordId }) => recordId)],
+  const deletions = await sql.query<{ id: string }[]>(
+    `SELECT record_id AS id FROM sync_pending WHERE sync_id = $1 AND record_id = ANY($2) AND is_deleted
+     UNION SELECT record_id FROM sync_writes WHERE sync_id = $1 AND record_id = ANY($2) AND kind = 'delete'`,
+    [sync.id, news.map(({ recordId }) => recordId)],
   );
-  const deleted = new Set(evicted.map(({ id }) => id));
+  const deleted = new Set(deletions.map(({ id }) => id));
   return new Map(
     news.map(({ recordId, rowKey }) => {
       const row = (rowKey && rows.get(keyText(rowKey))) ?? null;
-      return [recordId, { row, isDeleted: row === null && (rowKey !== null || deleted.has(recordId)) }];
+      return [recordId, { row, isDeleted: row === null && deleted.has(recordId) }];
     }),
   );
 }

@@ -9,6 +9,7 @@ export interface Pending {
   id: string;
   recordId: string | null;
   rowKey: string[] | null;
+  /** Whether its row was seen being deleted. */
   isDeleted: boolean;
   alone: boolean;
 }

@@ -64,16 +64,12 @@ export async function markSeen(sql: Sql, ids: readonly string[]): Promise<void> 
  * anew. The log decides what became of it.
  */
 export async function endAsking(sql: Sql, syncId: string): Promise<void> {
-  const [unanswered] = await sql.query<[{ recordId: string | null }[], number]>(
+  const [unanswered] = await sql.query<[Pick<StoredPush, 'kind' | 'recordId'>[], number]>(
     `UPDATE sync_writes SET state = 'unknown', ended_at = clock_timestamp()
-     WHERE sync_id = $1 AND state = 'sending' AND sent_at < clock_timestamp() - make_interval(secs => $2) RETURNING record_id AS "recordId"`,
+     WHERE sync_id = $1 AND state = 'sending' AND sent_at < clock_timestamp() - make_interval(secs => $2) RETURNING kind, record_id AS "recordId"`,
     [syncId, (keptMs - askingMarginMs) / 1_000],
   );
-  await touchRecords(
-    sql,
-    syncId,
-    unanswered.flatMap(({ recordId }) => recordId ?? []),
-  );
+  await lookAgain(sql, syncId, unanswered);
 }
 
 /**
@@ -99,11 +95,23 @@ export async function settleByTime(sql: Sql, { id: syncId, asOf }: Pick<Sync, 'i
     if (push.kind === 'create' && push.rowKey !== null) await touchNewRows(sql, syncId, [push.rowKey]);
   }
   await sql.query('DELETE FROM sync_writes WHERE id = ANY($1)', [over.map(({ id }) => id)]);
-  await touchRecords(
-    sql,
-    syncId,
-    over.flatMap(({ recordId }) => recordId ?? []),
-  );
+  await lookAgain(sql, syncId, over);
+}
+
+async function lookAgain(
+  sql: Sql,
+  syncId: string,
+  pushes: readonly Pick<StoredPush, 'kind' | 'recordId'>[],
+): Promise<void> {
+  for (const isDeleted of [false, true]) {
+    const some = pushes.filter(({ kind }) => (kind === 'delete') === isDeleted);
+    await touchRecords(
+      sql,
+      syncId,
+      some.flatMap(({ recordId }) => recordId ?? []),
+      { isDeleted },
+    );
+  }
 }
 
 async function patchKnown(

@@ -4,7 +4,7 @@ import { livingColumns, type Sync } from '../sync.ts';
 import { keyText } from '../target/local-rows.ts';
 import type { Cells } from '../values/row-writes.ts';
 import type { Pending } from './batches.ts';
-import { touchRecords } from './outbox.ts';
+import { passToRecord } from './outbox.ts';
 
 /**
  * New rows have no record. One that has become a record's since it was noted as new must not make another, nor must one, in
@@ -19,19 +19,14 @@ export async function withoutOwned(
   const fresh = pending.filter(({ recordId }) => recordId === null);
   if (fresh.length === 0) return [...pending];
   if (sync.direction === 'push') await linkByKey(sql, sync, fresh);
-  const owned = await sql.query<{ id: string; recordId: string }[]>(
-    `SELECT p.id, r.record_id AS "recordId" FROM sync_pending AS p
+  const owned = await sql.query<{ id: string; rowKey: string[]; recordId: string }[]>(
+    `SELECT p.id, p.row_key AS "rowKey", r.record_id AS "recordId" FROM sync_pending AS p
        JOIN copied_records AS r ON r.sync_id = p.sync_id AND r.row_key = p.row_key
      WHERE p.id = ANY($1) AND p.sync_id = $2`,
     [fresh.map(({ id }) => id), sync.id],
   );
   if (owned.length === 0) return [...pending];
-  await sql.query('DELETE FROM sync_pending WHERE id = ANY($1)', [owned.map(({ id }) => id)]);
-  await touchRecords(
-    sql,
-    sync.id,
-    owned.map(({ recordId }) => recordId),
-  );
+  for (const { rowKey, recordId } of owned) await passToRecord(sql, sync.id, rowKey, recordId);
   const ids = new Set(owned.map(({ id }) => id));
   return pending.filter(({ id }) => !ids.has(id));
 }

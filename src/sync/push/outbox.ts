@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import type { Sync } from '../sync.ts';
+import { keyText } from '../target/local-rows.ts';
 
 /** Captured changes that are looked through in one go. */
 const maxFolded = 1_000;
@@ -7,6 +8,12 @@ const maxFolded = 1_000;
 interface Captured {
   oldKey: string[] | null;
   newKey: string[] | null;
+}
+
+interface TouchedRow {
+  key: string[];
+  /** That a row is not there is no deletion unless one was captured. */
+  isDeleted: boolean;
 }
 
 /**
@@ -19,17 +26,19 @@ export async function foldOutbox(sql: EntityManager, { id: syncId }: Pick<Sync, 
   const captured = await takeCaptured(sql, syncId);
   if (captured.length === 0) return false;
   // Changes of keys stand between the others in the order in which they were made.
-  let touched: string[][] = [];
+  let touched: TouchedRow[] = [];
   for (const { oldKey, newKey } of captured) {
     if (oldKey === null && newKey === null) {
+      await touchRows(sql, syncId, touched);
+      touched = [];
       await touchEverything(sql, syncId);
     } else if (oldKey !== null && newKey !== null && !isSameKey(oldKey, newKey)) {
       await touchRows(sql, syncId, touched);
       touched = [];
       await follow(sql, syncId, oldKey, newKey);
-      touched.push(newKey);
+      touched.push({ key: newKey, isDeleted: false });
     } else {
-      touched.push(newKey ?? oldKey ?? []);
+      touched.push({ key: newKey ?? oldKey ?? [], isDeleted: newKey === null });
     }
   }
   await touchRows(sql, syncId, touched);
@@ -50,42 +59,61 @@ export async function isOutboxFilled(sql: Pick<EntityManager, 'query'>, syncId: 
   return row?.filled === true;
 }
 
-/** Has rows looked at: by their record, or as new ones. One that was parked gets another chance. */
-export async function touchRows(
+/** Has rows looked at: by their record, or as new ones. One that was parked gets another chance. Of each the last counts. */
+async function touchRows(
   sql: Pick<EntityManager, 'query'>,
   syncId: string,
-  keys: readonly string[][],
+  touched: readonly TouchedRow[],
 ): Promise<void> {
-  if (keys.length === 0) return;
+  if (touched.length === 0) return;
+  const last = new Map(touched.map((row) => [keyText(row.key), row]));
   await sql.query(
     `WITH touched AS (
-       SELECT DISTINCT ARRAY(SELECT jsonb_array_elements_text(key)) AS key FROM jsonb_array_elements($2::jsonb) AS key
+       SELECT ARRAY(SELECT jsonb_array_elements_text(t.key)) AS key, t."isDeleted" AS is_deleted
+       FROM jsonb_to_recordset($2::jsonb) AS t(key jsonb, "isDeleted" boolean)
      ), found AS (
-       SELECT t.key, r.record_id FROM touched AS t LEFT JOIN copied_records AS r ON r.sync_id = $1 AND r.row_key = t.key
+       SELECT t.key, t.is_deleted, r.record_id FROM touched AS t LEFT JOIN copied_records AS r ON r.sync_id = $1 AND r.row_key = t.key
      ), of_records AS (
-       INSERT INTO sync_pending (sync_id, record_id) SELECT $1, record_id FROM found WHERE record_id IS NOT NULL ORDER BY record_id
+       INSERT INTO sync_pending (sync_id, record_id, is_deleted)
+       SELECT $1, record_id, is_deleted FROM found WHERE record_id IS NOT NULL ORDER BY record_id
        ON CONFLICT (sync_id, record_id) WHERE record_id IS NOT NULL
-       DO UPDATE SET next_attempt_at = NULL, code = NULL, message = NULL, parked_at = NULL, is_deleted = false
+       DO UPDATE SET next_attempt_at = NULL, code = NULL, message = NULL, parked_at = NULL, is_deleted = excluded.is_deleted
      )
-     INSERT INTO sync_pending (sync_id, row_key) SELECT $1, key FROM found WHERE record_id IS NULL ORDER BY key
+     INSERT INTO sync_pending (sync_id, row_key, is_deleted) SELECT $1, key, is_deleted FROM found WHERE record_id IS NULL ORDER BY key
      ON CONFLICT (sync_id, row_key) WHERE row_key IS NOT NULL
-     DO UPDATE SET next_attempt_at = NULL, code = NULL, message = NULL, parked_at = NULL`,
-    [syncId, JSON.stringify(keys)],
+     DO UPDATE SET next_attempt_at = NULL, code = NULL, message = NULL, parked_at = NULL, is_deleted = excluded.is_deleted`,
+    [syncId, JSON.stringify([...last.values()])],
   );
 }
 
-/** Has records looked at again. */
+/** Has records looked at again. @param isDeleted whether their rows were seen being deleted; it stays known of those of which it is */
 export async function touchRecords(
   sql: Pick<EntityManager, 'query'>,
   syncId: string,
   recordIds: readonly string[],
+  { isDeleted = false }: { isDeleted?: boolean } = {},
 ): Promise<void> {
   if (recordIds.length === 0) return;
   await sql.query(
-    `INSERT INTO sync_pending (sync_id, record_id) SELECT DISTINCT $1::uuid, id FROM unnest($2::text[]) AS id ORDER BY id
-     ON CONFLICT (sync_id, record_id) WHERE record_id IS NOT NULL DO UPDATE SET next_attempt_at = NULL, code = NULL, message = NULL, parked_at = NULL`,
-    [syncId, recordIds],
+    `INSERT INTO sync_pending AS p (sync_id, record_id, is_deleted) SELECT DISTINCT $1::uuid, id, $3::boolean FROM unnest($2::text[]) AS id ORDER BY id
+     ON CONFLICT (sync_id, record_id) WHERE record_id IS NOT NULL
+     DO UPDATE SET next_attempt_at = NULL, code = NULL, message = NULL, parked_at = NULL, is_deleted = p.is_deleted OR excluded.is_deleted`,
+    [syncId, recordIds, isDeleted],
   );
+}
+
+/** What is pending of a row is pending of the record that it has turned out to have. */
+export async function passToRecord(
+  sql: Pick<EntityManager, 'query'>,
+  syncId: string,
+  rowKey: readonly string[] | null,
+  recordId: string,
+): Promise<void> {
+  const [rows] = await sql.query<[{ isDeleted: boolean }[], number]>(
+    'DELETE FROM sync_pending WHERE sync_id = $1 AND row_key = $2 RETURNING is_deleted AS "isDeleted"',
+    [syncId, rowKey],
+  );
+  await touchRecords(sql, syncId, [recordId], { isDeleted: rows.some(({ isDeleted }) => isDeleted) });
 }
 
 async function takeCaptured(sql: EntityManager, syncId: string): Promise<Captured[]> {
@@ -99,12 +127,12 @@ async function takeCaptured(sql: EntityManager, syncId: string): Promise<Capture
   );
 }
 
-/** After TRUNCATE: whose row is missing then was deleted. */
+/** After TRUNCATE. */
 async function touchEverything(sql: EntityManager, syncId: string): Promise<void> {
   await sql.query(
-    `INSERT INTO sync_pending (sync_id, record_id)
-     SELECT sync_id, record_id FROM copied_records WHERE sync_id = $1 AND row_key IS NOT NULL ORDER BY record_id
-     ON CONFLICT (sync_id, record_id) WHERE record_id IS NOT NULL DO NOTHING`,
+    `INSERT INTO sync_pending (sync_id, record_id, is_deleted)
+     SELECT sync_id, record_id, true FROM copied_records WHERE sync_id = $1 AND row_key IS NOT NULL ORDER BY record_id
+     ON CONFLICT (sync_id, record_id) WHERE record_id IS NOT NULL DO UPDATE SET is_deleted = true`,
     [syncId],
   );
 }

@@ -144,8 +144,8 @@ function outcomeOf(
 ): Outcome {
   if (recordId !== null && record === null) return { kind: 'nothing' };
   if (row === null) {
-    const wasDeleted = record !== null && (record.rowKey !== null || isDeleted);
-    return wasDeleted ? { kind: 'delete', cells: {}, believed: {} } : { kind: 'nothing' };
+    // A row that is gone without a word is left to those who make it again.
+    return record !== null && isDeleted ? { kind: 'delete', cells: {}, believed: {} } : { kind: 'nothing' };
   }
   const columns = livingColumns(sync).filter(isSent);
   const { cells, faults } = localCells(columns, row, expected);

@@ -4,7 +4,7 @@ import type { ErrorCode } from '../../errors.ts';
 import type { ToldResult } from '../../records/writes/record-write.ts';
 import { deleteRows } from '../target/target-rows.ts';
 import { touchNewRows, type StoredPush } from './in-flight.ts';
-import { foldAll, touchRecords } from './outbox.ts';
+import { foldAll, passToRecord, touchRecords } from './outbox.ts';
 import type { Cells } from '../values/row-writes.ts';
 import type { Sync } from '../sync.ts';
 
@@ -62,8 +62,8 @@ export async function storeResults(
 /** For a batch that came to nothing as a whole. */
 export async function takeBack(sql: EntityManager, sync: Sync, batch: readonly StoredPush[]): Promise<void> {
   await foldAll(sql, sync);
-  const [rows] = await sql.query<[{ recordId: string | null; rowKey: string[] | null }[], number]>(
-    `DELETE FROM sync_writes WHERE id = ANY($1) AND state = 'sending' RETURNING record_id AS "recordId", row_key AS "rowKey"`,
+  const [rows] = await sql.query<[Pick<StoredPush, 'kind' | 'recordId' | 'rowKey'>[], number]>(
+    `DELETE FROM sync_writes WHERE id = ANY($1) AND state = 'sending' RETURNING kind, record_id AS "recordId", row_key AS "rowKey"`,
     [batch.map(({ id }) => id)],
   );
   for (const row of rows) await again(sql, sync.id, row);
@@ -113,9 +113,8 @@ async function link(
      ON CONFLICT (sync_id, record_id) DO UPDATE SET row_key = excluded.row_key, created_time = coalesce($3, copied_records.created_time)`,
     [sync.id, made.recordId, made.createdTime, jsonText(made.cells), sync.run, made.rowKey],
   );
-  await sql.query('DELETE FROM sync_pending WHERE sync_id = $1 AND row_key = $2', [sync.id, made.rowKey]);
   // The row may have been changed or deleted since it was sent.
-  await touchRecords(sql, sync.id, [made.recordId]);
+  await passToRecord(sql, sync.id, made.rowKey, made.recordId);
 }
 
 async function unknown(sql: EntityManager, sync: Sync, push: StoredPush): Promise<void> {
@@ -124,7 +123,7 @@ async function unknown(sql: EntityManager, sync: Sync, push: StoredPush): Promis
   ]);
   // A creation waits for the log. The others can be repeated: should both take effect, the log shows it.
   if (push.recordId === null) return;
-  await touchRecords(sql, sync.id, [push.recordId]);
+  await touchRecords(sql, sync.id, [push.recordId], { isDeleted: push.kind === 'delete' });
   await sql.query(
     `UPDATE sync_pending SET next_attempt_at = clock_timestamp() + make_interval(secs => $3) WHERE sync_id = $1 AND record_id = $2`,
     [sync.id, push.recordId, unknownRetrySeconds],
@@ -166,9 +165,9 @@ async function notWritten(
 async function again(
   sql: EntityManager,
   syncId: string,
-  { recordId, rowKey }: Pick<StoredPush, 'recordId' | 'rowKey'>,
+  { kind, recordId, rowKey }: Pick<StoredPush, 'kind' | 'recordId' | 'rowKey'>,
 ): Promise<void> {
-  if (recordId !== null) await touchRecords(sql, syncId, [recordId]);
+  if (recordId !== null) await touchRecords(sql, syncId, [recordId], { isDeleted: kind === 'delete' });
   else if (rowKey !== null) await touchNewRows(sql, syncId, [rowKey]);
 }
 
