@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { foldPausedOutboxes } from './paused-outboxes.ts';
+import { foldIdleOutboxes } from './idle-outboxes.ts';
 import { RepeatedWork } from './repeated-work.ts';
 import { maxSyncs, type StoredSyncs } from './stored-syncs.ts';
 import type { HeldSync } from './sync-lease.ts';
@@ -78,7 +78,7 @@ export class SyncUpkeep {
 
   async #look(): Promise<void> {
     await this.#pauseDisconnected();
-    await foldPausedOutboxes(this.#deps.database);
+    await foldIdleOutboxes(this.#deps.database);
     await this.#beginChecks();
   }
 

@@ -8,6 +8,7 @@ import type { ChangeFeeds } from '../changes/change-feeds.ts';
 import type { ChangeLog } from '../changes/change-log.ts';
 import type { Feed } from '../changes/feed.ts';
 import type { Clock } from '../clock.ts';
+import { endTogether } from '../closing.ts';
 import type { Upstream } from '../connections/upstream.ts';
 import { type AppError } from '../errors.ts';
 import type { Notifications } from '../database/notifications.ts';
@@ -52,6 +53,8 @@ export interface SyncsDeps {
   logger: Logger;
 }
 
+/** So long the end waits for the work on syncs, in milliseconds, before others may take them. */
+const endGraceMs = 4_000;
 /** How often what nobody needs any more is looked for, in milliseconds. */
 const cleaningIntervalMs = 10 * 60_000;
 
@@ -194,12 +197,16 @@ export class Syncs {
     });
   }
 
-  /** Lets transactions under way end; whoever comes next goes on from there. */
+  /**
+   * Lets transactions under way end, and calls that have left unless the upstream is slow; whoever comes next goes on from
+   * there, and asks what became of calls.
+   */
   async close(): Promise<void> {
     this.#closing.abort();
     await this.progress.close();
     await this.#upkeep.close();
-    await Promise.all([this.#cleaning, ...[...this.#works.values()].map((work) => work.close())]);
+    const work = () => Promise.all([this.#cleaning, ...[...this.#works.values()].map((one) => one.close())]);
+    await endTogether({ 'work on syncs': work }, endGraceMs, this.#deps.logger);
     if (this.#deps.works) await this.#leases.releaseAll();
   }
 

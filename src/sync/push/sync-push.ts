@@ -11,8 +11,6 @@ import { SyncLost, type SyncLease } from '../sync-lease.ts';
 const lookIntervalMs = 1_000;
 /** Calls of one sync that are under way at once, so that latency leaves no allowance unused. */
 const maxBatchesAtOnce = 4;
-/** Whoever ends waits so long for calls that have left, in milliseconds; then the next one asks what became of them. */
-const endGraceMs = 3_000;
 /** Bounds of the wait after a failure that would meet everything; it doubles with each in a row. */
 const minRetryMs = 1_000;
 const maxRetryMs = 60_000;
@@ -74,7 +72,7 @@ export class SyncPush {
       }
       await this.#rest();
     }
-    await Promise.race([Promise.all(this.#underWay.values()), wait(endGraceMs, undefined, { ref: false })]);
+    await Promise.all(this.#underWay.values());
   }
 
   /** @returns whether there may be more to do now */
