@@ -218,7 +218,7 @@ export async function createApp(
   const recordCopies = new RecordCopies({
     database,
     clock,
-    refresh: (feedId) => webhooks.drainSoon(feedId),
+    refresh: (feedId) => webhooks.askedDrains.drainSoon(feedId),
   });
   const recordWrites = new StoredWrites({
     database,
@@ -304,9 +304,9 @@ export async function createApp(
     refusal: (connectionId, baseId) => webhooks.refusal(connectionId, baseId),
     notifications,
     services: { connections, upstream, recordReads, recordCopies, recordWrites, clock },
-    drainedAt: (feedId) => webhooks.drainedAt(feedId),
-    drainNow: (feedId) => webhooks.drainNow(feedId),
-    drainProblem: (feedId) => webhooks.drainProblem(feedId),
+    drainedAt: (feedId) => webhooks.askedDrains.drainedAt(feedId),
+    drainNow: (feedId) => webhooks.askedDrains.drainNow(feedId),
+    drainProblem: (feedId) => webhooks.askedDrains.drainProblem(feedId),
     reconcileHours: config.syncReconcileHours,
     works: config.role !== 'web',
     audit: audit.record,

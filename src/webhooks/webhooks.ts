@@ -17,6 +17,7 @@ import type { SecretCipher } from '../encryption/secret-cipher.ts';
 import { requireScopes, type Upstream } from '../connections/upstream.ts';
 import type { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { AskedDrains } from './asked-drains.ts';
 import { backgroundOperation } from './background-operation.ts';
 import { BaseReaders } from './base-readers.ts';
 import { deniesAccess } from './denied-access.ts';
@@ -61,9 +62,6 @@ export interface WebhooksDeps {
   onAppended: (entries: readonly LogEntry[]) => void;
 }
 
-/** Drains that readers of copies ask for begin no sooner after the last one, in seconds. */
-const minAskedDrainSeconds = 2;
-
 /** Webhooks that are made for several who wait for them. */
 const maxShared = 1_000;
 
@@ -71,6 +69,7 @@ const maxShared = 1_000;
 export class Webhooks {
   readonly pings: Pings;
   readonly shared: SharedWebhooks;
+  readonly askedDrains: AskedDrains;
   readonly #deps: WebhooksDeps;
   readonly #readers: BaseReaders;
   readonly #endings: WebhookEndings;
@@ -102,6 +101,7 @@ export class Webhooks {
     this.#endings = new WebhookEndings({ ...deps, owners });
     this.#creation = new WebhookCreation({ ...deps, claims });
     this.#drains = new Drains({ ...deps, onRefused: (webhookId) => this.#upkeep.checkSoon(webhookId) });
+    this.askedDrains = new AskedDrains({ ...deps, drains: this.#drains });
     const checks = new WebhookChecks({
       ...deps,
       owners,
@@ -174,48 +174,6 @@ export class Webhooks {
     return feed;
   }
 
-  /**
-   * When the last pull began that came to the end of what the upstream had to tell of a base; by PostgreSQL's clock. All
-   * of it is in the log. Null while no webhook feeds the log.
-   */
-  async drainedAt(feedId: number): Promise<Date | null> {
-    const [row] = await this.#deps.database.query<{ at: Date | null }[]>(
-      `SELECT last_drained_at AS at FROM webhooks WHERE feed_id = $1 AND state = 'active'`,
-      [feedId],
-    );
-    return row?.at ?? null;
-  }
-
-  /**
-   * Pulls now what there is to tell of a base, unless it is to be left alone after a failure.
-   * @returns as `drainedAt`; null unless that began after the call
-   */
-  async drainNow(feedId: number): Promise<Date | null> {
-    const [[row]] = await this.#deps.database.query<
-      [{ id: string; now: Date; isResting: boolean }[], number]
-    >(
-      `UPDATE webhooks SET drain_wanted_at = clock_timestamp() WHERE feed_id = $1 AND state = 'active'
-       RETURNING id, clock_timestamp() AS now, coalesce(drain_not_before > clock_timestamp(), false) AS "isResting"`,
-      [feedId],
-    );
-    if (!row || row.isResting) return null;
-    await this.#drains.drain(row.id);
-    const at = await this.drainedAt(feedId);
-    return at !== null && at >= row.now ? at : null;
-  }
-
-  /** Why changes of a base can not be pulled at the moment, in words; null when nothing is known to be in the way. */
-  async drainProblem(feedId: number): Promise<string | null> {
-    const [row] = await this.#deps.database.query<{ problem: string | null; isActive: boolean }[]>(
-      `SELECT problem, state = 'active' AS "isActive" FROM webhooks WHERE feed_id = $1 AND state <> 'failed'
-       ORDER BY state = 'active' DESC, generation DESC LIMIT 1`,
-      [feedId],
-    );
-    if (row?.isActive) return row.problem;
-    const why = row?.problem ? `: ${row.problem}` : '.';
-    return `The webhook that tells of changes of the base is gone${why} Another is made as soon as a connection can.`;
-  }
-
   /** Extends its life upstream to seven days from now. */
   async refresh(webhook: Webhook, operation: Operation): Promise<Webhook> {
     const { upstreamId, connectionId } = webhook;
@@ -255,23 +213,6 @@ export class Webhooks {
                     ORDER BY id FOR UPDATE)`,
       [connectionId],
     );
-  }
-
-  /** Pulls what a feed lacks in the background, unless that was done, or asked for, a moment ago on any instance. */
-  drainSoon(feedId: number): void {
-    if (this.#closing.signal.aborted) return;
-    this.#deps.database
-      .query<[{ id: string }[], number]>(
-        `UPDATE webhooks SET drain_wanted_at = clock_timestamp()
-         WHERE feed_id = $1 AND state = 'active' AND drain_wanted_at IS NULL
-           AND (last_drained_at IS NULL OR last_drained_at < clock_timestamp() - make_interval(secs => $2))
-         RETURNING id`,
-        [feedId, minAskedDrainSeconds],
-      )
-      .then(([rows]) => rows.forEach(({ id }) => this.#drains.kick(id)))
-      .catch((error: unknown) =>
-        this.#deps.logger.debug({ err: error, feedId }, 'a drain was not asked for'),
-      );
   }
 
   /** Lets drains under way end; what they have not appended is pulled again by whoever comes next. */
