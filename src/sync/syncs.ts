@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { DataSource, EntityManager } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import { theServer, type RecordAudit } from '../audit/audit-event.ts';
 import type { TableSchema } from '../bases/table-schema.ts';
 import type { BaseSchemas } from '../bases/base-schemas.ts';
@@ -21,13 +21,14 @@ import { StoredSyncs } from './stored-syncs.ts';
 import { targetName, type ConflictPolicy, type Direction, type Sync, type SyncPauseReason } from './sync.ts';
 import type { HeldSync } from './sync-lease.ts';
 import { SyncLeases } from './sync-leases.ts';
-import { dropChanges, ensureCapture, removeCapture, removeStrayCaptures } from './push/capture.ts';
-import { pruneConflicts } from './merge/conflicts.ts';
+import { removeCapture } from './push/capture.ts';
+import { turn } from './push/turn.ts';
+import { SyncCleaning } from './sync-cleaning.ts';
 import { SyncPush } from './push/sync-push.ts';
 import { SyncResumption } from './sync-resumption.ts';
 import { SyncUpkeep } from './sync-upkeep.ts';
 import { SyncWork } from './sync-work.ts';
-import { dropTargetTable, readTargetShape, targetNotFound, withTypesOf } from './target/target-table.ts';
+import { dropTargetTable, readTargetShape, targetNotFound } from './target/target-table.ts';
 import { UpstreamTable } from './pull/upstream-table.ts';
 
 export interface SyncsDeps {
@@ -55,9 +56,6 @@ export interface SyncsDeps {
 
 /** So long the end waits for the work on syncs, in milliseconds, before others may take them. */
 const endGraceMs = 4_000;
-/** How often what nobody needs any more is looked for, in milliseconds. */
-const cleaningIntervalMs = 10 * 60_000;
-
 /** What somebody wants of a sync. */
 export interface SyncWish extends TargetWish {
   connectionId: number;
@@ -76,16 +74,15 @@ export class Syncs {
   readonly #table: UpstreamTable;
   readonly #resumption: SyncResumption;
   readonly #upkeep: SyncUpkeep;
+  readonly #cleaning: SyncCleaning;
   readonly #works = new Map<string, SyncWork>();
   readonly #closing = new AbortController();
-  /** By `performance.now()`. */
-  #cleanedAt = -cleaningIntervalMs;
-  #cleaning: Promise<void> = Promise.resolve();
 
   constructor(deps: SyncsDeps) {
     this.#deps = deps;
     this.stored = new StoredSyncs(deps);
     this.progress = new ProgressWatch({ ...deps, stored: this.stored });
+    this.#cleaning = new SyncCleaning(deps);
     this.#leases = new SyncLeases(deps.database, randomUUID());
     this.#table = new UpstreamTable(deps);
     this.#resumption = new SyncResumption({ ...deps, stored: this.stored });
@@ -205,13 +202,14 @@ export class Syncs {
     this.#closing.abort();
     await this.progress.close();
     await this.#upkeep.close();
-    const work = () => Promise.all([this.#cleaning, ...[...this.#works.values()].map((one) => one.close())]);
+    const work = () =>
+      Promise.all([this.#cleaning.idle, ...[...this.#works.values()].map((one) => one.close())]);
     await endTogether({ 'work on syncs': work }, endGraceMs, this.#deps.logger);
     if (this.#deps.works) await this.#leases.releaseAll();
   }
 
   #work(held: readonly HeldSync[]): void {
-    if (performance.now() - this.#cleanedAt > cleaningIntervalMs) this.#cleaning = this.#clean();
+    this.#cleaning.look();
     for (const one of held) {
       const before = this.#works.get(one.id);
       if (!before) this.#begin(one);
@@ -232,15 +230,6 @@ export class Syncs {
     void work.ended.then(() => this.#works.delete(held.id));
   }
 
-  async #clean(): Promise<void> {
-    this.#cleanedAt = performance.now();
-    const { database, clock, logger } = this.#deps;
-    const onFailure = (error: unknown, of: object = {}) =>
-      logger.warn({ err: error, ...of }, 'what syncs have left could not be removed; it will be tried again');
-    await removeStrayCaptures(database, onFailure).catch(onFailure);
-    await pruneConflicts(database, new Date(clock.now())).catch(onFailure);
-  }
-
   #lookSoon(): void {
     if (this.#deps.works) this.#upkeep.lookSoon();
   }
@@ -255,16 +244,4 @@ export class Syncs {
     this.#deps.logger.info({ sync: id, connectionId, action, outcome }, 'a sync moved by itself');
     void this.#deps.audit({ actor: theServer, action, connectionId, target: `sync:${id}`, outcome });
   }
-}
-
-/**
- * Whoever works at the sync begins anew, with or without what was changed in the target. Rows that the former direction
- * left otherwise are brought in step; in a pull that undoes what was changed and has not left.
- */
-async function turn(sql: EntityManager, sync: Sync): Promise<void> {
-  if (sync.direction === 'pull') await dropChanges(sql, sync);
-  else await ensureCapture(sql, withTypesOf(sync, await readTargetShape(sql, sync)));
-  await sql.query('UPDATE syncs SET holder = NULL, lease_until = NULL, rows_outdated = true WHERE id = $1', [
-    sync.id,
-  ]);
 }

@@ -1,12 +1,9 @@
-import { CallMeter } from '../../calendly/operation.ts';
-import { Caller } from '../../access/caller.ts';
 import type { BaseSchemas } from '../../bases/base-schemas.ts';
-import { OperationSchemas } from '../../bases/operation-schemas.ts';
-import { PendingWork } from '../../bases/pending-work.ts';
 import type { ChangeLog } from '../../changes/change-log.ts';
 import { AppError, type ErrorCode } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
-import { RecordWork, type RecordServices } from '../../records/record-work.ts';
+import type { RecordServices } from '../../records/record-work.ts';
+import { unattendedWork } from '../../records/unattended-work.ts';
 import { ActionNotConfirmed } from '../action-errors.ts';
 import { readStoredAction } from '../stored-action.ts';
 import { fillTemplate, referredFields, type ActionTemplate, type ChangedRecord } from './action-template.ts';
@@ -93,7 +90,14 @@ export class ActionRuns {
       await this.#deps.writes.begin(delivery, filled);
       hasBegun = true;
       const result = await action.run({
-        records: this.#workFor(filled, delivery.triggerId, signal),
+        records: unattendedWork(this.#deps, {
+          id: `trigger:${delivery.triggerId}`,
+          connectionId: filled.connection,
+          baseId: filled.config.baseId,
+          deadlineMs: runDeadlineMs,
+          signal,
+          explain: (error) => this.#explain(error),
+        }),
         connectionId: filled.connection,
         changeLog: this.#deps.changeLog,
         findFeed: () => Promise.resolve(null),
@@ -130,33 +134,6 @@ export class ActionRuns {
       isOpen: false,
       isKeyUsedUp: error instanceof ActionNotConfirmed,
     };
-  }
-
-  #workFor({ connection, config }: ActionTemplate, triggerId: string, signal: AbortSignal): RecordWork {
-    const { services, schemas } = this.#deps;
-    const id = `trigger:${triggerId}`;
-    const operation = {
-      callerId: id,
-      priority: 'background' as const,
-      deadline: services.clock.now() + runDeadlineMs,
-      signal,
-      meter: new CallMeter(),
-    };
-    return new RecordWork({
-      operation,
-      caller: new Caller({
-        id,
-        name: id,
-        role: 'editor',
-        connectionIds: [connection],
-        baseIds: [config.baseId],
-        expiresAt: null,
-      }),
-      services,
-      schemas: new OperationSchemas({ shared: schemas, operation, clock: services.clock }),
-      pending: new PendingWork(),
-      explain: (error) => this.#explain(error),
-    });
   }
 
   /** What people may read of a failure; what is none of ours to foresee is logged. */

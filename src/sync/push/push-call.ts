@@ -1,11 +1,8 @@
-import { CallMeter } from '../../calendly/operation.ts';
-import { Caller } from '../../access/caller.ts';
 import type { BaseSchemas } from '../../bases/base-schemas.ts';
-import { OperationSchemas } from '../../bases/operation-schemas.ts';
-import { PendingWork } from '../../bases/pending-work.ts';
 import { AppError, type ErrorCode } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
-import { RecordWork, type RecordServices } from '../../records/record-work.ts';
+import type { RecordServices, RecordWork } from '../../records/record-work.ts';
+import { unattendedWork } from '../../records/unattended-work.ts';
 import { checkIds, checkRecords, type RecordToWrite } from '../../records/writes/record-check.ts';
 import { write, type ToldResult, type WriteRequest } from '../../records/writes/record-write.ts';
 import { creating, deleting, updating } from '../../records/writes/write-calls.ts';
@@ -111,31 +108,16 @@ function sendKind(
   }
 }
 
-function workFor({ services, schemas, logger }: PushCallDeps, sync: Sync, signal: AbortSignal): RecordWork {
-  const id = `sync:${sync.id}`;
-  const operation = {
-    callerId: id,
-    priority: 'background' as const,
-    deadline: services.clock.now() + callDeadlineMs,
+function workFor(deps: PushCallDeps, sync: Sync, signal: AbortSignal): RecordWork {
+  return unattendedWork(deps, {
+    id: `sync:${sync.id}`,
+    connectionId: sync.connectionId,
+    baseId: sync.baseId,
+    deadlineMs: callDeadlineMs,
     signal,
-    meter: new CallMeter(),
-  };
-  return new RecordWork({
-    operation,
-    caller: new Caller({
-      id,
-      name: id,
-      role: 'editor',
-      connectionIds: [sync.connectionId],
-      baseIds: [sync.baseId],
-      expiresAt: null,
-    }),
-    services,
-    schemas: new OperationSchemas({ shared: schemas, operation, clock: services.clock }),
-    pending: new PendingWork(),
     explain: (error) => {
       if (error instanceof AppError) return error;
-      logger.error({ err: error, sync: sync.id }, 'changes of a sync could not be sent');
+      deps.logger.error({ err: error, sync: sync.id }, 'changes of a sync could not be sent');
       return new AppError('INTERNAL', 'Something went wrong on our side; the log tells more.');
     },
   });
