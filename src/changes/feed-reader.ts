@@ -55,6 +55,11 @@ export class FeedReader {
     return isLikeNow ? this.#schemaSince : position;
   }
 
+  /** Whether `read` has what lies after a position in memory, so that it asks nothing of the database. */
+  keeps(after: Position): boolean {
+    return comparePositions(after, this.#keptAfter) >= 0;
+  }
+
   /** At most one page of what lies after a position, oldest first; empty at the head. */
   async read(after: Position): Promise<LogPage> {
     const keptAfter = this.#keptAfter;

@@ -60,9 +60,9 @@ export class DeliveryList {
   }
 
   /** Forgets what has been finished for long, a batch at a time. Any number of instances may do so at once. */
-  async prune(now: number): Promise<void> {
+  async prune(now: number, signal: AbortSignal): Promise<void> {
     for (const [status, days] of Object.entries(keptDays)) {
-      for (let deleted = pruneBatchSize; deleted === pruneBatchSize;) {
+      for (let deleted = pruneBatchSize; deleted === pruneBatchSize && !signal.aborted;) {
         [, deleted] = await this.#database.query<[unknown[], number]>(
           `DELETE FROM trigger_deliveries WHERE id IN (
              SELECT id FROM trigger_deliveries WHERE status = $1 AND finished_at < $2 LIMIT $3 FOR UPDATE SKIP LOCKED)`,

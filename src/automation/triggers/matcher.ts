@@ -1,9 +1,9 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import { toldAs } from '../../changes/change-filter.ts';
-import { isPruned, maxEntriesPerRead } from '../../changes/change-log.ts';
+import { isPruned, maxEntriesPerRead, type LogPage } from '../../changes/change-log.ts';
 import type { FeedReader } from '../../changes/feed-reader.ts';
 import type { LogEntry } from '../../changes/log-entry.ts';
-import type { Position } from '../../changes/position.ts';
+import { comparePositions, type Position } from '../../changes/position.ts';
 import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
 import { deliveriesToInsert, insertion } from './delivery-queue.ts';
@@ -91,13 +91,32 @@ export class Matcher {
 
   /** @returns whether there may be more to read now */
   async #matchPage(triggerId: string, reader: FeedReader): Promise<boolean> {
-    const { database, clock, onQueued } = this.#deps;
-    const outcome = await database.transaction(async (sql) => {
+    // What is further back than memory is read before its transaction: that would keep a connection while it waits for one.
+    for (let read: PageAfter | null = null; ;) {
+      const outcome = await this.#matchOnce(triggerId, reader, read);
+      if (!('wanted' in outcome)) {
+        if (outcome.queued > 0) this.#deps.onQueued(triggerId, outcome.queued);
+        return outcome.isFull;
+      }
+      read = { after: outcome.wanted, page: await reader.read(outcome.wanted) };
+    }
+  }
+
+  /** @returns also where it has to be read from first, unless that is in memory or in `ahead` */
+  async #matchOnce(
+    triggerId: string,
+    reader: FeedReader,
+    ahead: PageAfter | null,
+  ): Promise<Matched | { wanted: Position }> {
+    const { database, clock } = this.#deps;
+    return database.transaction(async (sql) => {
       const locked = await lockTrigger(sql, triggerId);
-      if (!locked || locked.trigger.feedId !== reader.feed.id) return null;
+      if (!locked || locked.trigger.feedId !== reader.feed.id) return nothing;
       const { trigger, room } = locked;
-      if (room <= 0) return null;
-      const page = await reader.read(trigger.position);
+      if (room <= 0) return nothing;
+      const isAhead = ahead !== null && comparePositions(ahead.after, trigger.position) === 0;
+      if (!isAhead && !reader.keeps(trigger.position)) return { wanted: trigger.position };
+      const page = isAhead ? ahead.page : await reader.read(trigger.position);
       const events: TriggerEvent[] = [];
       let { position } = trigger;
       if (isPruned(position, page.pruned)) {
@@ -109,14 +128,11 @@ export class Matcher {
       // An action can make nothing of a loss; that there was one is seen among the deliveries.
       if (trigger.action) for (const event of events) if (event.type === 'changes.lost') event.stopped = {};
       position = read.upTo ?? position;
-      if (position === trigger.position && !read.misfit) return null;
+      if (position === trigger.position && !read.misfit) return nothing;
       const queued = deliveriesToInsert(triggerId, events, new Date(clock.now()));
       await moveOn(sql, queued, position, read);
       return { queued: events.length, isFull: page.entries.length === maxEntriesPerRead && !read.misfit };
     });
-    if (outcome === null) return false;
-    if (outcome.queued > 0) onQueued(triggerId, outcome.queued);
-    return outcome.isFull;
   }
 
   #prunedEvent(
@@ -167,6 +183,19 @@ export class Matcher {
     return { events, upTo, misfit: null, fieldIds };
   }
 }
+
+interface PageAfter {
+  after: Position;
+  page: LogPage;
+}
+
+/** How many events a page gave, and whether there may be more to read. */
+interface Matched {
+  queued: number;
+  isFull: boolean;
+}
+
+const nothing: Matched = { queued: 0, isFull: false };
 
 interface ReadEntries {
   events: TriggerEvent[];

@@ -48,11 +48,14 @@ export class TriggerChecks {
   async begin(): Promise<void> {
     const places = maxChecksAtOnce - this.#checking.size;
     if (places === 0) return;
-    for (const due of await this.#claim(places))
-      this.#checking.set(
-        due.id,
-        this.#check(due).finally(() => this.#checking.delete(due.id)),
-      );
+    for (const due of await this.#claim(places)) {
+      const ended = this.#check(due)
+        .catch((error: unknown) =>
+          this.#deps.logger.warn({ err: error, trigger: due.id }, 'a trigger could not be checked'),
+        )
+        .finally(() => this.#checking.delete(due.id));
+      this.#checking.set(due.id, ended);
+    }
   }
 
   async close(): Promise<void> {

@@ -52,6 +52,7 @@ export class TriggerUpkeep {
   #working: Promise<void> = Promise.resolve();
   #isTicking = false;
   #tickAgain = false;
+  #pruning = Promise.resolve();
   #prunedAt = 0;
 
   constructor(deps: TriggerUpkeepDeps) {
@@ -72,7 +73,7 @@ export class TriggerUpkeep {
     this.#closing.abort();
     clearTimeout(this.#timer);
     await this.#working;
-    await this.#deps.checks.close();
+    await Promise.all([this.#deps.checks.close(), this.#pruning]);
     for (const { stop } of this.#followed.values()) stop();
   }
 
@@ -97,10 +98,18 @@ export class TriggerUpkeep {
     await this.#follow();
     this.#deps.sender.look();
     await this.#deps.checks.begin();
-    if (this.#deps.now() - this.#prunedAt > pruneIntervalMs) {
-      this.#prunedAt = this.#deps.now();
-      await this.#deps.deliveries.prune(this.#deps.now());
-    }
+    if (this.#deps.now() - this.#prunedAt > pruneIntervalMs) this.#prune();
+  }
+
+  /** Beside the tick, which finds what is due: after a long standstill there may be much to delete. */
+  #prune(): void {
+    const { deliveries, logger, now } = this.#deps;
+    this.#prunedAt = now();
+    this.#pruning = deliveries
+      .prune(now(), this.#closing.signal)
+      .catch((error: unknown) =>
+        logger.warn({ err: error }, 'deliveries could not be deleted; it will be tried again'),
+      );
   }
 
   /** Follows exactly the feeds of running triggers, and wakes those that have not read all of theirs. */
