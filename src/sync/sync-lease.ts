@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { DataSource, EntityManager } from 'typeorm';
+import type { Turns } from '../turns.ts';
 import { syncColumns, syncFromRow, targetName, type Sync, type SyncRow } from './sync.ts';
 import { ensureCapture } from './push/capture.ts';
 import { requireSameKey } from './target/fit-table.ts';
@@ -35,8 +36,8 @@ export interface SyncLeaseDeps {
   database: DataSource;
   /** A UUID of this process. */
   holder: string;
-  /** Runs a transaction when it is its turn. */
-  inTurn: <T>(run: () => Promise<T>) => Promise<T>;
+  /** Of the transactions of all syncs. */
+  turns: Turns;
 }
 
 /**
@@ -76,7 +77,7 @@ export class SyncLease {
   async transaction<T>(run: (sql: EntityManager, sync: Sync) => Promise<T>): Promise<T> {
     for (const until = performance.now() + notYetPatienceMs; ;) {
       try {
-        return await this.#deps.inTurn(() => this.#once(run));
+        return await this.#deps.turns.take(() => this.#once(run));
       } catch (error) {
         if (!(error instanceof NotYet) || performance.now() > until) throw error;
       }

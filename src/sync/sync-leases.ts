@@ -1,15 +1,15 @@
 import type { DataSource } from 'typeorm';
+import { Turns } from '../turns.ts';
 import { leaseSeconds, SyncLease, type HeldSync } from './sync-lease.ts';
 
-/** Transactions of syncs at once, per process. */
+/** Transactions of syncs at once, per process. Each holds a connection: all at once would leave none to anybody else. */
 const maxAtATime = 3;
 
 /** Which syncs one process works at, held on their rows by PostgreSQL's clock. */
 export class SyncLeases {
   readonly #database: DataSource;
   readonly #holder: string;
-  readonly #queue: (() => void)[] = [];
-  #busy = 0;
+  readonly #turns = new Turns(maxAtATime);
 
   /** @param holder a UUID of this process */
   constructor(database: DataSource, holder: string) {
@@ -40,7 +40,7 @@ export class SyncLeases {
     return new SyncLease(held, {
       database: this.#database,
       holder: this.#holder,
-      inTurn: (run) => this.#inTurn(run),
+      turns: this.#turns,
     });
   }
 
@@ -49,18 +49,5 @@ export class SyncLeases {
     await this.#database.query('UPDATE syncs SET holder = NULL, lease_until = NULL WHERE holder = $1', [
       this.#holder,
     ]);
-  }
-
-  /** Each holds a connection to the database: all syncs at once would leave none to anybody else. */
-  async #inTurn<T>(run: () => Promise<T>): Promise<T> {
-    if (this.#busy < maxAtATime) this.#busy += 1;
-    else await new Promise<void>((resolve) => this.#queue.push(resolve));
-    try {
-      return await run();
-    } finally {
-      const next = this.#queue.shift();
-      if (next) next();
-      else this.#busy -= 1;
-    }
   }
 }

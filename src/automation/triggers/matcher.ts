@@ -6,6 +6,7 @@ import type { LogEntry } from '../../changes/log-entry.ts';
 import { comparePositions, type Position } from '../../changes/position.ts';
 import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
+import { Turns } from '../../turns.ts';
 import { deliveriesToInsert, insertion } from './delivery-queue.ts';
 import { changeEvent, lossEvent, type TriggerEvent } from './event.ts';
 import { afterSchemaChange, type Misfit } from './trigger-misfit.ts';
@@ -15,7 +16,7 @@ import { changeFilterOf, triggerColumns, triggerFromRow, type Trigger, type Trig
 /** Deliveries of one trigger that wait. Beyond it the trigger reads no further: the log holds the rest. */
 export const maxWaiting = 10_000;
 
-/** Triggers that read the log at once, per process. */
+/** Triggers that read the log at once, per process. Each holds a connection: all at once would leave none to anybody else. */
 const maxAtATime = 3;
 
 export interface MatcherDeps {
@@ -36,8 +37,7 @@ export interface MatcherDeps {
 export class Matcher {
   readonly #deps: MatcherDeps;
   readonly #running = new Map<string, { promise: Promise<void>; again: boolean }>();
-  readonly #queue: (() => void)[] = [];
-  #busy = 0;
+  readonly #turns = new Turns(maxAtATime);
   #isClosed = false;
 
   constructor(deps: MatcherDeps) {
@@ -72,21 +72,8 @@ export class Matcher {
   async #run(triggerId: string, reader: FeedReader, state: { again: boolean }): Promise<void> {
     do {
       state.again = false;
-      if (await this.#inTurn(() => this.#matchPage(triggerId, reader))) state.again = true;
+      if (await this.#turns.take(() => this.#matchPage(triggerId, reader))) state.again = true;
     } while (state.again && !this.#isClosed);
-  }
-
-  /** Each holds a connection to the database: all triggers of a base at once would leave none to anybody else. */
-  async #inTurn<T>(run: () => Promise<T>): Promise<T> {
-    if (this.#busy < maxAtATime) this.#busy += 1;
-    else await new Promise<void>((resolve) => this.#queue.push(resolve));
-    try {
-      return await run();
-    } finally {
-      const next = this.#queue.shift();
-      if (next) next();
-      else this.#busy -= 1;
-    }
   }
 
   /** @returns whether there may be more to read now */
