@@ -20,12 +20,16 @@ const findPinged: PreparedStatement = {
   text: 'SELECT state, mac_secret_envelope AS envelope, connection_id AS "connectionId" FROM webhooks WHERE id = $1',
 };
 
+/**
+ * Answered before it is on the disk, since the upstream waits. It is in PostgreSQL, so no death of ours loses it; should
+ * PostgreSQL die within the next half second, what it would have had pulled comes with the next pull by the timer.
+ */
 const wantDrain: PreparedStatement = {
   name: 'want-drain',
   text: `
     UPDATE webhooks SET drain_wanted_at = clock_timestamp(), last_ping_at = clock_timestamp(),
            behind_since = coalesce(behind_since, clock_timestamp())
-    WHERE id = $1`,
+    WHERE id = $1 AND set_config('synchronous_commit', 'off', true) IS NOT NULL`,
 };
 
 /** Receives the upstream's notifications. They say only "look": what happened is pulled. */
