@@ -5,6 +5,7 @@ import type { ToldResult } from '../../records/writes/record-write.ts';
 import { deleteRows } from '../target/target-rows.ts';
 import { touchNewRows, type StoredPush } from './in-flight.ts';
 import { foldAll, passToRecord, touchRecords } from './outbox.ts';
+import { markRecordIds } from './record-ids.ts';
 import type { Cells } from '../values/row-writes.ts';
 import type { Sync } from '../sync.ts';
 
@@ -115,6 +116,9 @@ async function link(
   );
   // The row may have been changed or deleted since it was sent.
   await passToRecord(sql, sync.id, made.rowKey, made.recordId);
+  // Elsewhere that is done when the row is looked at, which a pull does not.
+  if (sync.direction === 'pull')
+    await markRecordIds(sql, sync, [{ recordId: made.recordId, key: made.rowKey, row: {} }]);
 }
 
 async function unknown(sql: EntityManager, sync: Sync, push: StoredPush): Promise<void> {
