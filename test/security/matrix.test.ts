@@ -237,8 +237,9 @@ async function ask(name: string, guard: Guard, target: Target, key: string): Pro
 async function targetOf(name: string, guard: Guard, isLet: boolean): Promise<Target> {
   if (guard.ends === 'connection') return { ...own, connection: isLet ? throwaways.pop()! : throwaways[0]! };
   if (name === 'Mutation.revokeApiKey') return { ...own, keyId: await guardedKey('To be revoked') };
-  if (guard.ends === 'trigger') return { ...own, triggerId: await guardedTrigger() };
-  if (guard.ends === 'sync') return { ...own, syncId: await guardedSync() };
+  // Whoever is kept out ends nothing.
+  if (guard.ends === 'trigger' && isLet) return { ...own, triggerId: await guardedTrigger() };
+  if (guard.ends === 'sync' && isLet) return { ...own, syncId: await guardedSync() };
   if (guard.ends === 'webhook' || name === 'Mutation.refreshWebhook')
     return { ...own, webhookId: await createWebhook(app, own.connection) };
   return own;
