@@ -229,10 +229,7 @@ test('what is on its way when an instance dies is neither doubled nor lost, whic
 
   const turn = (direction: string) => mutate(app, 'updateSync', { id: table.syncId, direction });
   await turn('PULL');
-  await until(async () => {
-    const [sync] = await table.query('SELECT rows_outdated FROM syncs WHERE id = $1', [table.syncId]);
-    return !sync.rows_outdated;
-  }, 'its rows are those of the records');
+  await table.quiet();
   const sent = await table.writes();
   await table.query(`UPDATE $table SET points = 30 WHERE name IN ('way 3', 'way 4')`);
   await table.edit({ update: [{ id: (await table.recordOf('way 4')).id, fields: { Points: 40 } }] });
@@ -277,6 +274,7 @@ test('what has not left when a sync turns to PULL never leaves, and what has is 
     kind: 'delay',
     effect: 'after',
     delayMs: 60_000,
+    times: null,
   });
   await table.query(`INSERT INTO $table (name) SELECT 'many ' || n FROM generate_series(1, 100) AS n`);
   await until(async () => (await table.left()).sending === 40, 'as many are under way as may at once');

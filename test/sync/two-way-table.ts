@@ -137,7 +137,8 @@ export class TwoWayTable {
                     + (SELECT count(*) FROM sync_pending WHERE sync_id = s.id AND parked_at IS NULL)::int AS left,
                   coalesce((SELECT max(upstream_transaction) FROM changes WHERE table_id = s.table_id), 0)::int AS logged,
                   EXISTS (SELECT 1 FROM changes AS c WHERE c.feed_id = s.feed_id AND c.table_id = s.table_id
-                          AND (c.generation, c.payload, c.ordinal) > (s.generation, s.payload, s.ordinal)) AS behind
+                          AND (c.generation, c.payload, c.ordinal) > (s.generation, s.payload, s.ordinal))
+                    OR s.rows_outdated AS behind
            FROM syncs AS s WHERE s.id = $1`,
           [this.syncId],
         );

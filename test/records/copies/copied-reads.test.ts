@@ -403,8 +403,8 @@ describe('a copy that is too old', () => {
     await control(app.sandbox.url, 'schema', { baseId: crm, addField });
     const withField = { names: ['Nickname'], maxAge: 'PT1H' };
     const first = await until(async () => {
-      const { page } = await list(withField);
-      return page && page.liveBecause !== 'TOO_OLD' && page;
+      const { page, errors } = await list(withField);
+      return !errors && page.liveBecause !== 'TOO_OLD' && page;
     }, 'the field is there');
     expect(first).toMatchObject({ source: 'LIVE', liveBecause: 'NOT_COPIED' });
     await mutate(app, 'reconcileSync', { id: contacts.id });

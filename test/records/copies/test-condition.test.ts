@@ -118,7 +118,8 @@ describe('the condition of a filter in SQL', () => {
         ),
         { numRuns: repeats({ suite: 40, long: 20_000 }) },
       );
-      expect(tried / all).toBeGreaterThan(0.6);
+      // Of forty, chance may take a good part away.
+      expect(tried / all).toBeGreaterThan(repeats({ suite: 0.3, long: 0.6 }));
     },
     timeLimitMs,
   );
