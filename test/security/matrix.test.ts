@@ -152,10 +152,7 @@ async function guardedTrigger(): Promise<string> {
 /** A sync with a record that its table has refused. */
 async function guardedSync(): Promise<string> {
   const { id } = await createSync(app, own.connection);
-  await app.database.query(
-    `INSERT INTO sync_parked (sync_id, record_id, code, message, parked_at) VALUES ($1, 'rec1', '23505', 'It is taken.', now())`,
-    [id],
-  );
+  await park(id);
   await app.database.query(
     `INSERT INTO sync_conflicts (sync_id, kind, record_id, winner, at) VALUES ($1, 'deleted_by_omnera', 'rec1', 'omnera', now())`,
     [id],
@@ -165,6 +162,15 @@ async function guardedSync(): Promise<string> {
     [id],
   );
   return id;
+}
+
+/** Such a record is tried again every now and then, and found to be none. */
+async function park(syncId: string): Promise<void> {
+  await app.database.query(
+    `INSERT INTO sync_parked (sync_id, record_id, code, message, parked_at) VALUES ($1, 'rec1', '23505', 'It is taken.', now())
+     ON CONFLICT DO NOTHING`,
+    [syncId],
+  );
 }
 
 interface Answer {
@@ -271,6 +277,7 @@ async function fault(name: string, guard: Guard, caller: Caller): Promise<string
   const mayAsk = roles.indexOf(caller.role) >= roles.indexOf(guard.role);
   const isLet = mayAsk && reachesIt(caller, guard);
   const target = await targetOf(name, guard, isLet);
+  if (/sync/i.test(name)) await park(own.syncId);
   const answer = await ask(name, guard, target, key);
   if (isLet && guard.ends === 'webhook') await createWebhook(app, own.connection);
   const text = JSON.stringify(answer);
