@@ -375,7 +375,10 @@ describe('what fails is tried again', () => {
     await mutate(app, 'resumeTrigger', { id }, 'trigger { id }');
     await settled(id);
     await deliveries(3);
-    expect(told()).toEqual([a, a, b].map((one) => `record.created ${one}`));
+    const [first, ...others] = told();
+    expect(first).toBe(`record.created ${a}`);
+    // Of two records, either may come first.
+    expect(others.sort()).toEqual([a, b].map((one) => `record.created ${one}`).sort());
     const entries = await app.database.query(
       `SELECT action, outcome FROM audit_entries WHERE actor_id = 'server' AND target = $1`,
       [`trigger:${id}`],
