@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import { answeredEarly } from '../database/early-answer.ts';
 import { runPrepared, type PreparedStatement } from '../database/prepared.ts';
 import type { Notifications } from '../database/notifications.ts';
 import type { Logger } from '../logger.ts';
@@ -6,7 +7,7 @@ import { comparePositions, type Position } from './position.ts';
 
 const channel = 'change_feeds';
 
-const notify: PreparedStatement = { name: 'ring', text: 'SELECT pg_notify($1, $2)' };
+const notify: PreparedStatement = { name: 'ring', text: `SELECT pg_notify($1, $2) WHERE ${answeredEarly}` };
 
 /** Rings of one feed that follow each other faster than this are joined: each NOTIFY costs every commit a little. */
 const minRingIntervalMs = 50;

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ChangeFeeds } from '../changes/change-feeds.ts';
 import type { ChangeLog } from '../changes/change-log.ts';
+import { stillDrainedAt } from '../changes/drained-at.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
@@ -191,7 +192,10 @@ export class SyncWork {
     // A row may name one that was read after it.
     await retryParked(lease, () => this.#now());
     await lease.transaction((sql) =>
-      sql.query(`UPDATE syncs SET state = 'live', as_of = $2 WHERE id = $1`, [this.#id, drainedAt]),
+      sql.query(`UPDATE syncs SET state = 'live', as_of = ${stillDrainedAt('$2', 'feed_id')} WHERE id = $1`, [
+        this.#id,
+        drainedAt,
+      ]),
     );
     logger.info({ sync: this.#id }, 'a sync has read its table, and follows it from now on');
   }
@@ -202,7 +206,7 @@ export class SyncWork {
     await this.#obstacles.note('changes', isStale ? await this.#deps.drainProblem(feedId) : null);
     if (drainedAt === null) return;
     await this.#deps.lease.sql.query(
-      `UPDATE syncs SET as_of = $2 WHERE id = $1 AND state = 'live' AND as_of < $2 AND NOT schema_outdated AND NOT rows_outdated
+      `UPDATE syncs SET as_of = ${stillDrainedAt('$2', 'feed_id')} WHERE id = $1 AND state = 'live' AND as_of < $2 AND NOT schema_outdated AND NOT rows_outdated
          AND coalesce(reread_because, '') NOT IN ('CHANGES_LOST', 'FIELDS_CHANGED')
          AND NOT (run_finished_at IS NULL AND coalesce(run_because, '') IN ('CHANGES_LOST', 'FIELDS_CHANGED'))
          AND lease_number = $3`,

@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import { answeredEarly } from '../database/early-answer.ts';
 import { runPrepared, type PreparedStatement } from '../database/prepared.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
@@ -21,7 +22,7 @@ const takeLease: PreparedStatement = {
     WITH webhooks AS (
       UPDATE webhooks SET drain_holder = $2, drain_lease_until = clock_timestamp() + make_interval(secs => $3), drain_wanted_at = NULL
       WHERE id = $1 AND state = 'active' AND (drain_holder IS NULL OR drain_lease_until < clock_timestamp())
-        AND ($4 = false OR drain_wanted_at IS NOT NULL)
+        AND ($4 = false OR drain_wanted_at IS NOT NULL) AND ${answeredEarly}
       RETURNING *
     )
     SELECT taken.*, clock_timestamp() AS "startedAt" FROM (${selectWebhooks}) AS taken`,
@@ -34,7 +35,8 @@ export const givenBack = (startedAt: string): string =>
 
 const giveLeaseBack: PreparedStatement = {
   name: 'give-drain-lease-back',
-  text: `UPDATE webhooks SET ${givenBack('$3')} WHERE id = $1 AND drain_holder = $2 RETURNING drain_wanted_at IS NOT NULL AS wanted`,
+  text: `UPDATE webhooks SET ${givenBack('$3')} WHERE id = $1 AND drain_holder = $2 AND ${answeredEarly}
+         RETURNING drain_wanted_at IS NOT NULL AS wanted`,
 };
 
 /**

@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { appendingParameters, appendingSteps, appendingValues } from '../changes/entry-rows.ts';
+import { answeredEarly } from '../database/early-answer.ts';
 import { runPrepared, type PreparedStatement } from '../database/prepared.ts';
 import { givenBack, leaseSeconds } from './drain-leases.ts';
 import type { ReadPage } from './page-entries.ts';
@@ -20,6 +21,9 @@ const keep = `
  * The order of its locks is that of its steps, since each waits for what the one before it gives: the feed's row, then
  * the webhook's, so that a ping, which writes to it too, waits for no more than the commit. Unless the webhook was moved,
  * it divides by zero, and nothing of it stays.
+ *
+ * Nobody waits for the disk: entries and place are lost together or not at all, and whoever pulls from the older place gets
+ * the same entries with the same positions, so also a cursor that was given out meanwhile stays good.
  */
 const statement = (name: string, lease: string, hasUnread: boolean): PreparedStatement => ({
   name,
@@ -30,6 +34,7 @@ const statement = (name: string, lease: string, hasUnread: boolean): PreparedSta
              last_transaction = greatest(last_transaction, ${at(5)}::bigint), ${lease}
       WHERE (SELECT count(*) FROM appended) ${hasUnread ? '+ (SELECT count(*) FROM kept)' : ''} >= 0
         AND id = ${at(1)} AND drain_holder = ${at(2)} AND next_payload = ${at(3)} AND state = 'active'
+        AND ${answeredEarly}
       RETURNING drain_wanted_at
     )
     SELECT 1 / count(*) AS moved, bool_or(drain_wanted_at IS NOT NULL) AS wanted FROM moved`,

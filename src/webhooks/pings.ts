@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { verifyMac } from '../calendly/signature.ts';
+import { answeredEarly } from '../database/early-answer.ts';
 import { runPrepared, type PreparedStatement } from '../database/prepared.ts';
 import type { SecretCipher } from '../encryption/secret-cipher.ts';
 import type { Drains } from './drain.ts';
@@ -29,7 +30,7 @@ const wantDrain: PreparedStatement = {
   text: `
     UPDATE webhooks SET drain_wanted_at = clock_timestamp(), last_ping_at = clock_timestamp(),
            behind_since = coalesce(behind_since, clock_timestamp())
-    WHERE id = $1 AND set_config('synchronous_commit', 'off', true) IS NOT NULL`,
+    WHERE id = $1 AND ${answeredEarly}`,
 };
 
 /** Receives the upstream's notifications. They say only "look": what happened is pulled. */
