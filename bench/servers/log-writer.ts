@@ -42,7 +42,7 @@ export class LogWriter {
   readonly #app: App;
   #own: Lane | null = null;
   #others: Lane[] = [];
-  #pool: pg.Pool | null = null;
+  readonly #pools = new Map<string, Promise<pg.Pool>>();
 
   constructor(app: App) {
     this.#app = app;
@@ -71,10 +71,12 @@ export class LogWriter {
       throw new Error(`Payload ${payload} was not appended.`);
   }
 
-  /** The same rows by one INSERT, each a transaction by itself, into a table like that of the log. */
-  async insertPlainly(writes: Writes): Promise<Written> {
-    this.#pool ??= await plainTable(this.#app.config.databaseUrl);
-    const pool = this.#pool;
+  /**
+   * The same rows by one INSERT, each a transaction by itself, into a table like that of the log.
+   * @param synchronousCommit Whether each waits for the disk, as PostgreSQL's setting of that name.
+   */
+  async insertPlainly(writes: Writes, synchronousCommit: 'on' | 'off'): Promise<Written> {
+    const pool = await this.#plain(synchronousCommit);
     return this.#write(writes, async (lane, entries) => {
       await pool.query({
         name: `insert ${entries.length}`,
@@ -86,12 +88,19 @@ export class LogWriter {
   }
 
   /** How many rows there are in either table. */
-  async rows(): Promise<Record<string, number>> {
-    this.#pool ??= await plainTable(this.#app.config.databaseUrl);
-    const { rows } = await this.#pool.query<{ changes: number; plain_changes: number }>(
-      'SELECT (SELECT count(*)::int FROM changes) AS changes, (SELECT count(*)::int FROM plain_changes) AS plain_changes',
+  async rows(): Promise<{ changes: number; plainly: number }> {
+    const pool = await this.#plain('on');
+    const { rows } = await pool.query<{ changes: number; plainly: number }>(
+      'SELECT (SELECT count(*)::int FROM changes) AS changes, (SELECT count(*)::int FROM plain_changes) AS plainly',
     );
-    return rows[0] ?? {};
+    return rows[0] ?? { changes: 0, plainly: 0 };
+  }
+
+  #plain(synchronousCommit: 'on' | 'off'): Promise<pg.Pool> {
+    const { databaseUrl } = this.#app.config;
+    const pool = this.#pools.get(synchronousCommit) ?? plainTable(databaseUrl, synchronousCommit);
+    this.#pools.set(synchronousCommit, pool);
+    return pool;
   }
 
   async #write(
@@ -191,8 +200,9 @@ function plainInsert(rows: number): string {
 }
 
 /** As many connections as ours keeps. */
-async function plainTable(connectionString: string): Promise<pg.Pool> {
-  const pool = new pg.Pool({ connectionString, max: 10 });
+async function plainTable(connectionString: string, synchronousCommit: 'on' | 'off'): Promise<pg.Pool> {
+  const options = `-c synchronous_commit=${synchronousCommit}`;
+  const pool = new pg.Pool({ connectionString, max: 10, options });
   await pool.query('CREATE TABLE IF NOT EXISTS plain_changes (LIKE changes INCLUDING ALL)');
   return pool;
 }

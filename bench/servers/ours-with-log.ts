@@ -44,5 +44,6 @@ answer({
   highestMemory,
   append: (given) => log().append(given as Parameters<LogWriter['append']>[0]),
   rows: () => log().rows(),
-  insertPlainly: (given) => log().insertPlainly(given as Parameters<LogWriter['insertPlainly']>[0]),
+  insertPlainly: (given) => log().insertPlainly(given as Parameters<LogWriter['insertPlainly']>[0], 'on'),
+  insertEarly: (given) => log().insertPlainly(given as Parameters<LogWriter['insertPlainly']>[0], 'off'),
 });
