@@ -17,7 +17,7 @@ const maxNameCharacters = 100;
 
 /** What somebody says of a trigger. */
 export interface GivenSettings {
-  name: string;
+  name?: string | null;
   kinds?: readonly ChangeKind[] | null;
   fields?: readonly string[] | null;
   filter?: RecordFilter | null;
@@ -45,44 +45,57 @@ export async function readPlace(
 }
 
 /**
- * @param stored of a trigger that is edited: what is not given stays as it is, and is not looked up again
- * @throws InvalidInput with the faults of name and endpoint; AppError of what does not fit the table
+ * A new trigger.
+ * @throws InvalidInput with the faults of name and target; AppError of what does not fit the table
  */
 export async function readSettings(
+  given: GivenSettings & { name: string },
+  place: TriggerPlace,
+  context: GraphQLContext,
+): Promise<TriggerSettings> {
+  requireNoFaults(given, missingTargetFaults(given), context);
+  return { ...nothingSaid, name: given.name, ...(await readGiven(given, place, context)) };
+}
+
+/**
+ * What is to be different of a trigger, and nothing else: looking it up may take a while, in which others edit it too.
+ * @throws as `readSettings`
+ */
+export async function readEdits(
   given: GivenSettings,
   place: TriggerPlace,
   context: GraphQLContext,
-  stored: TriggerSettings | null = null,
-): Promise<TriggerSettings> {
-  const faults = [...nameFaults(given.name), ...targetFaults(given, context, stored)];
-  if (given.kinds?.length === 0)
-    faults.push({ path: ['kinds'], message: 'Kinds must not be empty: leave them out for all' });
-  if (given.fields?.length === 0)
-    faults.push({ path: ['fields'], message: 'Fields must not be empty: leave them out for all' });
-  if (faults.length > 0) throw new InvalidInput(faults);
-  requireListLength('fields', given.fields?.length ?? 0);
-  return {
-    name: given.name,
-    kinds: given.kinds ? [...new Set(given.kinds)] : null,
-    fieldIds:
-      stored && given.fields === undefined
-        ? stored.fieldIds
-        : given.fields
-          ? await fieldIds(given.fields, place, context)
-          : null,
-    ...(stored && given.filter === undefined
-      ? { filter: stored.filter, cellFilter: stored.cellFilter }
-      : await readFilter(given.filter ?? null, place, context)),
-    endpointUrl:
-      given.endpoint == null
-        ? (stored?.endpointUrl ?? null)
-        : context.app.triggers.endpoints.readUrl(given.endpoint).href,
-    action: given.action == null ? (stored?.action ?? null) : await readAction(given.action, place, context),
-  };
+): Promise<Partial<TriggerSettings>> {
+  requireNoFaults(given, [], context);
+  return readGiven(given, place, context);
+}
+
+const nothingSaid: Omit<TriggerSettings, 'name'> = {
+  kinds: null,
+  fieldIds: null,
+  filter: null,
+  cellFilter: null,
+  endpointUrl: null,
+  action: null,
+};
+
+async function readGiven(
+  { name, kinds, fields, filter, endpoint, action }: GivenSettings,
+  place: TriggerPlace,
+  context: GraphQLContext,
+): Promise<Partial<TriggerSettings>> {
+  const read: Partial<TriggerSettings> = {};
+  if (name != null) read.name = name;
+  if (kinds !== undefined) read.kinds = kinds && [...new Set(kinds)];
+  if (fields !== undefined) read.fieldIds = fields && (await fieldIds(fields, place, context));
+  if (filter !== undefined) Object.assign(read, await readFilter(filter, place, context));
+  if (endpoint != null) read.endpointUrl = context.app.triggers.endpoints.readUrl(endpoint).href;
+  if (action != null) read.action = await readAction(action, place, context);
+  return read;
 }
 
 /** The filter as it stands now, held against the table. */
-export async function readFilter(
+async function readFilter(
   filter: RecordFilter | null,
   { connectionId, baseId, tableId }: TriggerPlace,
   context: GraphQLContext,
@@ -106,6 +119,18 @@ async function fieldIds(
   return [...new Set(idsOrNames.map((one) => table.getField(one).id))];
 }
 
+/** @throws InvalidInput with these faults and those that can be seen without a look at the table */
+function requireNoFaults(given: GivenSettings, others: InputFault[], context: GraphQLContext): void {
+  const { name, kinds, fields } = given;
+  const faults = [...(name == null ? [] : nameFaults(name)), ...others, ...targetFaults(given, context)];
+  if (kinds?.length === 0)
+    faults.push({ path: ['kinds'], message: 'Kinds must not be empty: leave them out for all' });
+  if (fields?.length === 0)
+    faults.push({ path: ['fields'], message: 'Fields must not be empty: leave them out for all' });
+  if (faults.length > 0) throw new InvalidInput(faults);
+  requireListLength('fields', fields?.length ?? 0);
+}
+
 function nameFaults(name: string): InputFault[] {
   const fault = (message: string) => [{ path: ['name'], message }];
   if (name.trim() === '') return fault('Trigger name must be at least 1 character');
@@ -117,17 +142,14 @@ function nameFaults(name: string): InputFault[] {
   return [];
 }
 
-/** What there is to be done: exactly one of the two. */
-function targetFaults(
-  { endpoint, action }: GivenSettings,
-  { app }: GraphQLContext,
-  stored: TriggerSettings | null,
-): InputFault[] {
-  const isGiven = endpoint != null || action != null;
-  if (stored ? endpoint != null && action != null : !isGiven || (endpoint != null && action != null)) {
-    const message = 'Give either an endpoint or an action, and not both';
-    return [{ path: [endpoint == null ? 'endpoint' : 'action'], message }];
-  }
+const eitherTarget = 'Give either an endpoint or an action, and not both';
+
+function missingTargetFaults({ endpoint, action }: GivenSettings): InputFault[] {
+  return endpoint == null && action == null ? [{ path: ['endpoint'], message: eitherTarget }] : [];
+}
+
+function targetFaults({ endpoint, action }: GivenSettings, { app }: GraphQLContext): InputFault[] {
+  if (endpoint != null && action != null) return [{ path: ['action'], message: eitherTarget }];
   if (endpoint == null) return [];
   try {
     app.triggers.endpoints.readUrl(endpoint);

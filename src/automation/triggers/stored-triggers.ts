@@ -26,6 +26,19 @@ export type TriggerSettings = Pick<
 >;
 export type TriggerPlace = Pick<Trigger, 'connectionId' | 'baseId' | 'tableId'>;
 
+const columnOf: Readonly<Record<keyof TriggerSettings, string>> = {
+  name: 'name',
+  kinds: 'kinds',
+  fieldIds: 'field_ids',
+  filter: 'filter',
+  cellFilter: 'cell_filter',
+  endpointUrl: 'endpoint_url',
+  action: 'action',
+};
+const settings = Object.keys(columnOf) as (keyof TriggerSettings)[];
+/** Settings that a change of the table may leave without a meaning. */
+const looksAtTable: readonly (keyof TriggerSettings)[] = ['fieldIds', 'filter', 'action'];
+
 /** Any number that only we use: triggers are counted and added one after the other. */
 const creationLock = 1_764_014;
 
@@ -107,28 +120,19 @@ export class StoredTriggers {
     return rows.map(triggerFromRow);
   }
 
-  /** @param fits whether what did not fit the table any more may do so now; if not, the log says so again */
-  async edit(id: string, settings: TriggerSettings, fits: boolean): Promise<Trigger> {
+  /** Writes what is given and nothing else: whoever edits something else at the same time does not undo it. */
+  async edit(id: string, edits: Partial<TriggerSettings>): Promise<Trigger> {
+    const given = settings.filter((setting) => edits[setting] !== undefined);
+    // What did not fit the table any more may do so now; if not, the log says so again.
+    const fits = given.some((setting) => looksAtTable.includes(setting));
     await this.#database.query(
-      `UPDATE triggers AS t SET name = $2, kinds = $3, field_ids = $4, filter = $5, cell_filter = $6, endpoint_url = $7, updated_at = $8,
-              action = $9, state = CASE WHEN goes_on THEN 'active' ELSE state END,
+      `UPDATE triggers AS t SET ${given.map((setting, index) => `${columnOf[setting]} = $${index + 5}, `).join('')}updated_at = $2,
+              state = CASE WHEN goes_on THEN 'active' ELSE state END,
               problem = CASE WHEN goes_on THEN NULL ELSE problem END,
               paused_because = CASE WHEN goes_on THEN NULL ELSE paused_because END
-       FROM (SELECT id, $10 AND coalesce(paused_because = ANY($11), false) AS goes_on FROM triggers WHERE id = $1 FOR UPDATE) AS before
+       FROM (SELECT id, $3 AND coalesce(paused_because = ANY($4), false) AS goes_on FROM triggers WHERE id = $1 FOR UPDATE) AS before
        WHERE t.id = before.id`,
-      [
-        id,
-        settings.name,
-        settings.kinds,
-        settings.fieldIds,
-        json(settings.filter),
-        json(settings.cellFilter),
-        settings.endpointUrl,
-        this.#now(),
-        json(settings.action),
-        fits,
-        misfits,
-      ],
+      [id, this.#now(), fits, misfits, ...given.map((setting) => columnValue(edits[setting] ?? null))],
     );
     return this.get(id);
   }
@@ -190,6 +194,11 @@ function tooMany(who: string, max: number): AppError {
     `${who} ${max} triggers already, which is the limit. Delete one that is no longer used.`,
     { details: { max } },
   );
+}
+
+/** PostgreSQL's arrays come from arrays, its JSON from text. */
+function columnValue(value: TriggerSettings[keyof TriggerSettings]): string | string[] | null {
+  return value === null || typeof value === 'string' || Array.isArray(value) ? value : json(value);
 }
 
 function json(value: object | null): string | null {

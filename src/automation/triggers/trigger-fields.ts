@@ -3,7 +3,7 @@ import { connectionErrors, TriggerNotFound, withTypedErrors } from '../../graphq
 import { InvalidInput } from '../../graphql/invalid-input.ts';
 import { requireListLength } from '../../graphql/list-slice.ts';
 import { visibleTrigger } from './schema.ts';
-import { readPlace, readSettings } from './settings-fields.ts';
+import { readEdits, readPlace, readSettings } from './settings-fields.ts';
 import {
   CreateTriggerSuccess,
   DeleteTriggerSuccess,
@@ -74,12 +74,8 @@ builder.mutationField('updateTrigger', (t) =>
       withTypedErrors(async () => {
         const trigger = await visibleTrigger(input.id, context);
         requireSameTarget(trigger, input);
-        const { id, ...given } = input;
-        const kinds = given.kinds === undefined ? trigger.kinds : given.kinds;
-        const wanted = { ...given, name: given.name ?? trigger.name, kinds };
-        const settings = await readSettings(wanted, trigger, context, trigger);
-        const fits = given.filter !== undefined || given.fields !== undefined || given.action != null;
-        return { trigger: await context.app.triggers.stored.edit(id, settings, fits) };
+        const edits = await readEdits(input, trigger, context);
+        return { trigger: await context.app.triggers.stored.edit(trigger.id, edits) };
       }),
   }),
 );

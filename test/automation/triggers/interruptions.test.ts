@@ -119,6 +119,44 @@ test('an upstream that hangs holds up no endpoint, and who pauses a trigger by h
   expect(await pausedBecause(paused.id)).toBe('BY_HAND');
 });
 
+test('an edit that the upstream holds up takes back nothing that was edited or deleted meanwhile', async () => {
+  const connection = await app.connect();
+  const { baseId, tableId } = contacts;
+  const schema = (change: object) => control(app.sandbox.url, 'schema', { baseId, ...change });
+  const fields = ['Passing by', 'Staying'];
+  for (const name of fields) await schema({ addField: { tableId, name, type: 'singleLineText' } });
+  clock.advance(minute);
+  const { id } = await createTrigger(app, { connection, endpoint: endpoint.url, fields });
+  const watched = (await triggerOf(app, id)).fields;
+  // What is known of the base proves nothing any more.
+  clock.advance(11 * minute);
+  const fault = { match: { path: '/v0/meta/**' }, kind: 'delay', delayMs: 60_000, times: 100 };
+  await control(app.sandbox.url, 'faults', fault);
+  const filter = { field: 'Staying', isEmpty: false };
+  const slow = mutate(app, 'updateTrigger', { id, name: 'Renamed', filter }, 'trigger { id }');
+  const leaked = endpoint.url;
+  const fresh = leaked.replace('/hook', '/fresh');
+  try {
+    await until('the upstream is asked', async () => {
+      const { faults } = await control<{ faults: { matched: number }[] }>(app.sandbox.url, 'faults');
+      return faults.some(({ matched }) => matched > 0);
+    });
+    await mutate(app, 'updateTrigger', { id, endpoint: fresh, kinds: ['UPDATED'] }, 'trigger { id }');
+    await schema({ removeField: { tableId, fieldId: 'Passing by' } });
+    await until('it watches the other', async () => (await triggerOf(app, id)).fields.length === 1);
+  } finally {
+    await fetch(`${app.sandbox.url}/_control/faults`, { method: 'DELETE' });
+    await slow;
+  }
+  expect(await triggerOf(app, id)).toMatchObject({
+    name: 'Renamed',
+    kinds: ['UPDATED'],
+    fields: watched.slice(1),
+    filter,
+    endpoint: fresh,
+  });
+});
+
 test('a key that does not reach the base neither makes, sees nor edits its triggers', async () => {
   const connection = await app.connect();
   const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
