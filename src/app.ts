@@ -23,17 +23,18 @@ import { LogStandings } from './changes/log-standing.ts';
 import { SubscriptionStarts } from './changes/subscription-starts.ts';
 import { creationsBetween } from './changes/creations.ts';
 import { ConnectionWatch } from './changes/connection-watch.ts';
-import { CallMeter } from './calendly/operation.ts';
+import type { Operation } from './calendly/operation.ts';
 import { Permits } from './calendly/permits.ts';
 import { RateLimiter } from './calendly/rate-limit.ts';
 import { Transport } from './calendly/transport.ts';
 import type { Clock } from './clock.ts';
-import { endInOrder, endTogether } from './closing.ts';
+import { endOf } from './app-end.ts';
 import type { Config } from './config.ts';
 import { AccessTokens } from './connections/access-tokens.ts';
 import { AuthorizationFlows } from './connections/authorization-flows.ts';
 import { ConnectionChanges } from './connections/connection-changes.ts';
 import { ConnectionLifecycle } from './connections/connection-lifecycle.ts';
+import { keepGrantAccount } from './connections/grant-account.ts';
 import { ConnectionSecrets } from './connections/connection-secrets.ts';
 import { readConnectionsFile } from './connections/connections-file.ts';
 import { Connections } from './connections/connections.ts';
@@ -105,15 +106,6 @@ export interface App {
   close(): Promise<void>;
 }
 
-/**
- * What runs by itself has so long to end, in milliseconds: deliveries under way, writes that have left, deletions in batches.
- * All of it is stored, so that what is left to itself is found by whoever comes next.
- */
-const backgroundGraceMs = 6_000;
-
-/** How long reading the account behind a new grant may take, in milliseconds. */
-const accountDeadlineMs = 10_000;
-
 /** The composition root: builds every service once and hands each what it needs. Migrates the database first. */
 export async function createApp(
   config: ResolvedConfig,
@@ -125,6 +117,8 @@ export async function createApp(
   const database = createDataSource(config.databaseUrl, { poolSize: config.databasePoolSize });
   await connectDatabase(database);
 
+  // One that only answers requests leaves what runs by itself to others.
+  const works = config.role !== 'web';
   const audit = new AuditLog({ database, logger });
   const provider = config.identityProvider;
   const identity = provider && new IdentityTokens({ provider, clock, logger });
@@ -202,14 +196,7 @@ export async function createApp(
     logger,
     afterConnecting: async (connectionId) => {
       await webhooks.connectionReady(connectionId);
-      const api = await upstream.api(connectionId, {
-        callerId: 'server',
-        priority: 'person',
-        deadline: clock.now() + accountDeadlineMs,
-        meter: new CallMeter(),
-      });
-      const connection = await connections.get(connectionId);
-      await connections.recordIdentity(connection, await api.whoAmI());
+      await keepGrantAccount(connectionId, { connections, upstream, clock });
     },
   });
 
@@ -253,32 +240,35 @@ export async function createApp(
     },
     retentionDays: config.changesRetentionDays,
     idleDays: config.webhookIdleDays,
-    forAll: config.role !== 'web',
+    forAll: works,
     clock,
     logger,
     onForged: (connectionId) => activity.count(connectionId, 'macFailures'),
     onAppended: (entries) => metrics.changesAppended(entries, clock.now()),
   });
+  const refusal = (connectionId: number, baseId: string) => webhooks.refusal(connectionId, baseId);
   const connectionWatch = new ConnectionWatch({
     database,
     notifications,
     doubts,
-    refusal: (connectionId, baseId) => webhooks.refusal(connectionId, baseId),
+    refusal,
     clock,
     logger,
   });
+  const ensureFeed = async (connectionId: number, baseId: string, operation: Operation) =>
+    (await webhooks.ensure(connectionId, baseId, operation)).feed;
+  const services = { connections, upstream, recordReads, recordCopies, recordWrites, clock };
   const triggers = new Triggers({
     database,
     cipher,
     log: changeLog,
     feeds: changeFeeds,
-    ensureFeed: async (connectionId, baseId, operation) =>
-      (await webhooks.ensure(connectionId, baseId, operation)).feed,
-    refusal: (connectionId, baseId) => webhooks.refusal(connectionId, baseId),
+    ensureFeed,
+    refusal,
     rules: config.endpoints,
-    services: { connections, upstream, recordReads, recordCopies, recordWrites, clock },
+    services,
     schemas: baseSchemas,
-    delivers: config.role !== 'web',
+    delivers: works,
     audit: audit.record,
     clock,
     logger,
@@ -299,16 +289,15 @@ export async function createApp(
     schemas: baseSchemas,
     log: changeLog,
     feeds: changeFeeds,
-    ensureFeed: async (connectionId, baseId, operation) =>
-      (await webhooks.ensure(connectionId, baseId, operation)).feed,
-    refusal: (connectionId, baseId) => webhooks.refusal(connectionId, baseId),
+    ensureFeed,
+    refusal,
     notifications,
-    services: { connections, upstream, recordReads, recordCopies, recordWrites, clock },
+    services,
     drainedAt: (feedId) => webhooks.askedDrains.drainedAt(feedId),
     drainNow: (feedId) => webhooks.askedDrains.drainNow(feedId),
     drainProblem: (feedId) => webhooks.askedDrains.drainProblem(feedId),
     reconcileHours: config.syncReconcileHours,
-    works: config.role !== 'web',
+    works,
     audit: audit.record,
     clock,
     logger,
@@ -338,6 +327,13 @@ export async function createApp(
   });
   try {
     await managed.apply(connectionsFile);
+    await bringBackReadable({
+      database,
+      secrets,
+      audit: audit.record,
+      logger,
+      onBack: (connectionId) => webhooks.connectionReady(connectionId),
+    });
   } catch (error) {
     rateLimit.close();
     await transport.close();
@@ -345,36 +341,21 @@ export async function createApp(
     await database.destroy();
     throw error;
   }
-  await bringBackReadable({
-    database,
-    secrets,
-    audit: audit.record,
-    logger,
-    onBack: (connectionId) => webhooks.connectionReady(connectionId),
-  });
   const auditRetention = new AuditRetention({ audit, retentionDays: config.auditRetentionDays, logger });
-  if (config.role !== 'web') auditRetention.start();
+  if (works) auditRetention.start();
   changeFeeds.start();
   notifications.start();
   webhooks.start();
   triggers.start();
   syncs.start();
   recordWrites.start();
-  if (config.role !== 'web') tokenUpkeep.start();
+  if (works) tokenUpkeep.start();
 
-  let closing = false;
-  let backgroundEnded: Promise<void> | null = null;
-  const endBackground = (): Promise<void> => {
-    const ends = {
-      triggers: () => triggers.close(),
-      syncs: () => syncs.close(),
-      // Beside them: they wait for what it pulls and checks.
-      webhooks: () => webhooks.close(),
-      'audit log': () => auditRetention.close(),
-    };
-    return (backgroundEnded ??= endTogether(ends, backgroundGraceMs, logger));
+  const parts = {
+    ...{ triggers, syncs, webhooks, auditRetention },
+    ...{ recordWrites, tokenUpkeep, tokens, connectionWatch, connectionChanges, callerWatch },
+    ...{ changeFeeds, notifications, rateLimit, transport, activity, metrics, database },
   };
-
   return {
     config,
     logger,
@@ -408,29 +389,6 @@ export async function createApp(
     webhooks,
     triggers,
     syncs,
-    isClosing: () => closing,
-    endBackground,
-    async close() {
-      closing = true;
-      recordWrites.close();
-      // Begins no more refreshes; the answer to one under way is the only copy of a grant.
-      const refreshed = Promise.all([tokenUpkeep.close(), tokens.close()]);
-      refreshed.catch(() => undefined);
-      await endBackground();
-      connectionWatch.close();
-      connectionChanges.close();
-      callerWatch.close();
-      const ends = {
-        'change feeds': () => changeFeeds.close(),
-        notifications: () => notifications.close(),
-        'rate limit': () => rateLimit.close(),
-        upstream: () => transport.close(),
-        refreshes: () => refreshed,
-        activity: () => activity.close(),
-        metrics: () => metrics.close(),
-        database: () => database.destroy(),
-      };
-      await endInOrder(ends, logger);
-    },
+    ...endOf(parts, logger),
   };
 }

@@ -27,3 +27,22 @@ export async function endTogether(ends: Ends, graceMs: number, logger: Logger): 
   await Promise.race([ended, wait(graceMs, undefined, { ref: false })]);
   if (open.size > 0) logger.warn({ parts: [...open], graceMs }, 'still at work when the server ends');
 }
+
+/** What a process has opened, to be closed in reverse. One failing close does not spare the others. */
+export class Closing {
+  readonly #logger: Logger;
+  readonly #opened: { name: string; close: () => Promise<void> }[] = [];
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  opened(name: string, close: () => Promise<void>): void {
+    this.#opened.push({ name, close });
+  }
+
+  async closeAll(): Promise<void> {
+    for (let next = this.#opened.pop(); next; next = this.#opened.pop())
+      await endInOrder({ [next.name]: next.close }, this.#logger);
+  }
+}

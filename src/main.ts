@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { systemClock } from './clock.ts';
-import { Closing } from './local/closing.ts';
+import { Closing } from './closing.ts';
 import { ConfigError, readConfig, type Config } from './config.ts';
 import { AppError } from './errors.ts';
 import { folderSize } from './local/data-folder.ts';

@@ -1,5 +1,5 @@
 import type { ResolvedConfig } from '../app.ts';
-import type { Closing } from './closing.ts';
+import type { Closing } from '../closing.ts';
 import type { Config } from '../config.ts';
 import { ensureDataFolder, secretFile } from './data-folder.ts';
 import { FolderHold } from './holder.ts';
