@@ -93,11 +93,7 @@ builder.mutationField('createSync', (t) =>
               : 'Columns must name at least one field and its column';
           throw new InvalidInput([{ path: ['columns'], message }]);
         }
-        if (target !== null && caller.baseIds !== null)
-          throw new AppError(
-            'FORBIDDEN',
-            'Your key reaches some bases only, and a table of your own may hold what belongs to others. Leave `table` out, or use a key for all bases.',
-          );
+        if (target !== null) requireReachForTables(context, 'Leave `table` out, or use a key for all bases.');
         if (direction !== 'pull') await requireWriting(context, connectionId);
         const table = await operationSchemas(context).table(connectionId, baseId, tableId);
         requireFields(table, columns ?? []);
@@ -137,6 +133,15 @@ async function requireWriting({ app, operation }: GraphQLContext, connectionId: 
   await app.upstream.api(connectionId, operation, writeScopes);
 }
 
+/** What goes from or to an existing table may be others' business than that of the bases that a key is limited to. @throws AppError FORBIDDEN */
+function requireReachForTables({ caller }: GraphQLContext, nextStep: string): void {
+  if (caller.baseIds === null) return;
+  throw new AppError(
+    'FORBIDDEN',
+    `Your key reaches some bases only, and a table of your own may hold what belongs to others. ${nextStep}`,
+  );
+}
+
 /** @throws InvalidInput */
 function readTarget(table: string): { targetSchema: string; targetTable: string } {
   const [, targetSchema, targetTable] = /^([^.\0]+)\.([^.\0]+)$/.exec(table) ?? [];
@@ -149,7 +154,11 @@ const UpdateSyncInput = builder.inputType('UpdateSyncInput', {
   description: 'What is to be different. What is left out stays.',
   fields: (t) => ({
     id: t.string({ required: true, description: 'Our id of the sync.' }),
-    direction: t.field({ type: SyncDirectionEnum, description: 'Which side follows which.' }),
+    direction: t.field({
+      type: SyncDirectionEnum,
+      description:
+        'Which side follows which. Of a sync with a table that was there before, takes a key that is not limited to some bases.',
+    }),
     conflicts: t.field({
       type: SyncConflictsEnum,
       description: 'Who wins where both sides have changed the same cell.',
@@ -157,7 +166,7 @@ const UpdateSyncInput = builder.inputType('UpdateSyncInput', {
     columns: t.field({
       type: [SyncColumnInput],
       description:
-        'All fields and the columns that they go to, of a table that was there before. Columns that are no longer named keep what they have.',
+        'All fields and the columns that they go to, of a table that was there before, while the direction is PULL. Columns that are no longer named keep what they have. Takes a key that is not limited to some bases.',
     }),
   }),
 });
@@ -175,16 +184,19 @@ builder.mutationField('updateSync', (t) =>
       withTypedErrors(async () => {
         const sync = await visibleSync(input.id, context);
         const direction = input.direction ?? sync.direction;
+        if (!sync.owned && (input.columns != null || direction !== sync.direction))
+          requireReachForTables(
+            context,
+            'Leave `columns` and `direction` as they are, or use a key for all bases.',
+          );
         if (direction !== 'pull' && direction !== sync.direction)
           await requireWriting(context, sync.connectionId);
         const { columns: wishes } = input;
         requireListLength('columns', wishes?.length ?? 0);
-        if (wishes && (sync.owned || direction !== 'pull' || wishes.length === 0)) {
+        if (wishes && (sync.owned || wishes.length === 0)) {
           const message = sync.owned
             ? 'The server has made the table: it has a column for each field'
-            : direction === 'pull'
-              ? 'Columns must name at least one field and its column'
-              : 'Columns can be changed while the direction is PULL only: nobody could say which side of a new one counts';
+            : 'Columns must name at least one field and its column';
           throw new InvalidInput([{ path: ['columns'], message }]);
         }
         const columns = wishes && {

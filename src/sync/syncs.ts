@@ -10,7 +10,7 @@ import type { Feed } from '../changes/feed.ts';
 import type { Clock } from '../clock.ts';
 import { endTogether } from '../closing.ts';
 import type { Upstream } from '../connections/upstream.ts';
-import { type AppError } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import type { Notifications } from '../database/notifications.ts';
 import type { Logger } from '../logger.ts';
 import type { RecordServices } from '../records/record-work.ts';
@@ -139,7 +139,7 @@ export class Syncs {
   /**
    * Edits a sync. Rows are written anew where its columns have changed.
    * @param table The upstream's table, where `columns` are given.
-   * @throws AppError TARGET_NOT_FOUND, TARGET_UNFIT, FIELD_NOT_FOUND
+   * @throws AppError INVALID_INPUT, TARGET_NOT_FOUND, TARGET_UNFIT, FIELD_NOT_FOUND
    */
   async update(
     sync: Sync,
@@ -154,6 +154,7 @@ export class Syncs {
     await database.transaction(async (sql) => {
       const before = await this.stored.lock(sql, sync.id);
       const direction = edit.direction ?? before.direction;
+      requireSafeEdit(before, direction, edit.columns !== null);
       await sql.query('UPDATE syncs SET direction = $2, conflicts = $3, updated_at = $4 WHERE id = $1', [
         sync.id,
         direction,
@@ -244,4 +245,23 @@ export class Syncs {
     this.#deps.logger.info({ sync: id, connectionId, action, outcome }, 'a sync moved by itself');
     void this.#deps.audit({ actor: theServer, action, connectionId, target: `sync:${id}`, outcome });
   }
+}
+
+/**
+ * Whether what is sent can only be what somebody wrote: a column that is new to the sync is empty in all rows until they
+ * have been written, which would look as if somebody had emptied it.
+ * @param before as it is, locked
+ * @throws AppError INVALID_INPUT
+ */
+function requireSafeEdit(before: Sync, direction: Direction, hasColumns: boolean): void {
+  if (hasColumns && direction !== 'pull')
+    throw new AppError(
+      'INVALID_INPUT',
+      `Columns can be changed while the direction is PULL only: nobody could say which side of a new one counts. ${before.direction === 'pull' ? 'Turn the sync afterwards, once its rows are in step' : 'Turn the sync to PULL first'}.`,
+    );
+  if (before.direction === 'pull' && direction !== 'pull' && before.rowsOutdated)
+    throw new AppError(
+      'INVALID_INPUT',
+      `The rows of ${targetName(before)} are being brought in step with columns that have changed: what they do not show yet would be sent as empty. Turn the sync once that is done, which takes a moment${before.state === 'paused' ? '; it is paused, so resume it first' : ''}.`,
+    );
 }

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { CallMeter } from '../../src/calendly/operation.ts';
 import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
 import { crm, mutate, readSync, until, upstreamRecords } from './sync-app.ts';
 import { TwoWayTable } from './two-way-table.ts';
@@ -19,6 +20,11 @@ afterEach(endFaults);
 
 async function endFaults(): Promise<void> {
   await fetch(`${app.sandbox.url}/_control/faults`, { method: 'DELETE' });
+}
+/** As the server works by itself. */
+function operation() {
+  const deadline = Date.now() + 30_000;
+  return { callerId: 'syncs', priority: 'background' as const, deadline, meter: new CallMeter() };
 }
 /** A person edits in the service's own pages. */
 function edit(tableId: string, what: object): Promise<{ created: string[] }> {
@@ -140,6 +146,40 @@ test('rows and records with the same key are one, and what both have is a confli
   expect(await reconciled(table)).toBeGreaterThan(0);
   // What nobody was seen deleting is made again.
   await expectSides({ both: 1, same: 7, 'only here': 3, 'only there': 4, unseen: 8 });
+  await mutate(app, 'deleteSync', { id: table.syncId });
+});
+
+test('a sync whose rows do not show its new columns yet is not turned, and empties nothing in Calendly', async () => {
+  const [, tableId = ''] = upstream;
+  await app.database.query(`CREATE TABLE crm.turned (name text PRIMARY KEY, points numeric)`);
+  const columns = [{ field: 'Name', column: 'name' }];
+  const input = { direction: 'PULL', table: 'crm.turned', columns };
+  const table = await TwoWayTable.make(app, connection, tableId, input);
+  const records = () => upstreamRecords(app.sandbox.url, { baseId: crm.baseId, tableId });
+  await edit(tableId, { create: [8, 9].map((n) => ({ fields: { Name: `turned ${n}`, Points: n } })) });
+  await table.quiet();
+  const before = await records();
+  const update = (what: object) => mutate(app, 'updateSync', { id: table.syncId, ...what });
+  const withPoints = [...columns, { field: 'Points', column: 'points' }];
+  await mutate(app, 'pauseSync', { id: table.syncId });
+  await update({ columns: withPoints });
+  expect(await update({ direction: 'TWO_WAY' })).toMatchObject({
+    code: 'INVALID_INPUT',
+    message: expect.stringContaining('rows of crm.turned are being brought in step'),
+  });
+  await mutate(app, 'resumeSync', { id: table.syncId });
+  await until(async () => !(await update({ direction: 'TWO_WAY' })).code, 'it may be turned');
+  await table.quiet();
+  expect(await records()).toEqual(before);
+  // Who had looked when it was a pull still.
+  const stored = await app.app.syncs.stored.get(table.syncId);
+  const schema = await app.app.baseSchemas.get(connection, crm.baseId, operation());
+  await expect(
+    app.app.syncs.update(
+      { ...stored, direction: 'pull' },
+      { direction: null, conflicts: null, columns: { wishes: withPoints, table: schema.getTable(tableId) } },
+    ),
+  ).rejects.toMatchObject({ code: 'INVALID_INPUT' });
   await mutate(app, 'deleteSync', { id: table.syncId });
 });
 

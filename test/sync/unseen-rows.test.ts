@@ -96,6 +96,7 @@ test('tables whose rows are hidden, or belong to another table too, are refused'
     CREATE TABLE shop.parent (id integer PRIMARY KEY, title text);
     CREATE TABLE shop.child (PRIMARY KEY (id)) INHERITS (shop.parent);
     CREATE TABLE shop.hidden (id integer PRIMARY KEY, title text);
+    CREATE TABLE shop.open (id serial PRIMARY KEY, title text, secret text);
     ALTER TABLE shop.hidden ENABLE ROW LEVEL SECURITY`);
   const columns = [{ field: 'Name', column: 'title' }];
   for (const name of ['orders_1', 'child', 'parent'])
@@ -119,6 +120,24 @@ test('a key for some bases can not name a table that may hold what belongs to ot
     { key },
   );
   expect(errors?.[0]?.extensions.code).toBe('FORBIDDEN');
+
+  // Nor can it have another one's sync show more of such a table.
+  const { id } = await createSync(app, connection, {
+    table: 'shop.open',
+    columns: [{ field: 'Name', column: 'title' }],
+  });
+  const updated = async (what: object) => {
+    const answer = await app.graphql(
+      `mutation ($input: UpdateSyncInput!) { updateSync(input: $input) { __typename } }`,
+      { input: { id, ...what } },
+      { key },
+    );
+    return answer.errors?.[0]?.extensions.code ?? answer.data.updateSync.__typename;
+  };
+  expect(await updated({ columns: [{ field: 'Name', column: 'secret' }] })).toBe('FORBIDDEN');
+  expect(await updated({ direction: 'PUSH' })).toBe('FORBIDDEN');
+  expect(await updated({ conflicts: 'OMNERA_WINS', direction: 'PULL' })).toBe('UpdateSyncSuccess');
+  await mutate(app, 'deleteSync', { id });
 });
 
 test('sending changes takes the scope to write, which is said at once', async () => {
