@@ -21,7 +21,7 @@ const isDue = `one.status = 'WAITING' AND one.next_attempt_at <= $4
  */
 export const claiming = `
   WITH due AS (
-    SELECT chosen.id, t.connection_id, t.endpoint_url, t.action, s.secret, s.previous_secret, s.previous_until
+    SELECT chosen.id, t.connection_id, t.endpoint_url, t.action, t.updated_at, s.secret, s.previous_secret, s.previous_until
     FROM unnest($2::uuid[], $3::integer[]) AS offer(trigger_id, places)
     JOIN triggers AS t ON t.id = offer.trigger_id
     JOIN trigger_health AS h ON h.trigger_id = t.id
@@ -73,5 +73,6 @@ export const claiming = `
   FROM due WHERE d.id = due.id AND d.id = ANY (ARRAY(SELECT id FROM due))
   RETURNING d.id, d.trigger_id AS "triggerId", d.event_id AS "eventId", d.body, d.chain, d.attempts,
     d.first_attempt_at AS "firstAttemptAt", due.endpoint_url AS "endpointUrl", due.action, due.connection_id AS "connectionId",
+    due.updated_at AS "asOf",
     due.secret, due.previous_secret AS "previousSecret", due.previous_until AS "previousUntil",
     d.action_round AS "actionRound", d.open_since AS "openSince"`;

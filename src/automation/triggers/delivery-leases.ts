@@ -20,6 +20,8 @@ export type ClaimedDelivery = Told &
     connectionId: number;
     endpointUrl: string | null;
     action: ActionTemplate | null;
+    /** When the trigger was last edited, paused or set going before that was read of it. */
+    asOf: Date;
     /** Writes that had no effect, of one with an action. */
     actionRound: number;
     openSince: Date | null;

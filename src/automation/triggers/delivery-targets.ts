@@ -3,7 +3,7 @@ import type { ClaimedDelivery } from './delivery-leases.ts';
 
 type Target = Pick<
   ClaimedDelivery,
-  'endpointUrl' | 'action' | 'secret' | 'previousSecret' | 'previousUntil' | 'connectionId'
+  'endpointUrl' | 'action' | 'secret' | 'previousSecret' | 'previousUntil' | 'connectionId' | 'asOf'
 >;
 
 interface Asked {
@@ -48,7 +48,7 @@ export class DeliveryTargets {
 
   async #read(triggerIds: string[]): Promise<Map<string, Target>> {
     const rows = await this.#database.query<({ id: string } & Target)[]>(
-      `SELECT t.id, t.connection_id AS "connectionId", t.endpoint_url AS "endpointUrl", t.action, s.secret,
+      `SELECT t.id, t.connection_id AS "connectionId", t.endpoint_url AS "endpointUrl", t.action, t.updated_at AS "asOf", s.secret,
               s.previous_secret AS "previousSecret", s.previous_until AS "previousUntil"
        FROM triggers AS t LEFT JOIN trigger_secrets AS s ON s.trigger_id = t.id
        WHERE t.id = ANY($1) AND t.state = 'active'`,

@@ -8,7 +8,7 @@ export interface OutcomeEffectsDeps {
   clock: Clock;
   logger: Logger;
   /** Told of an endpoint that wants no more. */
-  onGone: (triggerId: string) => Promise<void>;
+  onGone: (delivery: ClaimedDelivery) => Promise<void>;
   /** Told of failures of an endpoint with how long that has gone on. */
   onFailure: (delivery: ClaimedDelivery, failing: Failing) => Promise<void>;
   onAttempt: (outcome: 'delivered' | 'failed' | 'parked', durationMs: number) => void;
@@ -35,12 +35,16 @@ export class OutcomeEffects {
       const outcome = outcomes.get(delivery)!;
       this.#deps.onAttempt(metricOf(outcome), outcome.durationMs);
       if (outcome.error === null || delivery.action) continue;
-      const isGone = outcome.httpStatus === 410 || failed.get(delivery.triggerId)?.isGone === true;
-      failed.set(delivery.triggerId, { delivery, isGone });
+      // What was sent before an edit says nothing of what has been so since.
+      const sentTo = `${delivery.triggerId} ${delivery.asOf.getTime()}`;
+      const isGone = outcome.httpStatus === 410 || failed.get(sentTo)?.isGone === true;
+      failed.set(sentTo, { delivery, isGone });
     }
     if (hasRecovered) await this.hurry();
     await Promise.all(
-      [...failed].map(([id, { delivery, isGone }]) => this.#judge(delivery, failing.get(id)!, isGone)),
+      [...failed.values()].map(({ delivery, isGone }) =>
+        this.#judge(delivery, failing.get(delivery.triggerId)!, isGone),
+      ),
     );
   }
 
@@ -60,7 +64,7 @@ export class OutcomeEffects {
   async #judge(delivery: ClaimedDelivery, failing: Failing, isGone: boolean): Promise<void> {
     const { logger, onGone, onFailure } = this.#deps;
     try {
-      if (isGone) await onGone(delivery.triggerId);
+      if (isGone) await onGone(delivery);
       else await onFailure(delivery, failing);
     } catch (error) {
       logger.warn(

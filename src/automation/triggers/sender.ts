@@ -146,8 +146,10 @@ export class Sender {
     let outcome: Outcome | null = null;
     try {
       const target = isFresh ? {} : await this.#targets.of(delivery.triggerId);
+      // What comes of it is judged by where it went.
+      Object.assign(delivery, target);
       if (target !== null && this.#leases.surelyHeld(delivery))
-        outcome = await this.#deps.attempts.make({ ...delivery, ...target }, this.#closing.signal);
+        outcome = await this.#deps.attempts.make(delivery, this.#closing.signal);
     } catch (error) {
       this.#warn(delivery, error, 'a delivery failed unexpectedly; it will be made again');
     }

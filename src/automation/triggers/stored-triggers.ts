@@ -13,6 +13,7 @@ import {
   type Trigger,
   type TriggerRow,
 } from './trigger.ts';
+import type { TriggerHealth } from './trigger-health.ts';
 import type { TriggerSecrets } from './trigger-secrets.ts';
 
 /** More triggers than this are refused; it also bounds the list, which has no pages. */
@@ -46,11 +47,13 @@ const creationLock = 1_764_014;
 export class StoredTriggers {
   readonly #database: DataSource;
   readonly #secrets: TriggerSecrets;
+  readonly #health: TriggerHealth;
   readonly #clock: Clock;
 
-  constructor(deps: { database: DataSource; secrets: TriggerSecrets; clock: Clock }) {
+  constructor(deps: { database: DataSource; secrets: TriggerSecrets; health: TriggerHealth; clock: Clock }) {
     this.#database = deps.database;
     this.#secrets = deps.secrets;
+    this.#health = deps.health;
     this.#clock = deps.clock;
   }
 
@@ -120,20 +123,35 @@ export class StoredTriggers {
     return rows.map(triggerFromRow);
   }
 
-  /** Writes what is given and nothing else: whoever edits something else at the same time does not undo it. */
+  /**
+   * Writes what is given and nothing else: whoever edits something else at the same time does not undo it. With another
+   * endpoint it begins anew, and so does one that goes on with what it is given.
+   * @throws AppError TRIGGER_NOT_FOUND
+   */
   async edit(id: string, edits: Partial<TriggerSettings>): Promise<Trigger> {
     const given = settings.filter((setting) => edits[setting] !== undefined);
-    // What did not fit the table any more may do so now; if not, the log says so again.
-    const fits = given.some((setting) => looksAtTable.includes(setting));
-    await this.#database.query(
-      `UPDATE triggers AS t SET ${given.map((setting, index) => `${columnOf[setting]} = $${index + 5}, `).join('')}updated_at = $2,
-              state = CASE WHEN goes_on THEN 'active' ELSE state END,
-              problem = CASE WHEN goes_on THEN NULL ELSE problem END,
-              paused_because = CASE WHEN goes_on THEN NULL ELSE paused_because END
-       FROM (SELECT id, $3 AND coalesce(paused_because = ANY($4), false) AS goes_on FROM triggers WHERE id = $1 FOR UPDATE) AS before
-       WHERE t.id = before.id`,
-      [id, this.#now(), fits, misfits, ...given.map((setting) => columnValue(edits[setting] ?? null))],
-    );
+    const now = this.#now();
+    await this.#database.transaction(async (sql) => {
+      const [before] = await sql.query<Pick<Trigger, 'endpointUrl' | 'pausedBecause'>[]>(
+        'SELECT endpoint_url AS "endpointUrl", paused_because AS "pausedBecause" FROM triggers WHERE id = $1 FOR UPDATE',
+        [id],
+      );
+      if (!before) throw triggerNotFound(id);
+      // What did not fit the table any more may do so now; if not, the log says so again.
+      const goesOn =
+        before.pausedBecause !== null &&
+        misfits.includes(before.pausedBecause) &&
+        given.some((setting) => looksAtTable.includes(setting));
+      const columns = given.map((setting, index) => `, ${columnOf[setting]} = $${index + 3}`).join('');
+      const going = goesOn ? `, state = 'active', problem = NULL, paused_because = NULL` : '';
+      await sql.query(`UPDATE triggers SET updated_at = $2${columns}${going} WHERE id = $1`, [
+        id,
+        now,
+        ...given.map((setting) => columnValue(edits[setting] ?? null)),
+      ]);
+      const isElsewhere = edits.endpointUrl !== undefined && edits.endpointUrl !== before.endpointUrl;
+      if (goesOn || isElsewhere) await this.#health.tryNow(sql, id, now, true);
+    });
     return this.get(id);
   }
 

@@ -17,6 +17,7 @@ import type { RecordServices } from '../../records/record-work.ts';
 import type { Logger } from '../../logger.ts';
 import { ActionRuns } from './action-runs.ts';
 import { DeliveryAttempts } from './delivery-attempts.ts';
+import type { ClaimedDelivery } from './delivery-leases.ts';
 import { DeliveryList, type DeliveryCounts } from './delivery-list.ts';
 import { EndpointClient, type EndpointAttempt } from './endpoint-client.ts';
 import { testBody } from './event.ts';
@@ -82,10 +83,10 @@ export class Triggers {
     setMaxListeners(0, this.#closing.signal);
     this.#deps = deps;
     this.#secrets = new TriggerSecrets(deps.cipher);
-    this.stored = new StoredTriggers({ ...deps, secrets: this.#secrets });
+    this.#health = new TriggerHealth(deps.database);
+    this.stored = new StoredTriggers({ ...deps, secrets: this.#secrets, health: this.#health });
     this.deliveries = new DeliveryList(deps.database);
     this.endpoints = new EndpointClient(deps.rules);
-    this.#health = new TriggerHealth(deps.database);
     this.#resumption = new TriggerResumption({ ...deps, health: this.#health });
     const writes = new TriggerWrites(deps);
     this.#sender = new Sender({
@@ -97,8 +98,12 @@ export class Triggers {
         clock: deps.clock,
       }),
       health: this.#health,
-      onGone: (id) =>
-        this.#pauseByItself(id, 'ENDPOINT_GONE', 'The endpoint answered 410: it wants no more deliveries.'),
+      onGone: (delivery) =>
+        this.#pauseAfter(
+          delivery,
+          'ENDPOINT_GONE',
+          'The endpoint answered 410: it wants no more deliveries.',
+        ),
       onFailure: (delivery, failing) => this.#judge(delivery, failing),
     });
     this.#matcher = new Matcher({
@@ -219,10 +224,8 @@ export class Triggers {
   }
 
   /** Tells of an endpoint that keeps failing, and gives it up after a day. */
-  async #judge(
-    { triggerId, connectionId }: { triggerId: string; connectionId: number },
-    { failuresInRow, failingSince }: Failing,
-  ): Promise<void> {
+  async #judge(delivery: ClaimedDelivery, { failuresInRow, failingSince }: Failing): Promise<void> {
+    const { triggerId, connectionId } = delivery;
     const until = new Date(this.#deps.clock.now());
     const since = failingSince ?? until;
     const ms = until.getTime() - since.getTime();
@@ -230,13 +233,17 @@ export class Triggers {
     await this.#deps.onFailing({ triggerId, connectionId }, { count: failuresInRow, since, until });
     if (ms < pausedAfterMs) return;
     const problem = `The endpoint has taken nothing since ${since.toISOString()}. Mend it, then use "resumeTrigger".`;
-    await this.#pauseByItself(triggerId, 'ENDPOINT_FAILING', problem);
+    await this.#pauseAfter(delivery, 'ENDPOINT_FAILING', problem);
   }
 
-  async #pauseByItself(id: string, because: PauseReason, problem: string): Promise<void> {
-    if (!(await this.stored.pause(id, because, problem))) return;
-    const { connectionId } = await this.stored.get(id);
-    this.#audit(id, connectionId, 'pauseTrigger', because);
+  /** Not one that was edited or resumed since the delivery left: that may have mended it. */
+  async #pauseAfter(
+    { triggerId, connectionId, asOf }: ClaimedDelivery,
+    because: PauseReason,
+    problem: string,
+  ): Promise<void> {
+    if (await this.stored.pause(triggerId, because, problem, asOf))
+      this.#audit(triggerId, connectionId, 'pauseTrigger', because);
   }
 
   #audit(id: string, connectionId: number, action: 'pauseTrigger' | 'resumeTrigger', outcome: string): void {

@@ -419,6 +419,34 @@ describe('an endpoint that keeps failing', () => {
     expect(told()).toEqual([`record.created ${record}`]);
   });
 
+  test.each([410, 500])(
+    'pauses no trigger that has another endpoint by the time of its %i, and that one is judged by itself',
+    async (late) => {
+      const url = (path: string): string => endpoint.url.replace('/hook', path);
+      const { id } = await createTrigger(app, { connection, endpoint: url('/former') });
+      endpoint.queued = [status(500)];
+      await addContacts(app, 1);
+      await failed(id, 1);
+      // As after a day of failures, with the next one under way.
+      await app.database.query('UPDATE trigger_health SET failures_in_row = 50');
+      let answer: (() => void) | null = null;
+      endpoint.queued = [(response) => void (answer = () => response.writeHead(late).end()), status(500)];
+      await wait(25 * hour, id);
+      await until('it is under way', () => answer !== null);
+      clock.advance(1_000);
+      await mutate(app, 'updateTrigger', { id, endpoint: url('/present') }, 'trigger { id }');
+      answer!();
+      await failed(id, 1);
+      await wait(minute, id);
+      await failed(id, 2);
+      await wait(minute, id);
+      await settled(id);
+      const paths = endpoint.deliveries.map(({ url: path }) => path);
+      expect(paths).toEqual(['/former', '/former', '/present', '/present']);
+      expect((await triggerOf(app, id)).state).toBe('ACTIVE');
+    },
+  );
+
   test('what it has not taken within three days can be made again, and so can anything else', async () => {
     const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
     endpoint.queued = [status(500), status(500)];
