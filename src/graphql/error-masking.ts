@@ -1,9 +1,7 @@
 import { GraphQLError } from 'graphql';
 import { AppError, errorCodes } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-
-const databaseIsGone =
-  /ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|Connection terminated|timeout exceeded when trying to connect|the database system is|57P0[123]/;
+import { databaseFailureOf } from './database-failure.ts';
 
 /**
  * What a caller sees of an error: the code and message of an AppError; what GraphQL itself says of a document; and of
@@ -30,14 +28,10 @@ export function maskError(error: unknown, logger: Logger): GraphQLError {
       ...(http ? { http } : {}),
     });
   }
-  if (isDatabaseGone(original)) {
-    logger.error({ err: original }, 'the database is unavailable');
-    return graphQLError(
-      'The database can not be reached at the moment. Try again in a few seconds.',
-      wrapper,
-      { code: 'DATABASE_UNAVAILABLE' },
-      { status: 503 },
-    );
+  const databaseFailure = databaseFailureOf(original);
+  if (databaseFailure) {
+    logger.error({ err: original }, 'the database failed');
+    return graphQLError(databaseFailure, wrapper, { code: 'DATABASE_UNAVAILABLE' }, { status: 503 });
   }
   logger.error({ err: original, path: wrapper?.path }, 'unexpected error');
   return graphQLError(
@@ -56,14 +50,7 @@ export function errorCodeOf(error: unknown): string {
     const { code } = original.extensions;
     return typeof code === 'string' && code in errorCodes ? code : codeOf(original);
   }
-  return isDatabaseGone(original) ? 'DATABASE_UNAVAILABLE' : 'INTERNAL';
-}
-
-/** The upstream's own failures are AppErrors: a connection that breaks here is one to the database. */
-function isDatabaseGone(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null) return false;
-  const { message, code, cause } = error as { message?: unknown; code?: unknown; cause?: unknown };
-  return databaseIsGone.test(`${String(message)} ${String(code)}`) || isDatabaseGone(cause);
+  return databaseFailureOf(original) ? 'DATABASE_UNAVAILABLE' : 'INTERNAL';
 }
 
 /** An error of a single field as the caller sees it: masked, with the request id under which it is in the logs. */

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rm, stat } from 'node:fs/promises';
+import { open, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
@@ -15,6 +15,8 @@ const startTimeoutMs = 60_000;
 const stopTimeoutMs = 7_000;
 const startAttempts = 5;
 const pollMs = 15;
+/** What PostgreSQL needs at once, in bytes: one segment of its write-ahead log. */
+const neededBytes = 16 * 1_024 * 1_024;
 
 export interface LocalPostgresOptions {
   dataDir: string;
@@ -70,7 +72,8 @@ export class LocalPostgres {
       // Somebody took the port in between, or the last workers of a killed server still hold its shared memory.
       await wait(200 * attempt);
     }
-    throw new AppError('INTERNAL', `PostgreSQL in ${cluster} does not start:\n${lastOutput}`);
+    const room = (await hasRoom(place.home)) ? '' : ' The disk is full: make room, and start again.';
+    throw new AppError('INTERNAL', `PostgreSQL in ${cluster} does not start.${room}\n${lastOutput}`);
   }
 
   /** Ends open transactions and connections, writes everything to disk, and ends the server. */
@@ -177,4 +180,10 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** On a full disk PostgreSQL cannot even write down why it ended. */
+async function hasRoom(folder: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize >= neededBytes;
 }

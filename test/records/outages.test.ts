@@ -260,6 +260,32 @@ test('when all connections to PostgreSQL are taken, who gets none is told within
   }
 });
 
+test.each([
+  ['53100', 'The disk of the database is full'],
+  ['53300', 'no connection or memory left'],
+  ['25006', 'takes no writes'],
+  ['57014', 'took too long'],
+])('what PostgreSQL refuses with %s is told as its own failure: %s', async (sqlState, message) => {
+  await app.database.query(
+    `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'secret' USING ERRCODE = '${sqlState}'; END $$`,
+  );
+  await app.database.query(
+    'CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON connections EXECUTE FUNCTION refuse()',
+  );
+  try {
+    const { data, errors } = await app.graphql(
+      `mutation ($input: CreateConnectionInput!) { createConnection(input: $input) { __typename } }`,
+      { input: { type: 'calendly', name: 'Late', clientId: 'calendly_late', clientSecret: 'secret_late' } },
+    );
+    expect(data).toEqual({ createConnection: null });
+    expect(errors?.map(({ extensions }) => extensions.code)).toEqual(['DATABASE_UNAVAILABLE']);
+    expect(errors?.[0]?.message).toContain(message);
+    expect(JSON.stringify(errors)).not.toContain('secret');
+  } finally {
+    await app.database.query('DROP FUNCTION refuse CASCADE');
+  }
+});
+
 /** Figures of a long run, for docs/reliability.md. */
 function report(figures: Record<string, number>): void {
   if (isLongRun) process.stderr.write(`${JSON.stringify(figures)}\n`);
