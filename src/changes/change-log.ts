@@ -47,6 +47,8 @@ export interface LogPage {
   /** Everything up to here is gone: who asked from before it has lost something. */
   pruned: Position;
   prunedUntil: Date | null;
+  /** It ends for its bound rather than at the end of the log, so there is more behind it. A part of it up to its end says the same. */
+  hasMore: boolean;
 }
 
 /** Losses are never left out. */
@@ -88,16 +90,16 @@ export class ChangeLog {
   /** The next entries after a position, `maxEntriesPerRead` at most. */
   async read(feedId: number, after: Position): Promise<LogPage> {
     const { generation, payload, ordinal } = after;
-    return pageFrom(await runPrepared(this.#database, readPage, [feedId, generation, payload, ordinal]));
+    const values = [feedId, generation, payload, ordinal];
+    return pageFrom(await runPrepared(this.#database, readPage, values), maxEntriesPerRead);
   }
 
   /** The same of some records, so many at most, without changes of the schema. */
   async list(feedId: number, after: Position, limit: number, filter: EntryFilter): Promise<LogPage> {
     const { generation, payload, ordinal } = after;
     const { tableId = null, recordId = null } = filter;
-    return pageFrom(
-      await this.#database.query(listPage, [feedId, generation, payload, ordinal, limit, tableId, recordId]),
-    );
+    const values = [feedId, generation, payload, ordinal, limit, tableId, recordId];
+    return pageFrom(await this.#database.query(listPage, values), limit);
   }
 
   /** What happened to one record, newest first, before a position or at any time. */
@@ -170,12 +172,14 @@ export function isPruned(after: Position, pruned: Position): boolean {
   return comparePositions(after, pruned) < 0;
 }
 
-function pageFrom(rows: (Partial<EntryRow> & PrunedRow)[]): LogPage {
+function pageFrom(rows: (Partial<EntryRow> & PrunedRow)[], limit: number): LogPage {
   const [first] = rows;
   if (!first) throw new Error('There is no such feed.');
+  const entries = rows.filter((row): row is EntryRow & PrunedRow => row.kind != null).map(entryFromRow);
   return {
-    entries: rows.filter((row): row is EntryRow & PrunedRow => row.kind != null).map(entryFromRow),
+    entries,
     pruned: prunedPosition(first),
     prunedUntil: first.pruned_until,
+    hasMore: entries.length === limit,
   };
 }

@@ -16,7 +16,7 @@ const maxKeptEntries = 1_000;
  */
 export class FeedReader {
   readonly feed: Feed;
-  readonly #log: ChangeLog;
+  readonly #log: Pick<ChangeLog, 'read'>;
   readonly #backlog: Backlog;
   readonly #logger: Logger;
   /** What lies in memory: all entries after `#keptAfter` up to `#head`. */
@@ -30,7 +30,7 @@ export class FeedReader {
   #nextReading: Promise<void> | null = null;
   readonly #waiting = new Set<() => void>();
 
-  constructor(feed: Feed, head: Position, deps: { log: ChangeLog; logger: Logger }) {
+  constructor(feed: Feed, head: Position, deps: { log: Pick<ChangeLog, 'read'>; logger: Logger }) {
     this.feed = feed;
     this.#head = head;
     this.#keptAfter = head;
@@ -62,18 +62,22 @@ export class FeedReader {
 
   /** At most one page of what lies after a position, oldest first; empty at the head. */
   async read(after: Position): Promise<LogPage> {
-    const keptAfter = this.#keptAfter;
-    if (comparePositions(after, keptAfter) < 0) {
+    if (!this.keeps(after)) {
       const page = await this.#backlog.read(after);
-      this.#keepOlder(after, page, keptAfter);
-      return page;
+      this.#keepOlder(after, page);
+      const last = page.entries.at(-1);
+      // It may be a part of one that was read for somebody else before the log grew to the head.
+      const hasMore = page.hasMore || (last !== undefined && comparePositions(last.position, this.#head) < 0);
+      return { ...page, hasMore };
     }
     const start = firstAfter(this.#kept, after);
     // Retention may have overtaken what lies in memory; nobody who reads it here has lost anything.
+    const end = start + maxEntriesPerRead;
     return {
-      entries: this.#kept.slice(start, start + maxEntriesPerRead),
+      entries: this.#kept.slice(start, end),
       pruned: this.#keptAfter,
       prunedUntil: null,
+      hasMore: end < this.#kept.length,
     };
   }
 
@@ -122,12 +126,12 @@ export class FeedReader {
 
   async #readOn(): Promise<void> {
     try {
-      for (let length = maxEntriesPerRead; length === maxEntriesPerRead;) {
+      for (let hasMore = true; hasMore;) {
         const page = await this.#log.read(this.feed.id, this.#head);
         if (isPruned(this.#head, page.pruned)) this.#forget(page.pruned);
         this.#keep(page.entries);
         if (page.entries.length > 0) for (const wake of [...this.#waiting]) wake();
-        length = page.entries.length;
+        ({ hasMore } = page);
       }
     } catch (error) {
       this.#logger.warn({ err: error, feedId: this.feed.id }, 'a feed could not be read');
@@ -147,19 +151,17 @@ export class FeedReader {
 
   /**
    * Those who come back are not far from each other: what one of them has read, up to what lies in memory, others find there.
-   * @param readUntil From where on everything lay in memory when the page was read.
+   * Only the entries themselves can tell that a page leaves no hole before it: it may be a part of one that was read for
+   * somebody else, and long ago.
    */
-  #keepOlder(after: Position, { entries, pruned }: LogPage, readUntil: Position): void {
+  #keepOlder(after: Position, { entries, pruned }: LogPage): void {
+    const from = isPruned(after, pruned) ? pruned : after;
     const last = entries.at(-1);
-    const isWhole =
-      entries.length < maxEntriesPerRead || (last && comparePositions(last.position, readUntil) >= 0);
-    // What was forgotten meanwhile would leave a hole between the page and the rest.
-    if (!isWhole || comparePositions(this.#keptAfter, readUntil) > 0) return;
-    if (comparePositions(after, this.#keptAfter) >= 0) return;
+    if (!last || this.keeps(from) || !this.keeps(last.position)) return;
     const older = entries.slice(0, firstAfter(entries, this.#keptAfter));
     if (older.length + this.#kept.length > maxKeptEntries) return;
     this.#kept.unshift(...older);
-    this.#keptAfter = isPruned(after, pruned) ? pruned : after;
+    this.#keptAfter = from;
   }
 
   /** The log lost entries that had not been read: whoever stands before them has to learn it from the log. */

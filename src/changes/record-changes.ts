@@ -4,7 +4,7 @@ import { outdatedBy, toldAs, type ChangeFilter } from './change-filter.ts';
 import { isPruned, maxEntriesPerRead } from './change-log.ts';
 import type { FeedReader } from './feed-reader.ts';
 import type { ChangeEntry, LogEntry, Loss, SchemaEntry } from './log-entry.ts';
-import type { Position } from './position.ts';
+import { comparePositions, type Position } from './position.ts';
 
 /** What a subscription tells, each with the position from which to resume after it. */
 export type FeedEvent =
@@ -40,7 +40,7 @@ const maxFilteredOut = (1_000 - maxEntriesPerRead) / 2;
 /** Events that are told together, so that what has to be fetched for them is fetched with one call. */
 const maxEventsPerBatch = 100;
 
-/** Pause after a failed read of the log. */
+/** Pause after a read of the log that failed, or found nothing where there must be something. */
 const retryMs = 500;
 
 /**
@@ -59,6 +59,7 @@ export async function* streamRecordChanges(
   let filteredOut = 0;
 
   while (!signal.aborted) {
+    const { head } = reader;
     const page = await reader.read(position).catch((error: unknown) => {
       options.logger.warn(
         { err: error, feedId: reader.feed.id },
@@ -100,8 +101,10 @@ export async function* streamRecordChanges(
       batch.push({ type: 'position', position, at: new Date(now) });
     }
     yield { events: batch, position };
-    if (page.entries.length === 0)
-      await reader.grown(position, Math.max(0, toldAt + positionIntervalMs - Date.now()), signal);
+    if (page.entries.length > 0) continue;
+    // Nothing although there was more: a log whose newest entries a crash of PostgreSQL has undone. They come again.
+    if (comparePositions(position, head) < 0) await pause(retryMs, signal);
+    else await reader.grown(position, Math.max(0, toldAt + positionIntervalMs - Date.now()), signal);
   }
 }
 

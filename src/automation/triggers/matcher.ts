@@ -1,6 +1,6 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import { toldAs } from '../../changes/change-filter.ts';
-import { isPruned, maxEntriesPerRead, type LogPage } from '../../changes/change-log.ts';
+import { isPruned, type LogPage } from '../../changes/change-log.ts';
 import type { FeedReader } from '../../changes/feed-reader.ts';
 import type { LogEntry } from '../../changes/log-entry.ts';
 import { comparePositions, type Position } from '../../changes/position.ts';
@@ -118,7 +118,7 @@ export class Matcher {
       if (position === trigger.position && !read.misfit) return nothing;
       const queued = deliveriesToInsert(triggerId, events, new Date(clock.now()));
       await moveOn(sql, queued, position, read);
-      return { queued: events.length, isFull: page.entries.length === maxEntriesPerRead && !read.misfit };
+      return { queued: events.length, isFull: page.hasMore && !read.misfit };
     });
   }
 

@@ -1,5 +1,5 @@
 import type { ChangeLog } from '../../changes/change-log.ts';
-import { isPruned, maxEntriesPerRead } from '../../changes/change-log.ts';
+import { isPruned } from '../../changes/change-log.ts';
 import type { WireRecord } from '../../calendly/wire.ts';
 import type { ChangeEntry, LogEntry } from '../../changes/log-entry.ts';
 import { comparePositions, type Position } from '../../changes/position.ts';
@@ -71,7 +71,7 @@ export class LogApplier {
       return true;
     });
     // One that was dropped, because the sync stands elsewhere by now, says nothing about the end.
-    return !isApplied || page.entries.length === maxEntriesPerRead;
+    return !isApplied || page.hasMore;
   }
 
   /**
