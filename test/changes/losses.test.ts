@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { encodeCursor, feedKey } from '../../src/changes/position.ts';
 import { grantToken } from '../support/sandbox-grant.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { Subscriber, until } from './subscriber.ts';
@@ -148,4 +149,32 @@ it('delivers without any ping', async () => {
   await until(() => subscriber.changes.length === 1);
   expect(subscriber.changes[0]?.recordId).toBe(recordId);
   await subscriber.cut();
+});
+
+it('gives all of a long log to those who come back at once when nobody has listened, wherever each stands', async () => {
+  await until(() => app.app.changeFeeds.followed.length === 0);
+  const [count, every, start] = [1_500, 10, 1_000_000];
+  // Those that are listened to are deletions.
+  const [feed] = await app.database.query(
+    `WITH appended AS (
+       INSERT INTO changes (feed_id, generation, payload, ordinal, kind, table_id, record_id, occurred_at, source)
+       SELECT id, generation, $4 + number, 0, CASE WHEN number % $1 = 0 THEN 'deleted' ELSE 'created' END, $2, 'rec' || number, now(), 'client'
+       FROM change_feeds, generate_series(1, $3) AS number)
+     SELECT client_id, base_id, generation FROM change_feeds`,
+    [every, crm.tableId, count, start],
+  );
+  const key = feedKey(String(feed?.client_id), String(feed?.base_id));
+  const places = [0, 500, 100, 600, 1_100, 250, 1_400];
+  const back = places.map((place) => {
+    const position = { generation: Number(feed?.generation), payload: start + place, ordinal: 0 };
+    return subscribe({ kinds: ['DELETED'], after: encodeCursor(key, position) });
+  });
+  await until(() => back.every(({ changes }) => changes.at(-1)?.recordId === `rec${count}`));
+  for (const [index, { changes, losses }] of back.entries()) {
+    const expected = Array.from({ length: count / every }, (_, number) => (number + 1) * every);
+    const behind = expected.filter((number) => number > places[index]!);
+    expect(changes.map(({ recordId }) => recordId)).toEqual(behind.map((number) => `rec${number}`));
+    expect(losses).toEqual([]);
+  }
+  await Promise.all(back.map((subscriber) => subscriber.cut()));
 });
