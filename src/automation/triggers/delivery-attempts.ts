@@ -71,7 +71,7 @@ export class DeliveryAttempts {
     };
     if (error === null) return { ...common, status: 'DELIVERED', nextAttemptAt: null };
     const waitMs = retryAfterMs({
-      attempts: delivery.attempts + 1,
+      failures: delivery.failures + 1,
       triedMs: now - (delivery.firstAttemptAt?.getTime() ?? now),
       askedMs: made.httpStatus === 429 || made.httpStatus === 503 ? askedMs : null,
     });

@@ -71,7 +71,7 @@ export const claiming = `
   UPDATE trigger_deliveries AS d
   SET lease_holder = $1, lease_until = clock_timestamp() + make_interval(secs => $5)
   FROM due WHERE d.id = due.id AND d.id = ANY (ARRAY(SELECT id FROM due))
-  RETURNING d.id, d.trigger_id AS "triggerId", d.event_id AS "eventId", d.body, d.chain, d.attempts,
+  RETURNING d.id, d.trigger_id AS "triggerId", d.event_id AS "eventId", d.body, d.chain, d.attempts - d.attempts_before AS "failures",
     d.first_attempt_at AS "firstAttemptAt", due.endpoint_url AS "endpointUrl", due.action, due.connection_id AS "connectionId",
     due.updated_at AS "asOf",
     due.secret, due.previous_secret AS "previousSecret", due.previous_until AS "previousUntil",

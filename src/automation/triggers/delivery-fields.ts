@@ -59,7 +59,7 @@ const TriggerDeliveryRef = builder.objectRef<Delivery>('TriggerDelivery').implem
         'The body that is sent, the same in every attempt: at most 256 KiB. For an action, what its values are taken from.',
       resolve: ({ body }) => JSON.parse(body) as object,
     }),
-    attempts: t.exposeInt('attempts', { description: 'How often it was tried.' }),
+    attempts: t.exposeInt('attempts', { description: 'How often it was tried, in all.' }),
     createdAt: t.field({
       type: 'DateTime',
       description: 'When the change was read from the log.',

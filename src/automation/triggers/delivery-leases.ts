@@ -12,11 +12,13 @@ import type { SealedSecrets } from './trigger-secrets.ts';
 /** A delivery whose process is gone is taken over after this. Renewed while it is under way. */
 const leaseSeconds = 15;
 
-type Told = Pick<Delivery, 'id' | 'triggerId' | 'eventId' | 'body' | 'chain' | 'attempts' | 'firstAttemptAt'>;
+type Told = Pick<Delivery, 'id' | 'triggerId' | 'eventId' | 'body' | 'chain' | 'firstAttemptAt'>;
 
 /** A delivery that is ours to make, and where to. */
 export type ClaimedDelivery = Told &
   SealedSecrets & {
+    /** Attempts since its three days began. */
+    failures: number;
     connectionId: number;
     endpointUrl: string | null;
     action: ActionTemplate | null;

@@ -47,7 +47,8 @@ export class DeliveryList {
    */
   async replay(triggerId: string, eventIds: readonly string[] | null, now: Date): Promise<number> {
     const [, count] = await this.#database.query<[unknown[], number]>(
-      `UPDATE trigger_deliveries SET status = 'WAITING', first_attempt_at = NULL, next_attempt_at = $3, finished_at = NULL,
+      `UPDATE trigger_deliveries SET status = 'WAITING', first_attempt_at = NULL, attempts_before = attempts, next_attempt_at = $3,
+              finished_at = NULL,
               -- An action is carried out anew.
               open_since = NULL, action_round = action_round + 1
        WHERE id IN (

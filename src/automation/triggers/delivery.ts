@@ -22,6 +22,7 @@ export interface Delivery {
   body: string;
   status: DeliveryStatus;
   attempts: number;
+  /** Since its three days began. */
   firstAttemptAt: Date | null;
   nextAttemptAt: Date;
   lastAttemptAt: Date | null;

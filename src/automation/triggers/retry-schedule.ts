@@ -1,12 +1,13 @@
 /*
  * When a delivery that failed is tried again: after a random time up to a bound that doubles with each failure, so that
- * what failed together does not come back together. After three days it is parked.
+ * what failed together does not come back together. After three days it is parked. They begin with its first attempt, and
+ * anew with the first one after a pause, at another endpoint, or after a replay.
  */
 
 const firstBoundMs = 5_000;
 const maxBoundMs = 3 * 60 * 60_000;
 const leastMs = 1_000;
-/** How long a delivery is tried for, from its first attempt on, in milliseconds. */
+/** How long a delivery is tried for, in milliseconds. */
 export const triedForMs = 3 * 24 * 60 * 60_000;
 /** Longest `Retry-After` of an endpoint that is heeded, in milliseconds. */
 const maxRetryAfterMs = 60 * 60_000;
@@ -21,15 +22,15 @@ export const failingAlert = { failures: 20, ms: 10 * 60_000 };
 export const pausedAfterMs = 24 * 60 * 60_000;
 
 /**
- * @param attempts that were made, the failed one included
+ * @param failures since its three days began
  * @returns milliseconds from now; null when it has been tried for long enough
  */
 export function retryAfterMs(
-  { attempts, triedMs, askedMs }: { attempts: number; triedMs: number; askedMs: number | null },
+  { failures, triedMs, askedMs }: { failures: number; triedMs: number; askedMs: number | null },
   random = Math.random(),
 ): number | null {
   if (triedMs >= triedForMs) return null;
-  const bound = Math.min(maxBoundMs, firstBoundMs * 2 ** Math.min(attempts - 1, 30));
+  const bound = Math.min(maxBoundMs, firstBoundMs * 2 ** Math.min(failures - 1, 30));
   const waitMs = Math.max(leastMs + random * bound, Math.min(askedMs ?? 0, maxRetryAfterMs));
   // The last attempt is made at the end, not before.
   return Math.min(waitMs, Math.max(leastMs, triedForMs - triedMs));

@@ -150,7 +150,7 @@ export class StoredTriggers {
         ...given.map((setting) => columnValue(edits[setting] ?? null)),
       ]);
       const isElsewhere = edits.endpointUrl !== undefined && edits.endpointUrl !== before.endpointUrl;
-      if (goesOn || isElsewhere) await this.#health.tryNow(sql, id, now, true);
+      if (goesOn || isElsewhere) await this.#health.beginAnew(sql, id, now);
     });
     return this.get(id);
   }

@@ -1,4 +1,4 @@
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
 import type { Sql } from '../../changes/feed.ts';
 import { failuresUntilResting, restAfter } from './retry-schedule.ts';
 
@@ -52,18 +52,29 @@ export class TriggerHealth {
     return row ?? { failuresInRow: 0, failingSince: null };
   }
 
-  /**
-   * Ends the rest of an endpoint, and has all that waits tried by the next `hurry`.
-   * @param forgets whether its failures are to be as if they had not been
-   */
-  async tryNow(sql: Sql, triggerId: string, now: Date, forgets: boolean): Promise<void> {
+  /** Ends the rest of an endpoint, and has all that waits tried by the next `hurry`. */
+  async tryNow(sql: Sql, triggerId: string, now: Date): Promise<void> {
+    await sql.query('UPDATE trigger_health SET rest_until = NULL, hurry_since = $2 WHERE trigger_id = $1', [
+      triggerId,
+      now,
+    ]);
+  }
+
+  /** The same as if nothing had failed so far: what waits has its three days before it. */
+  async beginAnew(sql: EntityManager, triggerId: string, now: Date): Promise<void> {
+    // Locked before the health of their endpoint, as by those that store what came of them.
     await sql.query(
-      `UPDATE trigger_health SET rest_until = NULL, hurry_since = $2,
-              failures_in_row = CASE WHEN $3 THEN 0 ELSE failures_in_row END,
-              failing_since = CASE WHEN $3 THEN NULL ELSE failing_since END
-       WHERE trigger_id = $1`,
-      [triggerId, now, forgets],
+      `UPDATE trigger_deliveries SET first_attempt_at = NULL, attempts_before = attempts
+       WHERE id IN (
+         SELECT id FROM trigger_deliveries
+         WHERE trigger_id = $1 AND status = 'WAITING' AND first_attempt_at IS NOT NULL ORDER BY id FOR UPDATE)`,
+      [triggerId],
     );
+    await sql.query(
+      'UPDATE trigger_health SET failures_in_row = 0, failing_since = NULL WHERE trigger_id = $1',
+      [triggerId],
+    );
+    await this.tryNow(sql, triggerId, now);
   }
 
   /**

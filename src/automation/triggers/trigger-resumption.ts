@@ -52,7 +52,8 @@ export class TriggerResumption {
          WHERE id = $1`,
         [trigger.id, now],
       );
-      await health.tryNow(sql, trigger.id, now, was.state === 'paused');
+      if (was.state === 'paused') await health.beginAnew(sql, trigger.id, now);
+      else await health.tryNow(sql, trigger.id, now);
       if (head === null) return true;
       // Another OAuth client has another log: of what happened before its head it knows nothing.
       await sql.query(

@@ -63,7 +63,9 @@ export class Triggers1764000000014 implements MigrationInterface {
         body text NOT NULL,
         status text NOT NULL CHECK (status IN ('WAITING', 'DELIVERED', 'PARKED')),
         attempts integer NOT NULL DEFAULT 0,
-        -- By the instances' clocks, as all times here but those of leases.
+        -- Of these, the ones before its three days began anew.
+        attempts_before integer NOT NULL DEFAULT 0,
+        -- Of those three days. By the instances' clocks, as all times here but those of leases.
         first_attempt_at timestamptz,
         next_attempt_at timestamptz NOT NULL,
         last_attempt_at timestamptz,

@@ -308,6 +308,29 @@ describe('what fails is tried again', () => {
     });
   });
 
+  test('for three days of its own after a pause, so that nothing overtakes it then', async () => {
+    const [record] = (await addContacts(app, 1)) as [string];
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url, kinds: ['UPDATED'] });
+    endpoint.queued = [status(500), status(500)];
+    await edit(app, { update: [{ id: record, fields: { Phone: '1' } }] });
+    await failed(id, 1);
+    await edit(app, { update: [{ id: record, fields: { Phone: '2' } }] });
+    await until('it waits', async () => (await triggerOf(app, id)).health.waiting === 2);
+    await mutate(app, 'pauseTrigger', { id }, 'trigger { id }');
+    await wait(96 * hour, id);
+    await mutate(app, 'resumeTrigger', { id }, 'trigger { id }');
+    await deliveries(2);
+    await failed(id, 1);
+    await wait(minute, id);
+    await settled(id);
+    const phones = endpoint.events.map(
+      ({ data }) => (data['changes'] as unknown as { current: string }[])[0]!.current,
+    );
+    expect(phones).toEqual(['1', '1', '1', '2']);
+    const { nodes } = (await triggerOf(app, id)).deliveries;
+    expect(nodes).toMatchObject([{ attempts: 1 }, { attempts: 3, status: 'DELIVERED' }]);
+  });
+
   test('a receiver that is killed for an hour misses nothing, and is told nothing again that it had taken', async () => {
     const records = (await addContacts(app, 3)) as [string, string, string];
     const { id } = await createTrigger(app, { connection, endpoint: endpoint.url, kinds: ['UPDATED'] });
@@ -449,7 +472,7 @@ describe('an endpoint that keeps failing', () => {
 
   test('what it has not taken within three days can be made again, and so can anything else', async () => {
     const { id } = await createTrigger(app, { connection, endpoint: endpoint.url });
-    endpoint.queued = [status(500), status(500)];
+    endpoint.queued = [status(500), status(500), status(500)];
     const [record] = await addContacts(app, 1);
     await failed(id, 1);
     await wait(73 * hour, id);
@@ -458,14 +481,21 @@ describe('an endpoint that keeps failing', () => {
       mutate(app, 'replayDeliveries', { id, deliveries }, 'replayed').then(
         ({ replayed }) => replayed as number,
       );
+    // As after many more, each later than the one before.
+    await app.database.query('UPDATE trigger_deliveries SET attempts = 40');
     expect(await replay()).toBe(1);
+    await failed(id, 3);
+    const [again] = (await triggerOf(app, id)).deliveries.nodes;
+    expect(again).toMatchObject({ status: 'WAITING', attempts: 41 });
+    expect(Date.parse(again.nextAttemptAt) - clock.now()).toBeLessThanOrEqual(6_000);
+    await wait(minute, id);
     await settled(id);
     expect(await replay()).toBe(0);
     const [{ id: eventId }] = (await triggerOf(app, id)).deliveries.nodes;
     expect(await replay([eventId, 'evt_unknown'])).toBe(1);
-    await deliveries(4);
+    await deliveries(5);
     await settled(id);
-    expect(told()).toEqual(Array(4).fill(`record.created ${record}`));
+    expect(told()).toEqual(Array(5).fill(`record.created ${record}`));
     expect(new Set(endpoint.deliveries.map(({ headers }) => headers['webhook-id']))).toEqual(
       new Set([eventId]),
     );

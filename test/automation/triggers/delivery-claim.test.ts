@@ -194,7 +194,7 @@ describe('a delivery', () => {
     const list = new DeliveryList(source);
     expect(await list.replay(trigger, null, now)).toBe(0);
     const health = new TriggerHealth(source);
-    await health.tryNow(source, trigger, now, true);
+    await source.transaction((sql) => health.beginAnew(sql, trigger, now));
     await health.hurry(now);
     expect(await claim()).toEqual([]);
     expect(await rows()).toBe(before);
