@@ -11,7 +11,8 @@ const upstream: string[] = [];
 
 beforeAll(async () => {
   app = await startTestApp({ lookEveryMs: 50 });
-  for (const names of [['a', 'b'], [], [], []]) upstream.push(await TwoWayTable.upstream(app, names));
+  for (const names of [['a', 'b'], [], [], [], ['a', 'b', 'c']])
+    upstream.push(await TwoWayTable.upstream(app, names));
   await app.database.query('CREATE SCHEMA crm');
   connection = await app.connect();
 });
@@ -337,5 +338,76 @@ test('what has not left when a sync turns to PULL never leaves, and what has is 
     'SELECT count(*)::int AS all, count(DISTINCT _calendly_id)::int AS records FROM $table',
   );
   expect(rows).toEqual({ all: before.records + 100, records: before.records + 40 });
+  await mutate(app, 'deleteSync', { id: table.syncId, dropTable: true });
+});
+
+test('a value of a new field that its column refuses stays in Calendly, a deletion stays one, and TRUNCATE deletes all', async () => {
+  const [, , , , tableId = ''] = upstream;
+  const table = await TwoWayTable.make(app, connection, tableId, {});
+  const { name: nameId = '' } = table.fields;
+  const addField = { tableId, name: 'Size', type: 'number', options: { precision: 0 } };
+  // Not followed before the row was deleted, and its deletion not heard of before that.
+  await mutate(app, 'pauseSync', { id: table.syncId });
+  await table.query(`DELETE FROM $table WHERE name = 'c'`);
+  const { fieldId } = await control<{ fieldId: string }>(app.sandbox.url, 'schema', {
+    baseId: crm.baseId,
+    addField,
+  });
+  await mutate(app, 'resumeSync', { id: table.syncId });
+  await until(async () => (await columnOf(table, 'Size'))?.column === 'size', 'the new field has a column');
+  await table.quiet();
+  expect([...(await byName(tableId, nameId)).keys()].sort()).toEqual(['a', 'b']);
+  expect(await table.query('SELECT name FROM $table ORDER BY 1')).toEqual([{ name: 'a' }, { name: 'b' }]);
+
+  await table.query(`CREATE FUNCTION crm.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF to_jsonb(NEW) ->> 'width' = '7' THEN RAISE EXCEPTION 'too wide'; END IF; RETURN NEW; END $$`);
+  await table.query(
+    'CREATE TRIGGER refuse BEFORE UPDATE ON $table FOR EACH ROW EXECUTE FUNCTION crm.refuse()',
+  );
+  const unread = { match: { method: 'GET', path: `/v0/meta/bases/${crm.baseId}/tables` }, status: 500 };
+  await control(app.sandbox.url, 'faults', { ...unread, times: null });
+  const { fieldId: width } = await control<{ fieldId: string }>(app.sandbox.url, 'schema', {
+    baseId: crm.baseId,
+    addField: { ...addField, name: 'Width' },
+  });
+  await edit(tableId, { update: [{ id: (await table.recordOf('b')).id, fields: { Width: 7 } }] });
+  const isKnown = () =>
+    table.query('SELECT 1 FROM copied_records WHERE sync_id = $1 AND cells ? $2', [table.syncId, width]);
+  await until(async () => (await isKnown()).length > 0, 'the cell is known, and not its field');
+  await endFaults();
+  await until(async () => (await columnOf(table, 'Width'))?.column === 'width', 'the field has a column');
+  await table.quiet();
+  expect((await byName(tableId, nameId)).get('b')).toMatchObject({ [width]: 7 });
+  expect((await readSync(app, table.syncId)).parked.nodes).toMatchObject([
+    { message: expect.stringContaining('too wide') },
+  ]);
+  await edit(tableId, { update: [{ id: (await table.recordOf('b')).id, fields: { Width: 8, Size: 1 } }] });
+  await until(async () => (await table.row('b')).width === 8, 'what is not refused is written');
+  expect((await byName(tableId, nameId)).get('b')).toMatchObject({ [width]: 8, [fieldId]: 1 });
+
+  // One change is refused, and of a creation nobody knows what became of it.
+  await table.query(`UPDATE $table SET kind = 'No such choice' WHERE name = 'a'`);
+  const refused = () => table.query('SELECT 1 FROM sync_pending WHERE parked_at IS NOT NULL');
+  await until(async () => (await refused()).length > 0, 'the change is refused');
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'GET', path: '/v0/bases/*/webhooks/*/payloads' },
+    kind: 'delay',
+    delayMs: 60_000,
+  });
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'POST', path: `/v0/${crm.baseId}/**` },
+    times: 1,
+    kind: 'reset',
+    effect: 'after',
+  });
+  await table.query(`INSERT INTO $table (name) VALUES ('unknown')`);
+  await until(async () => (await table.left()).unknown === 1, 'the creation has got no answer');
+  await table.query('TRUNCATE $table');
+  await table.query(`INSERT INTO $table (name) VALUES ('afterwards')`);
+  await until(async () => (await table.left()).captured === 0, 'that was captured');
+  await endFaults();
+  await table.quiet();
+  expect([...(await byName(tableId, nameId)).keys()]).toEqual(['afterwards']);
+  expect(await table.query('SELECT name FROM $table')).toEqual([{ name: 'afterwards' }]);
   await mutate(app, 'deleteSync', { id: table.syncId, dropTable: true });
 });

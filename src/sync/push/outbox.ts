@@ -127,12 +127,21 @@ async function takeCaptured(sql: EntityManager, syncId: string): Promise<Capture
   );
 }
 
-/** After TRUNCATE. */
+/** After TRUNCATE: every row was deleted, those included that are new and of which it is not known what became of them upstream. */
 async function touchEverything(sql: EntityManager, syncId: string): Promise<void> {
   await sql.query(
     `INSERT INTO sync_pending (sync_id, record_id, is_deleted)
      SELECT sync_id, record_id, true FROM copied_records WHERE sync_id = $1 AND row_key IS NOT NULL ORDER BY record_id
-     ON CONFLICT (sync_id, record_id) WHERE record_id IS NOT NULL DO UPDATE SET is_deleted = true`,
+     ON CONFLICT (sync_id, record_id) WHERE record_id IS NOT NULL
+     DO UPDATE SET is_deleted = true, next_attempt_at = NULL, code = NULL, message = NULL, parked_at = NULL`,
+    [syncId],
+  );
+  await sql.query(
+    `INSERT INTO sync_pending (sync_id, row_key, is_deleted)
+     SELECT sync_id, row_key, true FROM sync_writes WHERE sync_id = $1 AND kind = 'create' AND row_key IS NOT NULL
+     UNION SELECT sync_id, row_key, true FROM sync_pending WHERE sync_id = $1 AND row_key IS NOT NULL ORDER BY row_key
+     ON CONFLICT (sync_id, row_key) WHERE row_key IS NOT NULL
+     DO UPDATE SET is_deleted = true, next_attempt_at = NULL, code = NULL, message = NULL, parked_at = NULL`,
     [syncId],
   );
 }

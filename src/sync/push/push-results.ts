@@ -157,12 +157,11 @@ async function notWritten(
   if (status === 'NOT_SENT' || passing.has(code)) return false;
   const set =
     batchSize > 1 ? 'alone = true' : 'alone = true, code = $4, message = $5, parked_at = clock_timestamp()';
-  await sql.query(`UPDATE sync_pending SET ${set} WHERE sync_id = $1 AND (record_id = $2 OR row_key = $3)`, [
-    sync.id,
-    push.recordId,
-    push.rowKey,
-    ...(batchSize > 1 ? [] : [code, error?.message ?? '']),
-  ]);
+  // Of a new row that was deleted meanwhile nothing is left to refuse.
+  await sql.query(
+    `UPDATE sync_pending SET ${set} WHERE sync_id = $1 AND (record_id = $2 OR row_key = $3 AND NOT is_deleted)`,
+    [sync.id, push.recordId, push.rowKey, ...(batchSize > 1 ? [] : [code, error?.message ?? ''])],
+  );
   return true;
 }
 

@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import type { Cells } from '../values/row-writes.ts';
 import { livingColumns, type MappedColumn, type Sync } from '../sync.ts';
+import { park } from './parked-records.ts';
 import { putRows } from './target-rows.ts';
 
 /** Rows that are written with one statement. */
@@ -30,11 +31,13 @@ export async function fillColumns(
        WHERE sync_id = $1 AND record_id > $2 AND row_key IS NOT NULL ORDER BY record_id LIMIT $3`,
       [sync.id, after, batchSize],
     );
-    await putRows(
+    const { refused } = await putRows(
       sql,
       current,
       rows.map((row) => ({ ...row, changedAt: now, only })),
     );
+    // What is parked is not sent.
+    await park(sql, sync.id, { refused, passed: [], at: now });
     after = rows.at(-1)?.recordId;
   }
 }

@@ -85,7 +85,10 @@ async function putTogether(
     taken,
   );
   for (const [id, key] of adopted) keys.set(id, key);
-  const missing = rows.filter(({ recordId }) => !keys.has(recordId));
+  // Of a row of which only some columns were to be written, and that is not there, somebody will hear that it was deleted.
+  const missing = rows.filter(
+    ({ recordId, rowKey, only }) => !keys.has(recordId) && (rowKey === null || only === undefined),
+  );
   if (missing.length > 0) for (const [id, key] of await insertRows(sql, sync, missing)) keys.set(id, key);
   return keys;
 }
