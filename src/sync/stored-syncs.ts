@@ -64,8 +64,9 @@ export class StoredSyncs {
       await requireUnused(sql, sync);
       await sql.query(
         `INSERT INTO syncs (id, connection_id, base_id, table_id, direction, conflicts, target_schema, target_table, owned, key_columns,
-                key_types, columns, state, feed_id, generation, payload, ordinal, created_by, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'filling', $13, $14, $15, $16, $17, $18, $18)`,
+                key_types, columns, state, schema_outdated, feed_id, generation, payload, ordinal, created_by, created_at, updated_at)
+         -- The columns are made of a schema that may have been read a while ago, before there was a log that told of changes.
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'filling', true, $13, $14, $15, $16, $17, $18, $18)`,
         [
           id,
           sync.connectionId,

@@ -95,7 +95,8 @@ builder.mutationField('createSync', (t) =>
         }
         if (target !== null) requireReachForTables(context, 'Leave `table` out, or use a key for all bases.');
         if (direction !== 'pull') await requireWriting(context, connectionId);
-        const table = await operationSchemas(context).table(connectionId, baseId, tableId);
+        const names = columns?.map(({ field }) => field);
+        const table = await operationSchemas(context).table(connectionId, baseId, tableId, names);
         requireFields(table, columns ?? []);
         const wish = {
           connectionId,
@@ -199,9 +200,11 @@ builder.mutationField('updateSync', (t) =>
             : 'Columns must name at least one field and its column';
           throw new InvalidInput([{ path: ['columns'], message }]);
         }
+        const { connectionId, baseId, tableId } = sync;
+        const names = wishes?.map(({ field }) => field);
         const columns = wishes && {
           wishes,
-          table: await operationSchemas(context).table(sync.connectionId, sync.baseId, sync.tableId),
+          table: await operationSchemas(context).table(connectionId, baseId, tableId, names),
         };
         if (columns) requireFields(columns.table, wishes);
         const edit = {

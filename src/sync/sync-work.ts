@@ -77,11 +77,14 @@ export class SyncWork {
     const { signal } = this.#closing;
     this.#id = deps.lease.id;
     this.#deps = deps;
-    this.#applier = new LogApplier(deps, signal);
     this.#obstacles = new Obstacles(deps.lease);
+    this.#fields = new FieldChanges({ ...deps, obstacles: this.#obstacles }, signal);
+    this.#applier = new LogApplier(
+      { ...deps, followFields: (sync) => this.#fields.followIfFree(sync) },
+      signal,
+    );
     const shared = { ...deps, applier: this.#applier, obstacles: this.#obstacles };
     this.#following = new Following(shared, signal);
-    this.#fields = new FieldChanges(shared);
     this.#parked = new ParkedRetries(deps.lease, () => this.#now());
     this.#reconciles = new ReconcileWhenDue(this.#id, {
       ...shared,
@@ -149,11 +152,15 @@ export class SyncWork {
     const drainedAt = await this.#deps.drainedAt(sync.feedId);
     await this.#applier.toEnd();
     await this.#noteAsOf(sync, drainedAt);
-    const now = await lease.read();
-    if (now.schemaOutdated && !this.#fields.isWaiting) await this.#followFields(now);
+    let now = await lease.read();
+    if (now.schemaOutdated && !this.#fields.isWaiting) {
+      await this.#fields.follow(now);
+      now = await lease.read();
+    }
     if (now.rowsOutdated) await rewriteRows(lease, () => this.#now());
     await this.#parked.look();
-    this.#reconciles.look(now);
+    // Read again is what the columns are there for: a field that is gone would be read as empty.
+    if (!now.schemaOutdated) this.#reconciles.look(now);
     await reader.grown(now.position, this.#deps.clock.lookEveryMs ?? lookIntervalMs, this.#closing.signal);
   }
 
@@ -167,11 +174,11 @@ export class SyncWork {
   }
 
   async #fill(sync: Sync): Promise<void> {
-    const { lease, logger } = this.#deps;
+    const { lease, logger, table } = this.#deps;
     const { signal } = this.#closing;
-    if (sync.schemaOutdated) await this.#followFields(sync);
+    const followed = sync.schemaOutdated ? await this.#fields.follow(sync) : null;
     if (sync.runFinishedAt === null && sync.runKind !== 'reconcile') {
-      await fill(this.#deps, signal);
+      await fill(this.#deps, followed ?? (await table.schema(sync, signal)), signal);
       await lease.transaction((sql, read) => finishRun(sql, read, this.#now()));
     }
     // Only now, since following takes calls as well. Should the webhook be gone, it is made again for those who follow.
@@ -180,7 +187,7 @@ export class SyncWork {
     for (let now = await lease.read(); isIncomplete(now); now = await lease.read()) {
       if (now.schemaOutdated) {
         // Nothing is told of a copy that lacks fields: there is nothing else to do meanwhile.
-        if (!(await this.#followFields(now))) await pause(lookIntervalMs, signal);
+        if (!(await this.#fields.follow(now))) await pause(lookIntervalMs, signal);
         signal.throwIfAborted();
         continue;
       }
@@ -212,13 +219,6 @@ export class SyncWork {
          AND lease_number = $3`,
       [this.#id, drainedAt, this.#deps.lease.number],
     );
-  }
-
-  async #followFields(sync: Sync): Promise<boolean> {
-    const { table, logger } = this.#deps;
-    const isDone = await this.#fields.follow(await table.schema(sync, this.#closing.signal));
-    if (isDone) logger.info({ sync: this.#id }, 'a sync follows changes of the fields');
-    return isDone;
   }
 
   #reconcile(): Promise<number> {

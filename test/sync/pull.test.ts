@@ -243,11 +243,17 @@ it('follows fields that are added, renamed, removed and made into others, and lo
   await settled(app, id);
   await expectEqual(app, sync);
 
+  // Both are heard of at once.
+  await control(app.sandbox.url, 'pings', { drop: true });
   await changeSchema({ removeField: { tableId: crm.tableId, fieldId } });
+  await edit(app, { update: [{ id: created, fields: { Name: 'Changed since' } }] });
+  await control(app.sandbox.url, 'pings', { drop: false });
+  await rows('UPDATE webhooks SET drain_wanted_at = clock_timestamp()');
   await followed('a column was given up', () => columnOf(sync, 'Foot')?.goneAt !== null);
-  expect(await rows(`SELECT foot::int FROM calendly.contacts WHERE _calendly_id = $1`, [created])).toEqual([
-    { foot: 43 },
-  ]);
+  await settled(app, id);
+  expect(
+    await rows(`SELECT name, foot::int FROM calendly.contacts WHERE _calendly_id = $1`, [created]),
+  ).toEqual([{ name: 'Changed since', foot: 43 }]);
 
   // What was a number is a text by now.
   await rows(`ALTER TABLE calendly.contacts ALTER COLUMN name TYPE numeric USING 7`);
@@ -302,10 +308,22 @@ it('finds and repairs what differs, counts it, and reads the table again by itse
   await settled(app, id);
   await expectEqual(app, sync);
 
+  const addField = (name: string) =>
+    changeSchema({ addField: { tableId: crm.tableId, name, type: 'number', options: { precision: 0 } } });
+  const { fieldId } = await addField('Known before');
+  await edit(app, { update: [{ id: one.id, fields: { 'Known before': 1 } }] });
+  const gapRow = async (columns: string) =>
+    (await rows(`SELECT ${columns} FROM calendly.contacts WHERE _calendly_id = $1`, [one.id]))[0];
+  await until(async () => columnOf((sync = await readSync(app, id)), 'Known before'), 'there is a column');
+  await until(async () => (await gapRow('known_before')).known_before, 'it has its value');
+  await settled(app, id);
+
   const [webhook] = await rows(`SELECT upstream_id AS id FROM webhooks WHERE state = 'active'`);
   await control(app.sandbox.url, 'pings', { drop: true });
   const { accessToken } = await grantToken(app.sandbox.url);
-  await edit(app, { update: [{ id: one.id, fields: { Name: 'Changed unseen' } }] });
+  await changeSchema({ removeField: { tableId: crm.tableId, fieldId } });
+  await addField('Made unseen');
+  await edit(app, { update: [{ id: one.id, fields: { Name: 'Changed unseen', 'Made unseen': 2 } }] });
   await fetch(`${app.sandbox.url}/v0/bases/${crm.baseId}/webhooks/${webhook.id}`, {
     method: 'DELETE',
     headers: { authorization: `Bearer ${accessToken}` },
@@ -317,6 +335,13 @@ it('finds and repairs what differs, counts it, and reads the table again by itse
     sync = await readSync(app, id);
     return sync.progress.phase === 'LIVE' && sync.driftFound === 1 && sync.asOf > asOf;
   }, 'the lost change was found');
+  // Fields that have changed unseen as well: what a deleted one held stays, and a new one has a column.
+  expect(columnOf(sync, 'Known before').goneAt).not.toBeNull();
+  expect(await gapRow('name, known_before::int, made_unseen::int')).toEqual({
+    name: 'Changed unseen',
+    known_before: 1,
+    made_unseen: 2,
+  });
   await expectEqual(app, sync);
 });
 

@@ -27,7 +27,7 @@ export class TwoWayTable {
     this.#since = known.since;
   }
 
-  /** Before the schema of the base has been read, which is not read again for a while. @returns its id */
+  /** @returns its id */
   static async upstream(app: TestApp, names: string[] = []): Promise<string> {
     tables += 1;
     const { tableId } = await control<{ tableId: string }>(app.sandbox.url, 'schema', {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
 import { requireFit } from '../../src/sync/target/fit-table.ts';
 import { createSync, crm, mutate, readSync, until } from './sync-app.ts';
 import { TwoWayTable } from './two-way-table.ts';
@@ -14,9 +14,20 @@ const names = ['first', 'second', 'third'];
 beforeAll(async () => {
   app = await startTestApp();
   connection = await app.connect();
-  table = await TwoWayTable.make(app, connection, await TwoWayTable.upstream(app, names), {});
+  const tableId = await TwoWayTable.upstream(app, names);
+  await readTables();
+  const addField = { tableId, name: 'Late', type: 'singleLineText' };
+  await control(app.sandbox.url, 'schema', { baseId: crm.baseId, addField });
+  table = await TwoWayTable.make(app, connection, tableId, {});
 });
 afterAll(() => app.close());
+
+/** The server believes for a while that the base is like that. */
+async function readTables(): Promise<void> {
+  const document = 'query ($id: String!, $of: Int!) { base(connection: $of, baseId: $id) { tables { id } } }';
+  const { errors } = await app.graphql(document, { id: crm.baseId, of: connection });
+  expect(errors).toBeUndefined();
+}
 
 const upstreamNames = async () => [...(await table.records()).values()].map(({ name }) => name).sort();
 const rowNames = async () =>
@@ -28,6 +39,11 @@ async function expectAllBack(): Promise<void> {
   expect(await rowNames()).toEqual(names);
   expect(await upstreamNames()).toEqual(names);
 }
+
+test('a sync has the fields that there are when it is made, also those that nobody has heard of', async () => {
+  const { columns } = await readSync(app, table.syncId);
+  expect(columns.map(({ fieldName }: UntypedData) => fieldName)).toContain('Late');
+});
 
 test('a row that was deleted with triggers switched off is made again by a reconcile, whatever was pending of it', async () => {
   await mutate(app, 'pauseSync', { id: table.syncId });

@@ -1,3 +1,4 @@
+import type { TableSchema } from '../../bases/table-schema.ts';
 import type { Clock } from '../../clock.ts';
 import { fieldShapes } from '../../records/copies/field-shapes.ts';
 import { applyRecords } from './apply-records.ts';
@@ -17,11 +18,12 @@ export interface FillDeps {
 /**
  * Reads the whole table for the first time. The log is applied only afterwards, from where it stood before the first page
  * was read: entries that are older than what was read are repeated by that, and the log ends at the truth.
+ * @param schema as it is now
  */
-export async function fill(deps: FillDeps, signal: AbortSignal): Promise<void> {
+export async function fill(deps: FillDeps, schema: TableSchema, signal: AbortSignal): Promise<void> {
   const { lease, clock } = deps;
   const now = () => new Date(clock.now());
-  const shapes = fieldShapes(await deps.table.schema(await lease.read(), signal));
+  const shapes = fieldShapes(schema);
   await lease.transaction((sql, sync) => beginRun(sql, sync, 'fill', shapes, now()));
   const sync = await lease.read();
   await readTable(

@@ -15,12 +15,16 @@ export interface LogApplierDeps {
   log: ChangeLog;
   lease: SyncLease;
   table: UpstreamTable;
+  /** Brings the columns in step with the fields, unless something is in the way. */
+  followFields: (sync: Sync) => Promise<void>;
   clock: Clock;
 }
 
 /**
  * Applies the log of the base to one sync, a page at a time: what is remembered of the records, the rows of the target and
- * the position in the log move in one transaction. Pages are applied one after the other, whoever asks.
+ * the position in the log move in one transaction. Pages are applied one after the other, whoever asks. A page ends where
+ * fields have changed, or may have, and the columns follow before the next one: of a field that was deleted the cells after
+ * that are empty, and its column keeps what it has.
  */
 export class LogApplier {
   readonly #id: string;
@@ -56,22 +60,26 @@ export class LogApplier {
     const before = await lease.read();
     const page = await log.read(before.feedId, before.position);
     const isLossy = isPruned(before.position, page.pruned);
-    const last = page.entries.at(-1)?.position ?? (isLossy ? page.pruned : null);
+    const entries = isLossy ? [] : untilFieldsChange(page.entries, before.tableId);
+    const last = isLossy ? page.pruned : (entries.at(-1)?.position ?? null);
     if (last === null) return false;
-    const { news, isDoubtful } = await this.#complete(before, newsOf(before, page.entries));
+    if (before.schemaOutdated) await this.#deps.followFields(before);
+    const { news, isDoubtful } = await this.#complete(before, newsOf(before, entries));
     for (const tell of this.#listeners) tell(news.map(({ recordId }) => recordId));
     const isApplied = await lease.transaction(async (sql, sync) => {
       if (comparePositions(sync.position, before.position) !== 0 || sync.feedId !== before.feedId)
         return false;
       const now = new Date(clock.now());
       await applyRecords(sql, sync, news, { seenRun: sync.run, now });
-      const isLost = isLossy || isDoubtful || page.entries.some(({ kind }) => kind === 'lost');
+      const isLost = isLossy || isDoubtful || entries.some(({ kind }) => kind === 'lost');
       const reread = isLost ? 'CHANGES_LOST' : null;
-      await this.#moveOn(sql, last, reread, changesTable(page.entries, sync.tableId));
+      // What was lost may be changes of fields as well.
+      const isSchemaOutdated = isLost || entries.some((entry) => changesFields(entry, sync.tableId));
+      await this.#moveOn(sql, last, reread, isSchemaOutdated);
       return true;
     });
     // One that was dropped, because the sync stands elsewhere by now, says nothing about the end.
-    return !isApplied || page.hasMore;
+    return !isApplied || entries.length < page.entries.length || page.hasMore;
   }
 
   /**
@@ -181,8 +189,12 @@ function newsOf({ tableId }: Sync, entries: readonly LogEntry[]): IncompleteNews
   });
 }
 
-function changesTable(entries: readonly LogEntry[], tableId: string): boolean {
-  return entries.some(
-    (entry) => entry.kind === 'schema' && entry.changes.some((change) => change.tableId === tableId),
-  );
+/** The first of them, up to one after which fields may be others. */
+function untilFieldsChange(entries: readonly LogEntry[], tableId: string): readonly LogEntry[] {
+  const place = entries.findIndex((entry) => entry.kind === 'lost' || changesFields(entry, tableId));
+  return place < 0 ? entries : entries.slice(0, place + 1);
+}
+
+function changesFields(entry: LogEntry, tableId: string): boolean {
+  return entry.kind === 'schema' && entry.changes.some((change) => change.tableId === tableId);
 }

@@ -1,10 +1,12 @@
 import type { Clock } from '../../clock.ts';
 import { keepsShapes, type FieldShapes } from '../../records/copies/field-shapes.ts';
 import type { TableSchema } from '../../bases/table-schema.ts';
+import type { Logger } from '../../logger.ts';
 import type { Obstacles } from '../obstacles.ts';
 import { keepOrders } from '../pull/stored-run.ts';
+import type { UpstreamTable } from '../pull/upstream-table.ts';
 import { targetName, type Sync } from '../sync.ts';
-import type { SyncLease } from '../sync-lease.ts';
+import { SyncLost, type SyncLease } from '../sync-lease.ts';
 import { fillColumns } from './fill-columns.ts';
 import { followSchema, TargetBusy } from './follow-schema.ts';
 import { quotedTable } from './identifiers.ts';
@@ -16,17 +18,28 @@ const maxPauseMs = 60_000;
 /** Who holds the table is named up to here. */
 const maxHolders = 3;
 
+export interface FieldChangesDeps {
+  lease: SyncLease;
+  table: UpstreamTable;
+  obstacles: Obstacles;
+  clock: Clock;
+  logger: Logger;
+}
+
 /** Brings the columns of one sync in step with the fields of its table, as soon as others let it. */
 export class FieldChanges {
   readonly #id: string;
-  readonly #deps: { lease: SyncLease; clock: Clock; obstacles: Obstacles };
+  readonly #deps: FieldChangesDeps;
+  readonly #signal: AbortSignal;
+  #last: Promise<unknown> = Promise.resolve();
   #pauseMs = minPauseMs;
   /** By `performance.now()`. */
   #notBefore = 0;
 
-  constructor(deps: { lease: SyncLease; clock: Clock; obstacles: Obstacles }) {
+  constructor(deps: FieldChangesDeps, signal: AbortSignal) {
     this.#id = deps.lease.id;
     this.#deps = deps;
+    this.#signal = signal;
   }
 
   /** Whether others were in the way a moment ago. */
@@ -34,8 +47,30 @@ export class FieldChanges {
     return performance.now() < this.#notBefore;
   }
 
-  /** @returns false where others use the table for too long; what was begun is undone */
-  async follow(schema: TableSchema): Promise<boolean> {
+  /**
+   * Reads the fields and follows them. One at a time, so that nobody follows an older schema after a newer one.
+   * @returns what was read; null where others use the table for too long, and what was begun is undone
+   */
+  follow(sync: Sync): Promise<TableSchema | null> {
+    const followed = this.#last.then(async () => {
+      const schema = await this.#deps.table.schema(sync, this.#signal);
+      if (!(await this.#isFollowed(schema))) return null;
+      this.#deps.logger.info({ sync: this.#id }, 'a sync follows changes of the fields');
+      return schema;
+    });
+    this.#last = followed.catch(() => undefined);
+    return followed;
+  }
+
+  /** The same between two pages of the log, which goes on where that fails: the next step tries again, and tells what is in the way. */
+  async followIfFree(sync: Sync): Promise<void> {
+    if (this.isWaiting) return;
+    await this.follow(sync).catch((error: unknown) => {
+      if (error instanceof SyncLost) throw error;
+    });
+  }
+
+  async #isFollowed(schema: TableSchema): Promise<boolean> {
     const { lease, obstacles } = this.#deps;
     try {
       await this.#follow(schema);
