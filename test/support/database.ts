@@ -14,7 +14,10 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   const serverUrl = required('TEST_SERVER_URL');
   const template = required('TEST_TEMPLATE_DATABASE');
   const name = `test_${randomBytes(8).toString('hex')}`;
-  await onServer(serverUrl, `CREATE DATABASE ${name} TEMPLATE ${template}`);
+  await onServer(
+    serverUrl,
+    `CREATE DATABASE ${name} TEMPLATE ${template} ${process.env['TEST_CLONING_STRATEGY']}`,
+  );
 
   const url = new URL(serverUrl);
   url.pathname = name;

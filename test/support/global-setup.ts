@@ -11,5 +11,6 @@ export default async function startServers(): Promise<void> {
   globalThis.testDatabaseServer = server;
   process.env['TEST_SERVER_URL'] = server.url;
   process.env['TEST_TEMPLATE_DATABASE'] = server.templateName;
+  process.env['TEST_CLONING_STRATEGY'] = server.strategy;
   process.env['TEST_PROGRAMS'] = await compile();
 }
