@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '../errors.ts';
+import { lastAnswer } from './last-answer.ts';
 
 /** What Node's parser gives up on, by the code of its error. Anything else is no HTTP at all. */
 const knownFaults: Record<string, { status: string; code: ErrorCode; message: string }> = {
@@ -30,8 +31,8 @@ export function answerUnreadable(error: Error & { code?: string }, socket: Duple
   };
   const requestId = randomUUID();
   const body = JSON.stringify({ error: { code, message, requestId } });
-  socket.on('error', () => socket.destroy());
-  socket.end(
+  lastAnswer(
+    socket,
     [
       `HTTP/1.1 ${status}`,
       'Content-Type: application/json; charset=utf-8',

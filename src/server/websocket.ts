@@ -10,6 +10,7 @@ import { AppError } from '../errors.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
 import { shownError } from '../graphql/error-masking.ts';
 import { bearer, type ServerContext, type Yoga } from '../graphql/yoga.ts';
+import { lastAnswer } from './last-answer.ts';
 import { NextFrames } from './next-frames.ts';
 import { requestIdOf } from './reply.ts';
 import { SocketOutlet, SocketWay, type WayOptions } from './socket-outlet.ts';
@@ -211,7 +212,5 @@ function forgetHeaders(request: IncomingMessage): void {
 }
 
 function refuse(socket: Duplex, status: string): void {
-  // Nobody else listens to this socket any more; a peer that is gone must not end the process.
-  socket.on('error', () => socket.destroy());
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  lastAnswer(socket, `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }

@@ -1,4 +1,8 @@
 import { expect, test } from '@jest/globals';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { connect, type AddressInfo } from 'node:net';
+import { answerUnreadable } from '../../src/server/unreadable-request.ts';
 import { control, startTestApp } from '../support/app.ts';
 import { createSync, crm, edit, mutate, readSync, until } from '../sync/sync-app.ts';
 
@@ -33,5 +37,24 @@ test('a server that waits for a silent upstream ends soon, and leaves its work t
     expect(await app.database.query('SELECT 1 FROM syncs WHERE holder IS NOT NULL')).toEqual([]);
   } finally {
     await app.close();
+  }
+});
+
+test('a peer whose request ran out of time, and who keeps its side open, is let go', async () => {
+  const server = createServer({ headersTimeout: 100, connectionsCheckingInterval: 50 });
+  server.on('clientError', answerUnreadable).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const peer = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  try {
+    peer.write('GET / HTTP/1.1\r\nHost');
+    const [answer] = (await once(peer, 'data')) as [Buffer];
+    expect(answer.toString()).toContain('408 Request Timeout');
+    const connections = () =>
+      new Promise<number>((resolve) => server.getConnections((_error, count) => resolve(count)));
+    await until(async () => (await connections()) === 0, 'the server has let go of it');
+  } finally {
+    peer.destroy();
+    server.close();
   }
 });

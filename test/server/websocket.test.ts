@@ -1,11 +1,15 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { errorCodes } from '../../src/errors.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { RawConnection } from './raw-connection.ts';
 
 const allowedOrigin = 'https://app.example.com';
+
+/** An upstream is not asked, and nobody waits for a peer. */
+const soonMs = 5_000;
 
 const subscription =
   'subscription ($id: Int!) { recordChanges(connection: $id, baseId: "appABC123") { __typename } }';
@@ -123,6 +127,36 @@ describe('opening a WebSocket', () => {
       connection.socket.resetAndDestroy();
     }
   });
+});
+
+test('peers that were refused and stay are let go, and do not hold up the end of the server', async () => {
+  const instance = await app.another();
+  const { port } = new URL(instance.url);
+  // Reads the answer and its end, and never ends by itself.
+  const refused = async (request: string): Promise<Socket> => {
+    const socket = connect({ port: Number(port), host: 'localhost', allowHalfOpen: true });
+    socket.on('error', () => undefined).resume();
+    socket.write(request);
+    await once(socket, 'end');
+    return socket;
+  };
+  const upgrade = 'Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n';
+  const peers = await Promise.all([
+    refused(`GET /other HTTP/1.1\r\n${upgrade}\r\n`),
+    refused(`GET /graphql HTTP/1.1\r\n${upgrade}Origin: https://evil.example\r\n\r\n`),
+  ]);
+  const gone = peers.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+  // Who is gone says so when told something.
+  const saying = setInterval(() => peers.forEach((socket) => socket.write('still here')), 10);
+  const late = once(AbortSignal.timeout(soonMs), 'abort').then(() => 'some were kept');
+  const outcome = await Promise.race([Promise.all(gone).then(() => 'all are gone'), late]);
+  clearInterval(saying);
+  for (const socket of peers) socket.destroy();
+  const begun = performance.now();
+  await instance.close();
+  const closeMs = performance.now() - begun;
+  expect(outcome).toBe('all are gone');
+  expect(closeMs).toBeLessThan(soonMs);
 });
 
 describe('the protocol closes with', () => {
