@@ -7,7 +7,7 @@ import { listRecordsRequest, type ListRecordsParams } from './list-records.ts';
 import type { TokenSource } from './tokens.ts';
 import type { Transport } from './transport.ts';
 import type { Effect, UpstreamCall } from './upstream-call.ts';
-import { webhookCalls } from './webhook-calls.ts';
+import { maxPayloadsPerPage, webhookCalls } from './webhook-calls.ts';
 import {
   answers,
   type CreatedWebhook,
@@ -246,9 +246,18 @@ export class CalendlyApi {
     await this.#send(webhookCalls.enableNotifications(baseId, webhookId, enable));
   }
 
-  /** At most 50 payloads from number `cursor` on (the first is 1), and the number after the last. Extends the webhook. */
-  async listPayloads(baseId: string, webhookId: string, cursor: number): Promise<PayloadPage> {
-    return this.#send(webhookCalls.listPayloads(baseId, webhookId, cursor));
+  /**
+   * At most `limit` payloads, 1 to 50, from number `cursor` on (the first is 1), and the number after the last. Extends the
+   * webhook.
+   */
+  async listPayloads(
+    baseId: string,
+    webhookId: string,
+    cursor: number,
+    limit = maxPayloadsPerPage,
+  ): Promise<PayloadPage> {
+    requireCount(limit, 1, maxPayloadsPerPage, 'payloads in one page');
+    return this.#send(webhookCalls.listPayloads(baseId, webhookId, cursor, limit));
   }
 
   async #write(

@@ -64,6 +64,7 @@ export function sendOnce(dispatcher: Dispatcher, request: OutgoingRequest): Prom
       reject(failure);
       controller?.abort(failure);
     };
+    const oversized = (): void => fail(new AttemptFailed('oversized', `More than ${maxAnswerBytes} bytes`));
     const onAbort = (): void => {
       if (controller === null || request.abortableAfterSending)
         fail(new AttemptFailed('aborted', 'The caller has left'));
@@ -100,11 +101,12 @@ export function sendOnce(dispatcher: Dispatcher, request: OutgoingRequest): Prom
         onResponseStart(_, statusCode, answerHeaders) {
           status = statusCode;
           headers = answerHeaders;
+          // Nobody waits for what is announced and will not be read.
+          if (Number(headers['content-length']) > maxAnswerBytes) oversized();
         },
         onResponseData(_, chunk) {
           bytes += chunk.length;
-          if (bytes > maxAnswerBytes)
-            fail(new AttemptFailed('oversized', `More than ${maxAnswerBytes} bytes`));
+          if (bytes > maxAnswerBytes) oversized();
           else if (!settled) chunks.push(chunk);
         },
         onResponseEnd() {

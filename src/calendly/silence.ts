@@ -14,7 +14,7 @@ export function judgeSilence(
     const error = new AppError(
       'UPSTREAM_UNREADABLE',
       `The upstream's answer to "${call.name}" is larger than ${maxAnswerBytes} bytes. Ask for fewer records or fields.`,
-      { details: call.effect === 'read' ? {} : { outcome: 'unknown' } },
+      { details: { maxBytes: maxAnswerBytes, ...(call.effect !== 'read' && { outcome: 'unknown' }) } },
     );
     return { kind: 'final', error, retryAfterMs: null };
   }
@@ -30,6 +30,11 @@ export function judgeSilence(
     },
   );
   return { kind, error, retryAfterMs: null };
+}
+
+/** Whether an answer came and was larger than is read. */
+export function isOversized(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'UPSTREAM_UNREADABLE' && 'maxBytes' in error.details;
 }
 
 /** Whatever ended the call: an earlier or this attempt left and may have worked. */

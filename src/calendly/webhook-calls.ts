@@ -43,13 +43,18 @@ export const webhookCalls = {
     body: { enable },
   }),
 
-  listPayloads: (baseId: string, webhookId: string, cursor: number): UpstreamCall<PayloadPage> => ({
+  listPayloads: (
+    baseId: string,
+    webhookId: string,
+    cursor: number,
+    limit: number,
+  ): UpstreamCall<PayloadPage> => ({
     ...ofOne(
       'list payloads',
       'GET',
       baseId,
       webhookId,
-      `/payloads?cursor=${Math.trunc(cursor)}&limit=${maxPayloadsPerPage}`,
+      `/payloads?cursor=${Math.trunc(cursor)}&limit=${Math.trunc(limit)}`,
     ),
     effect: 'read',
     shape: answers.payloads,

@@ -21,6 +21,10 @@ const LossReasonEnum = builder.enumType('LossReason', {
       value: 'payload_unreadable',
       description: 'The upstream recorded an error in place of changes.',
     },
+    PAYLOAD_TOO_LARGE: {
+      value: 'payload_too_large',
+      description: 'The upstream recorded them as one piece that is larger than is read, which is 25 MiB.',
+    },
     CURSOR_PRUNED: {
       value: 'cursor_pruned',
       description: 'They were in the log but are older than it is kept.',

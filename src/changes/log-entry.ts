@@ -8,6 +8,7 @@ export const lossReasons = [
   'webhook_gone',
   'payloads_missing',
   'payload_unreadable',
+  'payload_too_large',
   'cursor_pruned',
 ] as const;
 export type LossReason = (typeof lossReasons)[number];

@@ -2,7 +2,6 @@ import { setMaxListeners } from 'node:events';
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import type { BaseSchemas } from '../bases/base-schemas.ts';
-import type { CalendlyApi } from '../calendly/api.ts';
 import type { ChangeFeeds } from '../changes/change-feeds.ts';
 import type { LogEntry } from '../changes/log-entry.ts';
 import type { Clock } from '../clock.ts';
@@ -13,6 +12,7 @@ import { backgroundOperation } from './background-operation.ts';
 import { DrainLeases, type TakenWebhook } from './drain-leases.ts';
 import { appendPage } from './page-append.ts';
 import { PageEntries, type ReadPage } from './page-entries.ts';
+import { PayloadPages } from './payload-pages.ts';
 
 const renewIntervalMs = 3_000;
 
@@ -126,24 +126,31 @@ export class Drains {
   /** @returns as the last append, with which the lease was given back; null when it is still held */
   async #pull(webhook: TakenWebhook, holder: string, known: number): Promise<boolean | null> {
     const { upstream, clock } = this.#deps;
-    if (webhook.connectionId === null || webhook.upstreamId === null) {
+    const { connectionId, baseId, upstreamId } = webhook;
+    if (connectionId === null || upstreamId === null) {
       throw new AppError(
         'CONNECTION_NOT_CONNECTED',
-        `The webhook of base ${webhook.baseId} has no connection to be read through.`,
+        `The webhook of base ${baseId} has no connection to be read through.`,
       );
     }
+    const operation = () => backgroundOperation(clock, this.#closing.signal);
+    const pages = new PayloadPages({ baseId, upstreamId }, () => upstream.api(connectionId, operation()));
     let next = webhook.nextPayload;
     let wanted: boolean | null = null;
     for (let mightHaveMore = true; mightHaveMore;) {
-      const operation = backgroundOperation(clock, this.#closing.signal);
-      const api: CalendlyApi = await upstream.api(webhook.connectionId, operation);
-      const page = await api.listPayloads(webhook.baseId, webhook.upstreamId, next);
+      const page = await pages.read(next);
+      if (!page) {
+        const passed = { from: next, to: next + 1 };
+        await this.#append(webhook, holder, passed, await this.#pages.tooLarge(webhook, next), false);
+        next = passed.to;
+        continue;
+      }
       if (page.cursor - page.payloads.length < next) {
         throw new AppError(
           'UPSTREAM_UNREADABLE',
           `The upstream numbered payloads below ${next}, the first that was asked for.`,
           {
-            details: { baseId: webhook.baseId },
+            details: { baseId },
           },
         );
       }
@@ -154,7 +161,7 @@ export class Drains {
           webhook,
           holder,
           { from: next, to: page.cursor },
-          await this.#pages.read(webhook, next, page, operation),
+          await this.#pages.read(webhook, next, page, operation()),
           isLast,
         );
       next = page.cursor;

@@ -69,6 +69,22 @@ export class PageEntries {
     return { entries: [lost], lastTransaction: null, unread: [] };
   }
 
+  /** One payload that is passed without having been read. */
+  async tooLarge(webhook: Webhook, payload: number): Promise<ReadPage> {
+    const since = await this.#lastKnownAt(webhook);
+    const until = new Date(this.#deps.clock.now());
+    const lost: LogEntry = {
+      kind: 'lost',
+      position: { generation: webhook.generation, payload, ordinal: 0 },
+      occurredAt: until,
+      source: 'system',
+      actor: null,
+      transaction: null,
+      loss: { reason: 'payload_too_large', since: since.toISOString(), until: until.toISOString() },
+    };
+    return { entries: [lost], lastTransaction: null, unread: [] };
+  }
+
   /**
    * When the newest payload that we have was written: those that are missing came after it. The last drain proves less:
    * it may have found nothing because they were gone already.

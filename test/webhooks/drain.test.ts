@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import { maxAnswerBytes } from '../../src/calendly/request.ts';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
 import { addContacts, countCalls, dropPings, ledger, ledgerEnd } from '../changes/upstream-edits.ts';
 import { until } from '../changes/subscriber.ts';
@@ -138,6 +139,35 @@ it('goes on after failures of the upstream, and says meanwhile what is wrong', a
   expect(row).toEqual({ problem: null, drain_failures: 0 });
 });
 
+it('passes a payload that is too large to be read, says so, and logs what lies around it', async () => {
+  const before = (await logged()).length;
+  const [first, , third, fourth] = await addContacts(app, 4);
+  // 50, 25, 12, 6 and 3 are too large; one is not; the next one is. The control API takes no body of that size.
+  const { faults } = app.sandbox.context;
+  const match = { method: 'GET', path: '/v0/bases/*/webhooks/*/payloads' };
+  const tooLarge = { match, kind: 'status', status: 200, body: 'x'.repeat(maxAnswerBytes + 1) };
+  faults.add({ ...tooLarge, times: 5 });
+  faults.add({ ...tooLarge, after: 1, times: 1 });
+  const calls = await countCalls(app, 'listWebhookPayloads');
+  await wantDrain();
+  await until(async () => (await logged()).includes(`created ${fourth}`));
+  await idle();
+  faults.clear();
+  expect((await logged()).slice(before)).toEqual([
+    `created ${first}`,
+    'lost null',
+    `created ${third}`,
+    `created ${fourth}`,
+  ]);
+  const [lost] = await app.database.query(`SELECT detail FROM changes WHERE kind = 'lost'`);
+  expect(lost?.detail).toMatchObject({ reason: 'payload_too_large', since: expect.any(String) });
+  // Those seven, and one for the two that are left.
+  expect((await countCalls(app, 'listWebhookPayloads')) - calls).toBe(8);
+  expect(
+    await app.database.query('SELECT problem, drain_failures FROM webhooks WHERE id = $1', [webhookId]),
+  ).toEqual([{ problem: null, drain_failures: 0 }]);
+});
+
 it('announces payloads that the upstream no longer has, between what came before and what comes after', async () => {
   await addContacts(app, 2);
   await control(app.sandbox.url, 'clock', { advanceMs: 6 * 86_400_000 });
@@ -146,7 +176,9 @@ it('announces payloads that the upstream no longer has, between what came before
   await wantDrain();
   await until(async () => (await logged()).includes(`created ${recordId}`));
   expect((await logged()).slice(-2)).toEqual(['lost null', `created ${recordId}`]);
-  const [lost] = await app.database.query(`SELECT detail FROM changes WHERE kind = 'lost'`);
+  const [lost] = await app.database.query(
+    `SELECT detail FROM changes WHERE kind = 'lost' ORDER BY payload DESC`,
+  );
   expect(lost?.detail).toMatchObject({ reason: 'payloads_missing' });
 });
 

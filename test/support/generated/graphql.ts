@@ -59,6 +59,8 @@ export type LossReason =
   | 'CURSOR_PRUNED'
   /** The upstream recorded them but no longer has them: it keeps them for seven days. */
   | 'PAYLOADS_MISSING'
+  /** The upstream recorded them as one piece that is larger than is read, which is 25 MiB. */
+  | 'PAYLOAD_TOO_LARGE'
   /** The upstream recorded an error in place of changes. */
   | 'PAYLOAD_UNREADABLE'
   /** For a while no webhook lived that would have recorded them. */
