@@ -8,6 +8,7 @@ import type { Logger } from '../../logger.ts';
 import type { DeliveryList } from './delivery-list.ts';
 import type { Matcher } from './matcher.ts';
 import type { Sender } from './sender.ts';
+import type { TriggerSecrets } from './trigger-secrets.ts';
 import type { TriggerChecks } from './trigger-checks.ts';
 
 const tickMs = 1_000;
@@ -20,6 +21,7 @@ export interface TriggerUpkeepDeps {
   matcher: Matcher;
   sender: Sender;
   deliveries: DeliveryList;
+  secrets: TriggerSecrets;
   /** Told of a trigger that was paused by itself. */
   onMoved: (
     triggerId: string,
@@ -103,12 +105,16 @@ export class TriggerUpkeep {
 
   /** Beside the tick, which finds what is due: after a long standstill there may be much to delete. */
   #prune(): void {
-    const { deliveries, logger, now } = this.#deps;
+    const { database, deliveries, secrets, logger, now } = this.#deps;
     this.#prunedAt = now();
-    this.#pruning = deliveries
-      .prune(now(), this.#closing.signal)
+    this.#pruning = secrets
+      .forgetEnded(database, new Date(now()))
+      .then(() => deliveries.prune(now(), this.#closing.signal))
       .catch((error: unknown) =>
-        logger.warn({ err: error }, 'deliveries could not be deleted; it will be tried again'),
+        logger.warn(
+          { err: error },
+          'secrets or deliveries whose time is over could not be deleted; it will be tried again',
+        ),
       );
   }
 

@@ -127,6 +127,7 @@ export class Triggers {
       matcher: this.#matcher,
       sender: this.#sender,
       deliveries: this.deliveries,
+      secrets: this.#secrets,
       onMoved,
       now: () => deps.clock.now(),
     });

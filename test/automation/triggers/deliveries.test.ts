@@ -651,6 +651,10 @@ describe('managing triggers', () => {
     expect(endpoint.events[0]).toMatchObject({ type: 'test', data: { trigger: id } });
     expect(signedWith([newer, older])).toEqual([true, true]);
     await wait(2 * hour + minute, id);
+    await until('the former one is forgotten', async () => {
+      const [row] = await app.database.query('SELECT previous_secret, previous_until FROM trigger_secrets');
+      return row?.['previous_secret'] === null && row['previous_until'] === null;
+    });
     await test();
     expect(signedWith([newer, older])).toEqual([true, false]);
     const newest = await rotate(0);
