@@ -11,6 +11,7 @@ const ground = [
   'logger.ts',
   'clock.ts',
   'closing.ts',
+  'repeated-work.ts',
   'turns.ts',
   'nearest-name.ts',
   'gathered-reads.ts',

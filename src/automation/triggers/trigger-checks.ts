@@ -3,7 +3,7 @@ import { AppError } from '../../errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { StoredTriggers } from './stored-triggers.ts';
 import type { Misfit } from './trigger-misfit.ts';
-import type { Trigger } from './trigger.ts';
+import type { OnTriggerMoved, Trigger } from './trigger.ts';
 
 /** How often it is seen to that a trigger's connection may still follow its base, and that its table is there. */
 const checkSeconds = 60;
@@ -21,13 +21,7 @@ export interface TriggerChecksDeps {
   misfit: (trigger: Trigger) => Promise<Misfit | null>;
   /** Sets a trigger going again, unless somebody has paused it meanwhile. Throws where that is not possible. */
   resume: (triggerId: string) => Promise<boolean>;
-  /** Told of a trigger that was paused or set going by itself. */
-  onMoved: (
-    triggerId: string,
-    connectionId: number,
-    moved: 'pauseTrigger' | 'resumeTrigger',
-    why: string,
-  ) => void;
+  onMoved: OnTriggerMoved;
   logger: Logger;
 }
 

@@ -5,11 +5,13 @@ import type { FeedReader } from '../../changes/feed-reader.ts';
 import { comparePositions, type Position } from '../../changes/position.ts';
 import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
+import { RepeatedWork } from '../../repeated-work.ts';
 import type { DeliveryList } from './delivery-list.ts';
 import type { Matcher } from './matcher.ts';
 import type { Sender } from './sender.ts';
 import type { TriggerSecrets } from './trigger-secrets.ts';
 import type { TriggerChecks } from './trigger-checks.ts';
+import type { OnTriggerMoved } from './trigger.ts';
 
 const tickMs = 1_000;
 const pruneIntervalMs = 60 * 60_000;
@@ -22,13 +24,7 @@ export interface TriggerUpkeepDeps {
   sender: Sender;
   deliveries: DeliveryList;
   secrets: TriggerSecrets;
-  /** Told of a trigger that was paused by itself. */
-  onMoved: (
-    triggerId: string,
-    connectionId: number,
-    moved: 'pauseTrigger' | 'resumeTrigger',
-    why: string,
-  ) => void;
+  onMoved: OnTriggerMoved;
   now: () => number;
   clock: Pick<Clock, 'lookEveryMs'>;
   logger: Logger;
@@ -50,49 +46,34 @@ export class TriggerUpkeep {
   readonly #deps: TriggerUpkeepDeps;
   readonly #followed = new Map<number, Followed>();
   readonly #closing = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
-  #working: Promise<void> = Promise.resolve();
-  #isTicking = false;
-  #tickAgain = false;
+  readonly #ticking: RepeatedWork;
   #pruning = Promise.resolve();
   #prunedAt = 0;
 
   constructor(deps: TriggerUpkeepDeps) {
     this.#deps = deps;
+    this.#ticking = new RepeatedWork({
+      run: () => this.#tick(),
+      everyMs: deps.clock.lookEveryMs ?? tickMs,
+      onFailure: (error) =>
+        deps.logger.warn({ err: error }, 'upkeep of triggers failed; it will be tried again'),
+    });
   }
 
   start(): void {
-    this.#schedule(0);
+    this.#ticking.start();
   }
 
   /** For whoever has just made something to do: the tick would come up to a second later. */
   lookSoon(): void {
-    if (!this.#isTicking) this.#schedule(0);
-    else this.#tickAgain = true;
+    this.#ticking.soon();
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
-    clearTimeout(this.#timer);
-    await this.#working;
+    await this.#ticking.close();
     await Promise.all([this.#deps.checks.close(), this.#pruning]);
     for (const { stop } of this.#followed.values()) stop();
-  }
-
-  #schedule(delayMs: number): void {
-    clearTimeout(this.#timer);
-    if (this.#closing.signal.aborted) return;
-    this.#timer = setTimeout(() => {
-      this.#isTicking = true;
-      this.#tickAgain = false;
-      this.#working = this.#tick().catch((error: unknown) =>
-        this.#deps.logger.warn({ err: error }, 'upkeep of triggers failed; it will be tried again'),
-      );
-      void this.#working.then(() => {
-        this.#isTicking = false;
-        this.#schedule(this.#tickAgain ? 0 : (this.#deps.clock.lookEveryMs ?? tickMs));
-      });
-    }, delayMs);
   }
 
   async #tick(): Promise<void> {

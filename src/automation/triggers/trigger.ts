@@ -28,6 +28,14 @@ export const misfits: readonly PauseReason[] = ['FILTER_OUTDATED', 'FIELD_DELETE
 /** What ends by itself. */
 export const awaited: readonly PauseReason[] = ['CONNECTION_AWAY', 'BASE_OUT_OF_REACH'];
 
+/** Told of a trigger that was paused or set going by itself. @param outcome why, or `ok` */
+export type OnTriggerMoved = (
+  triggerId: string,
+  connectionId: number,
+  action: 'pauseTrigger' | 'resumeTrigger',
+  outcome: string,
+) => void;
+
 /** Reacts to changes of one table. Its secrets are no part of it. */
 export interface Trigger {
   /** A UUID. */
