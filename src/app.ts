@@ -272,6 +272,7 @@ export async function createApp(
     audit: audit.record,
     clock,
     logger,
+    alertAfter: endpointFailing,
     onFailing: ({ triggerId, connectionId }, failing) =>
       activity.raise({
         ...failing,

@@ -18,14 +18,15 @@ export const forgedBurst = { count: 5, windowMinutes: 10 };
 /** A connection renews its tokens about once an hour, and loses that race only when a process stood still for long. */
 export const racesLostBurst = { count: 3, windowMinutes: 60 };
 
+/** A restart of an endpoint takes a minute or two; this is one that stays away. Judged by whoever delivers to it. */
+export const endpointFailing = { count: 20, windowMinutes: 10 };
+
 export const callsAboveUsual = { factor: 3, minCalls: 1_000, usualDays: 14, historyDays: 7 };
 
 /** A burst that goes on is told again this long after the last one that was told. */
 export const quietMinutes = 60;
 
 export type BurstKind = 'REFUSED_BURST' | 'MAC_FAILURES' | 'REFRESH_RACES_LOST';
-/** A restart of an endpoint takes a minute or two; this is one that stays away. Judged by whoever delivers to it. */
-export const endpointFailing = { count: 20, windowMinutes: 10 };
 
 export type AlertKind = BurstKind | 'CALLS_ABOVE_USUAL' | 'ENDPOINT_FAILING';
 

@@ -1,16 +1,14 @@
 import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
 import type { ClaimedDelivery, Outcome, Stored } from './delivery-leases.ts';
+import type { FailingEndpoints } from './failing-endpoints.ts';
 import type { Failing, TriggerHealth } from './trigger-health.ts';
 
 export interface OutcomeEffectsDeps {
   health: TriggerHealth;
   clock: Clock;
   logger: Logger;
-  /** Told of an endpoint that wants no more. */
-  onGone: (delivery: ClaimedDelivery) => Promise<void>;
-  /** Told of failures of an endpoint with how long that has gone on. */
-  onFailure: (delivery: ClaimedDelivery, failing: Failing) => Promise<void>;
+  endpoints: FailingEndpoints;
   onAttempt: (outcome: 'delivered' | 'failed' | 'parked', durationMs: number) => void;
 }
 
@@ -62,10 +60,10 @@ export class OutcomeEffects {
   }
 
   async #judge(delivery: ClaimedDelivery, failing: Failing, isGone: boolean): Promise<void> {
-    const { logger, onGone, onFailure } = this.#deps;
+    const { logger, endpoints } = this.#deps;
     try {
-      if (isGone) await onGone(delivery);
-      else await onFailure(delivery, failing);
+      if (isGone) await endpoints.isGone(delivery);
+      else await endpoints.hasFailed(delivery, failing);
     } catch (error) {
       logger.warn(
         { err: error, trigger: delivery.triggerId },

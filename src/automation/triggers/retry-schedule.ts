@@ -16,9 +16,7 @@ const maxRetryAfterMs = 60 * 60_000;
 export const failuresUntilResting = 5;
 const maxRestMs = 60_000;
 
-/** An alert is raised after so many failures in a row, over so long at least. docs/activity.md gives the reasons. */
-export const failingAlert = { failures: 20, ms: 10 * 60_000 };
-/** … and the trigger is paused once it has gone on for this long. */
+/** A trigger whose endpoint has taken nothing for this long is paused, in milliseconds. */
 export const pausedAfterMs = 24 * 60 * 60_000;
 
 /**

@@ -17,19 +17,18 @@ import type { RecordServices } from '../../records/record-work.ts';
 import type { Logger } from '../../logger.ts';
 import { ActionRuns } from './action-runs.ts';
 import { DeliveryAttempts } from './delivery-attempts.ts';
-import type { ClaimedDelivery } from './delivery-leases.ts';
 import { DeliveryList, type DeliveryCounts } from './delivery-list.ts';
 import { EndpointClient, type EndpointAttempt } from './endpoint-client.ts';
 import { testBody } from './event.ts';
+import { FailingEndpoints, type FailingEndpointsDeps } from './failing-endpoints.ts';
 import { Matcher } from './matcher.ts';
 import { Sender } from './sender.ts';
 import { signedHeaders } from './signature.ts';
 import { StoredTriggers, type TriggerPlace, type TriggerSettings } from './stored-triggers.ts';
-import { failingAlert, pausedAfterMs } from './retry-schedule.ts';
-import { TriggerHealth, type Failing } from './trigger-health.ts';
+import { TriggerHealth } from './trigger-health.ts';
 import { TriggerWrites } from './trigger-writes.ts';
 import { TriggerSecrets } from './trigger-secrets.ts';
-import { awaited, changeFilterOf, type PauseReason, type Trigger } from './trigger.ts';
+import { awaited, changeFilterOf, type Trigger } from './trigger.ts';
 import { TriggerChecks } from './trigger-checks.ts';
 import { misfitIn, type Misfit } from './trigger-misfit.ts';
 import { TriggerResumption } from './trigger-resumption.ts';
@@ -38,7 +37,7 @@ import { TriggerUpkeep } from './trigger-upkeep.ts';
 /** How long a check of a trigger, or setting it going by itself, may take, in milliseconds. */
 const ownDeadlineMs = 60_000;
 
-export interface TriggersDeps {
+export interface TriggersDeps extends Pick<FailingEndpointsDeps, 'alertAfter' | 'onFailing'> {
   database: DataSource;
   cipher: SecretCipher;
   log: ChangeLog;
@@ -56,11 +55,6 @@ export interface TriggersDeps {
   clock: Clock;
   logger: Logger;
   onQueued: (count: number) => void;
-  /** Told of an endpoint that keeps failing, as long as it does. */
-  onFailing: (
-    trigger: { triggerId: string; connectionId: number },
-    failing: { count: number; since: Date; until: Date },
-  ) => Promise<void>;
   onAttempt: (outcome: 'delivered' | 'failed' | 'parked', durationMs: number) => void;
 }
 
@@ -88,6 +82,7 @@ export class Triggers {
     this.deliveries = new DeliveryList(deps.database);
     this.endpoints = new EndpointClient(deps.rules);
     this.#resumption = new TriggerResumption({ ...deps, health: this.#health });
+    const onMoved = this.#audit.bind(this);
     const writes = new TriggerWrites(deps);
     this.#sender = new Sender({
       ...deps,
@@ -98,13 +93,7 @@ export class Triggers {
         clock: deps.clock,
       }),
       health: this.#health,
-      onGone: (delivery) =>
-        this.#pauseAfter(
-          delivery,
-          'ENDPOINT_GONE',
-          'The endpoint answered 410: it wants no more deliveries.',
-        ),
-      onFailure: (delivery, failing) => this.#judge(delivery, failing),
+      endpoints: new FailingEndpoints({ ...deps, stored: this.stored, onMoved }),
     });
     this.#matcher = new Matcher({
       ...deps,
@@ -114,7 +103,6 @@ export class Triggers {
         this.#sender.look(triggerId);
       },
     });
-    const onMoved = this.#audit.bind(this);
     this.#upkeep = new TriggerUpkeep({
       ...deps,
       checks: new TriggerChecks({
@@ -222,29 +210,6 @@ export class Triggers {
       signal: this.#closing.signal,
       meter: new CallMeter(),
     };
-  }
-
-  /** Tells of an endpoint that keeps failing, and gives it up after a day. */
-  async #judge(delivery: ClaimedDelivery, { failuresInRow, failingSince }: Failing): Promise<void> {
-    const { triggerId, connectionId } = delivery;
-    const until = new Date(this.#deps.clock.now());
-    const since = failingSince ?? until;
-    const ms = until.getTime() - since.getTime();
-    if (failuresInRow < failingAlert.failures || ms < failingAlert.ms) return;
-    await this.#deps.onFailing({ triggerId, connectionId }, { count: failuresInRow, since, until });
-    if (ms < pausedAfterMs) return;
-    const problem = `The endpoint has taken nothing since ${since.toISOString()}. Mend it, then use "resumeTrigger".`;
-    await this.#pauseAfter(delivery, 'ENDPOINT_FAILING', problem);
-  }
-
-  /** Not one that was edited or resumed since the delivery left: that may have mended it. */
-  async #pauseAfter(
-    { triggerId, connectionId, asOf }: ClaimedDelivery,
-    because: PauseReason,
-    problem: string,
-  ): Promise<void> {
-    if (await this.stored.pause(triggerId, because, problem, asOf))
-      this.#audit(triggerId, connectionId, 'pauseTrigger', because);
   }
 
   #audit(id: string, connectionId: number, action: 'pauseTrigger' | 'resumeTrigger', outcome: string): void {
