@@ -45,7 +45,7 @@ builder.subscriptionField('recordChanges', (t) =>
       requireListLength('recordIds', args.recordIds?.length ?? 0);
       requireListLength('fields', args.fields?.length ?? 0);
       const conditions = args.filter ? readConditions({ filter: args.filter }) : null;
-      return context.app.subscriptionStarts.run(context.operation, async () => {
+      return context.app.subscriptionStarts.run(baseId, context.operation, async () => {
         const { feed } = await context.app.webhooks.ensure(connectionId, baseId, context.operation);
         const filtered =
           conditions && (await cellFilterOf(conditions, args.tableId, connectionId, feed, context));
