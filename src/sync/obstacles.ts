@@ -2,7 +2,7 @@ import { AppError } from '../errors.ts';
 import { NotYet, type SyncLease } from './sync-lease.ts';
 
 /** Where the work on a sync can be held up without ending. */
-type Place = 'work' | 'changes' | 'fields' | 'reading';
+type Place = 'work' | 'changes' | 'fields' | 'reading' | 'sending';
 
 /** Longest text that is kept, in characters. */
 const maxCharacters = 1_000;
@@ -13,15 +13,23 @@ export class Obstacles {
   readonly #texts = new Map<Place, string>();
   /** As far as known; whoever worked at the sync before may have left something. */
   #told: string | null | undefined;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(lease: SyncLease) {
     this.#lease = lease;
   }
 
   /** @param text null when there is nothing any more */
-  async note(place: Place, text: string | null): Promise<void> {
+  note(place: Place, text: string | null): Promise<void> {
     if (text === null) this.#texts.delete(place);
     else this.#texts.set(place, text);
+    const told = this.#last.then(() => this.#tell());
+    this.#last = told.catch(() => undefined);
+    return told;
+  }
+
+  /** One after the other, so that the last word stands. */
+  async #tell(): Promise<void> {
     const whole = [...new Set(this.#texts.values())].join(' ').slice(0, maxCharacters) || null;
     if (whole === this.#told) return;
     const { id, number, sql } = this.#lease;
@@ -32,6 +40,9 @@ export class Obstacles {
     this.#told = whole;
   }
 }
+
+/** One failure may pass before anybody reads of it. */
+export const failuresUntilTold = 2;
 
 /** A failure in words that are fit for people. */
 export function inWords(error: unknown): string {

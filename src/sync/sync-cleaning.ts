@@ -13,6 +13,8 @@ export class SyncCleaning {
   /** By `performance.now()`. */
   #cleanedAt = -cleaningIntervalMs;
   #underWay: Promise<void> = Promise.resolve();
+  /** Triggers of which it was told that they can not be removed: that may be so for as long as their table has its owner. */
+  #told: ReadonlySet<string> = new Set();
 
   constructor(deps: { database: DataSource; clock: Clock; logger: Logger }) {
     this.#deps = deps;
@@ -33,7 +35,13 @@ export class SyncCleaning {
     const { database, clock, logger } = this.#deps;
     const onFailure = (error: unknown, of: object = {}) =>
       logger.warn({ err: error, ...of }, 'what syncs have left could not be removed; it will be tried again');
-    await removeStrayCaptures(database, onFailure).catch(onFailure);
+    const stuck = new Set<string>();
+    await removeStrayCaptures(database, (error, trigger) => {
+      const name = `${trigger.table} ${trigger.name}`;
+      stuck.add(name);
+      if (!this.#told.has(name)) onFailure(error, trigger);
+    }).catch(onFailure);
+    this.#told = stuck;
     await pruneConflicts(database, new Date(clock.now())).catch(onFailure);
   }
 }

@@ -5,7 +5,7 @@ import { stillDrainedAt } from '../changes/drained-at.ts';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { inWords, Obstacles } from './obstacles.ts';
+import { failuresUntilTold, inWords, Obstacles } from './obstacles.ts';
 import { fill } from './pull/fill.ts';
 import { Following } from './pull/following.ts';
 import { LogApplier } from './pull/log-applier.ts';
@@ -30,9 +30,6 @@ const lookIntervalMs = 1_000;
 const minRetryMs = 500;
 const maxRetryMs = 60_000;
 
-/** One failure may pass before anybody reads of it. */
-const failuresUntilTold = 2;
-
 /** Changes were last pulled so long ago that it is told why, in milliseconds: they should be every 20 s. */
 const staleAfterMs = 60_000;
 
@@ -49,7 +46,7 @@ export interface SyncWorkDeps {
   /** Unless the lease is lost. */
   pause: (lease: HeldSync, because: SyncPauseReason, problem: string) => Promise<void>;
   /** Begins to send what is changed in the target. */
-  push: (lease: SyncLease) => SyncPush;
+  push: (lease: SyncLease, obstacles: Obstacles) => SyncPush;
   clock: Clock;
   logger: Logger;
 }
@@ -168,7 +165,8 @@ export class SyncWork {
   async #beginPush({ id, direction }: Sync): Promise<void> {
     if (this.#hasBegunPush) return;
     const { lease } = this.#deps;
-    if (direction !== 'pull' || (await hasLeft(lease.sql, id))) this.#push = this.#deps.push(lease);
+    if (direction !== 'pull' || (await hasLeft(lease.sql, id)))
+      this.#push = this.#deps.push(lease, this.#obstacles);
     // Turning gives the lease away: for as long as it is held, this does not change.
     this.#hasBegunPush = true;
   }

@@ -161,7 +161,8 @@ export class Syncs {
         edit.conflicts ?? before.conflicts,
         new Date(clock.now()),
       ]);
-      if (direction !== before.direction) await turn(sql, { ...before, direction });
+      if (direction !== before.direction)
+        await turn(sql, { ...before, direction }, { from: before.direction });
       if (edit.columns === null) return;
       const shape = await readTargetShape(sql, sync);
       if (!shape) throw targetNotFound(targetName(sync));
@@ -225,7 +226,7 @@ export class Syncs {
       lease: this.#leases.lease(held),
       table: this.#table,
       pause: (lease, because, problem) => this.#pauseByItself(lease, because, problem),
-      push: (lease) => new SyncPush({ ...this.#deps, lease }),
+      push: (lease, obstacles) => new SyncPush({ ...this.#deps, lease, obstacles }),
     });
     this.#works.set(held.id, work);
     void work.ended.then(() => this.#works.delete(held.id));

@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { control, startTestApp, type TestApp, type UntypedData } from '../support/app.ts';
 import { grantToken } from '../support/sandbox-grant.ts';
 import { createSync, crm, edit, expectEqual, mutate, readSync, settled, until } from './sync-app.ts';
@@ -76,6 +78,28 @@ it('makes a table with typed columns, fills it, tells how far it is, and follows
   await until(() => Promise.resolve(seen.at(-1)?.phase === 'LIVE'), 'who watches is told that it is live');
   expect((await told).at(-1)).toMatchObject({ phase: 'LIVE', recordsDone: count });
   contacts = sync;
+});
+
+it('can be read and written as docs/sync.md shows it in SQL', async () => {
+  const text = await readFile(new URL('../../docs/sync.md', import.meta.url), 'utf8');
+  const blocks = [...text.matchAll(/^```sql\n(.*?)^```$/gms)].map(([, block]) => block ?? '');
+  expect(blocks.length).toBeGreaterThan(2);
+  const deals = await createSync(app, connection, { tableId: 'Deals', direction: 'TWO_WAY' });
+  expect(deals.table).toBe('calendly.deals');
+  const client = new pg.Client({ connectionString: app.database.url });
+  await client.connect();
+  try {
+    await client.query('BEGIN; CREATE ROLE analyst');
+    for (const block of blocks) await client.query(block);
+    const shown = await client.query('SELECT amount::int FROM calendly.deals WHERE name = $1', [
+      'Ten licences',
+    ]);
+    expect(shown.rows).toEqual([{ amount: 1200 }]);
+  } finally {
+    await client.query('ROLLBACK');
+    await client.end();
+  }
+  await mutate(app, 'deleteSync', { id: deals.id, dropTable: true });
 });
 
 describe('a sync of companies', () => {

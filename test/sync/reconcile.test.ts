@@ -164,7 +164,24 @@ it('repairs what differs in small transactions, and tries rows again that name o
   const { id } = await createSync(app, connection, { tableId: items, table: 'crm.chain', columns });
   expect((await settled(app, id)).parkedCount).toBe(0);
   await query(`UPDATE copied_records SET cells = cells - 'x' || '{"fldOther": 1}' WHERE sync_id = $1`, [id]);
-  expect((await reconciled(id)).driftFound).toBe(605);
+  // Held up in the middle, to see how far it is.
+  const mend = await answerListings({ kind: 'delay', delayMs: 60_000, times: null, after: 3 });
+  const { lastReconciledAt } = await readSync(app, id);
+  await mutate(app, 'reconcileSync', { id });
+  const { progress } = await until(async () => {
+    const sync = await readSync(app, id);
+    return sync.progress.phase === 'RECONCILING' && sync.progress.recordsDone >= 300 && sync;
+  }, 'half of it was read');
+  expect(progress).toMatchObject({ recordsDone: 300, recordsExpected: 605 });
+  const [{ spent }] = await query(
+    'SELECT extract(epoch FROM clock_timestamp() - run_started_at) * 1000 AS spent FROM syncs WHERE id = $1',
+    [id],
+  );
+  expect(progress.timeLeftMs).toBeGreaterThan(0);
+  // Of 605, 300 were read in that time.
+  expect(progress.timeLeftMs).toBeLessThanOrEqual(Math.ceil((Number(spent) * 305) / 300));
+  await mend();
+  expect((await readAgain(id, lastReconciledAt)).driftFound).toBe(605);
   const [row] = await query(
     'SELECT max(n)::int AS most FROM (SELECT count(*) AS n FROM copied_records WHERE sync_id = $1 GROUP BY xmin::text) AS by',
     [id],

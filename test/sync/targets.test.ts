@@ -365,6 +365,56 @@ test('triggers of syncs that are gone are removed one by one, and make nobody wa
   expect(await remove()).toEqual([]);
 });
 
+test('a sync of a table that belongs to somebody else is turned and deleted, though its triggers stay', async () => {
+  await query(`CREATE TABLE crm.foreign_owned (code text PRIMARY KEY, name text);
+    CREATE ROLE crm_owner; ALTER TABLE crm.foreign_owned OWNER TO crm_owner;
+    CREATE ROLE sync_server; GRANT USAGE ON SCHEMA crm TO sync_server;
+    GRANT SELECT, INSERT, UPDATE, DELETE, TRIGGER ON crm.foreign_owned TO sync_server;
+    DO $$ BEGIN EXECUTE format('GRANT %I TO sync_server', current_user); END $$`);
+  const url = new URL(app.database.url);
+  url.searchParams.set('options', '-c role=sync_server');
+  const server = await app.another({ databaseUrl: url.href });
+  try {
+    const ids = await create({ Code: 'a', Name: 'theirs' });
+    const columns = ['code', 'name'].map((column) => ({
+      column,
+      field: column === 'code' ? 'Code' : 'Name',
+    }));
+    const wish = { tableId: items, table: 'crm.foreign_owned', columns, direction: 'TWO_WAY' };
+    const { id } = await createSync(server, connection, wish);
+    await settled(app, id);
+    const triggers = () =>
+      query(`SELECT tgname FROM pg_trigger WHERE tgrelid = 'crm.foreign_owned'::regclass ORDER BY 1`);
+    const captured = () => query('SELECT 1 FROM sync_outbox WHERE sync_id = $1', [id]);
+    const turn = (direction: string) => mutate(server, 'updateSync', { id, direction });
+    expect(await turn('PULL')).toMatchObject({ sync: { direction: 'PULL' } });
+    expect(await triggers()).toHaveLength(3);
+    await until(
+      async () => !(await query('SELECT rows_outdated AS it FROM syncs WHERE id = $1', [id]))[0].it,
+      'the rows are in step',
+    );
+    await query(`UPDATE crm.foreign_owned SET name = 'mine'`);
+    expect(await captured()).toEqual([]);
+    // What was changed while nothing was captured is found.
+    expect(await turn('TWO_WAY')).toMatchObject({ sync: { direction: 'TWO_WAY' } });
+    const isSent = () =>
+      query(`SELECT 1 FROM copied_records WHERE sync_id = $1 AND cells::text LIKE '%mine%'`, [id]);
+    await until(async () => (await isSent()).length > 0, 'it was sent, and came back');
+    expect(await mutate(server, 'deleteSync', { id })).toMatchObject({ id });
+    await query(`INSERT INTO crm.foreign_owned VALUES ('b', 'alone')`);
+    expect(await captured()).toEqual([]);
+    const failed: string[] = [];
+    await removeStrayCaptures(server.app.database, (_error, { name }) => failed.push(name));
+    expect(failed.sort()).toEqual((await triggers()).map(({ tgname }) => tgname));
+    await removeStrayCaptures(app.app.database, (_error, { name }) => failed.push(name));
+    expect(await triggers()).toEqual([]);
+    await edit(items, { destroy: ids });
+  } finally {
+    await server.close();
+    await query(`DROP TABLE crm.foreign_owned; DROP OWNED BY sync_server; DROP ROLE sync_server, crm_owner`);
+  }
+});
+
 test('a table all of whose fields are gone keeps its rows, and the sync goes on', async () => {
   await query('CREATE TABLE crm.left_alone (id serial PRIMARY KEY, points numeric)');
   const ids = await create({ Points: 1 });

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
-import { crm, mutate, until } from './sync-app.ts';
+import { crm, mutate, readSync, until } from './sync-app.ts';
 import { TwoWayTable } from './two-way-table.ts';
 
 let app: TestApp;
@@ -139,6 +139,23 @@ describe('what is changed in the table', () => {
   });
 });
 
+test('a change that is forbidden is sent by itself, and "problem" says what keeps changes from being sent', async () => {
+  await other.query(`INSERT INTO $table (name) VALUES ('one'), ('two')`);
+  await other.quiet();
+  const before = await other.writes();
+  // As it is told of a record that was deleted, and of all that are sent with it.
+  const forbidden = { status: 403, body: { error: { type: 'INVALID_PERMISSIONS', message: 'No' } } };
+  await fault('PATCH', forbidden);
+  await other.query(`UPDATE $table SET points = 1`);
+  await expectInStep(other);
+  expect(await other.writes()).toBe(before + 2);
+  const problem = async () => (await readSync(app, other.syncId)).problem;
+  expect(await problem()).toBeNull();
+  await fault('PATCH', { ...forbidden, times: null });
+  await other.query(`UPDATE $table SET points = 2`);
+  expect(await until(problem, 'it is told')).toContain('can not be sent');
+});
+
 describe('what both sides change', () => {
   /** Changes of the table that nobody can know of before the upstream has its own. */
   async function meanwhile(of: TwoWayTable, text: string, upstream: () => Promise<unknown>): Promise<void> {
@@ -225,6 +242,11 @@ describe('what both sides change', () => {
 });
 
 test('a table that is no longer kept in step is not captured any more', async () => {
+  await other.quiet();
+  await until(
+    async () => (await readSync(app, other.syncId)).problem === null,
+    'nothing is in the way any more',
+  );
   const { tgcount } = (await triggers())[0] ?? {};
   expect(tgcount).toBe(3);
   await mutate(app, 'deleteSync', { id: table.syncId });

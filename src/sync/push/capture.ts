@@ -9,8 +9,8 @@ import { isItsRow } from '../target/vanished-rows.ts';
 /*
  * What is done to a target is captured by triggers that write the key of each changed row into sync_outbox, in the
  * transaction that changes it: so nothing is captured that is not committed, and nothing committed is missed. They run with
- * the rights of this server, take no lock that a sync holds, and do nothing once the sync is gone. Not captured is what is
- * done with triggers switched off (session_replication_role, logical replication), or to a partition that is detached; a
+ * the rights of this server, take no lock that a sync holds, and do nothing once the sync is gone, or pulls: so they may stay
+ * for a while where they can not be removed. Not captured is what is done with triggers switched off (session_replication_role, logical replication), or to a partition that is detached; a
  * reconcile finds that, and makes rows again that are gone.
  */
 
@@ -38,8 +38,8 @@ export async function installCapture(sql: Sql, sync: Captured): Promise<void> {
   const table = quotedTable(sync);
   const { rows, updates, emptied } = triggerNames(sync.id);
   const call = `EXECUTE FUNCTION sync_capture(${[sync.id, ...sync.keyColumns].map(literal).join(', ')})`;
-  await removeCapture(sql, sync);
   await changing(sql, sync, [
+    ...dropping(sync),
     `CREATE TRIGGER ${quoted(rows)} AFTER INSERT OR DELETE ON ${table} FOR EACH ROW ${call}`,
     // Compared byte by byte, since some types have no other equality.
     `CREATE TRIGGER ${quoted(updates)} AFTER UPDATE ON ${table} FOR EACH ROW WHEN (OLD OPERATOR(pg_catalog.*<>) NEW) ${call}`,
@@ -68,21 +68,40 @@ function requireSteadyKey({ targetSchema, targetTable, keyColumns, keyTypes }: C
   );
 }
 
-/** In the caller's transaction; also where the table, or the triggers, are gone. */
+/** What keeps triggers from being removed for now: only the owner of a table may do that, and only while nobody uses it. */
+const notNow: readonly (string | null)[] = ['42501', '55P03'];
+
+/**
+ * In the caller's transaction; also where the table, or the triggers, are gone. Triggers that can not be removed now stay,
+ * and are removed with those of syncs that are gone. To be called only where they do nothing from here on.
+ */
 export async function removeCapture(
   sql: Sql,
   sync: Omit<Captured, 'keyColumns' | 'keyTypes'>,
 ): Promise<void> {
+  await sql.query('SAVEPOINT capture');
+  try {
+    await dropTriggers(sql, sync);
+    await sql.query('RELEASE SAVEPOINT capture');
+  } catch (error) {
+    if (!notNow.includes(sqlState(error))) throw error;
+    await sql.query('ROLLBACK TO SAVEPOINT capture');
+  }
+}
+
+async function dropTriggers(sql: Sql, sync: Omit<Captured, 'keyColumns' | 'keyTypes'>): Promise<void> {
   const [found] = await sql.query<{ exists: boolean }[]>('SELECT to_regclass($1) IS NOT NULL AS exists', [
     quotedTable(sync),
   ]);
   if (!found?.exists) return;
-  await changing(
-    sql,
-    sync,
-    Object.values(triggerNames(sync.id)).map(
-      (name) => `DROP TRIGGER IF EXISTS ${quoted(name)} ON ${quotedTable(sync)}`,
-    ),
+  await waitingForLocks(sql, lockWaitMs, async () => {
+    for (const statement of dropping(sync)) await sql.query(statement);
+  });
+}
+
+function dropping(sync: Omit<Captured, 'keyColumns' | 'keyTypes'>): string[] {
+  return Object.values(triggerNames(sync.id)).map(
+    (name) => `DROP TRIGGER IF EXISTS ${quoted(name)} ON ${quotedTable(sync)}`,
   );
 }
 
@@ -125,7 +144,12 @@ export async function isCaptured(sql: Sql, { id, ...sync }: Captured): Promise<b
  */
 export async function ensureCapture(sql: Sql, sync: Sync): Promise<void> {
   if (sync.direction === 'pull' || (await isCaptured(sql, sync))) return;
-  await installCapture(sql, sync);
+  await captureAnew(sql, sync);
+}
+
+/** The same where nothing was captured until now, though the triggers may be there. */
+export async function captureAnew(sql: Sql, sync: Sync): Promise<void> {
+  if (!(await isCaptured(sql, sync))) await installCapture(sql, sync);
   await sql.query(
     `UPDATE copied_records AS r SET row_key = NULL WHERE r.sync_id = $1 AND r.row_key IS NOT NULL
        AND NOT EXISTS (SELECT 1 FROM ${quotedTable(sync)} AS t WHERE ${isItsRow(sync)})`,

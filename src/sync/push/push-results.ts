@@ -9,8 +9,11 @@ import { markRecordIds } from './record-ids.ts';
 import type { Cells } from '../values/row-writes.ts';
 import type { Sync } from '../sync.ts';
 
-/** How long after a call without an answer its changes are sent again, where that does no harm, in seconds. */
-const unknownRetrySeconds = 20;
+/**
+ * How long after a call without an answer its changes are sent again, where that does no harm, in seconds; and what was
+ * forbidden by itself, which others had better not wait for.
+ */
+const retrySeconds = 20;
 
 /** What keeps everything from being sent, not just these records. */
 const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -19,7 +22,7 @@ const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'SCOPE_MISSING',
   'BASE_NOT_FOUND',
   'TABLE_NOT_FOUND',
-  // Also told of a record that was deleted meanwhile, which the log will show.
+  // Also told of a record that was deleted meanwhile, which the log will show; and of all that are sent with it.
   'UPSTREAM_FORBIDDEN',
   'UPSTREAM_RATE_LIMITED',
   'UPSTREAM_MONTHLY_LIMIT',
@@ -32,32 +35,43 @@ const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /**
+ * How a batch went: as it should, which refusals of single records are a part of; or it told nothing yet, since each record
+ * has to be sent by itself first; or why nothing can be sent at the moment.
+ */
+export type Course = 'well' | 'apart' | { failure: string };
+
+/**
  * Stores what became of a batch, in a transaction that holds the sync's row. What was written waits to be seen in the log,
  * a new record belongs to its row from here on, what was refused is parked, and what was not sent is pending again.
- * @returns whether everything went as it should; otherwise the next attempt had better wait
+ * @returns how that went; after a failure the next attempt had better wait
  */
 export async function storeResults(
   sql: EntityManager,
   sync: Sync,
   batch: readonly StoredPush[],
   results: readonly ToldResult[],
-): Promise<boolean> {
+): Promise<Course> {
   await foldAll(sql, sync);
   const rows = await sql.query<{ id: string; rowKey: string[] | null }[]>(
     `SELECT id, row_key AS "rowKey" FROM sync_writes WHERE id = ANY($1) AND state = 'sending' ORDER BY id`,
     [batch.map(({ id }) => id)],
   );
   const keys = new Map(rows.map(({ id, rowKey }) => [id, rowKey]));
-  let wentWell = true;
+  let course: Course = 'well';
   for (const [index, sent] of batch.entries()) {
     const result = results[index];
     if (!keys.has(sent.id) || !result) continue;
     const push = { ...sent, rowKey: keys.get(sent.id) ?? null };
     if (result.status === 'WRITTEN') await written(sql, sync, push, result);
     else if (result.status === 'OUTCOME_UNKNOWN') await unknown(sql, sync, push);
-    else wentWell = (await notWritten(sql, sync, push, result, batch.length)) && wentWell;
+    else course = worse(course, await notWritten(sql, sync, push, result, batch.length));
   }
-  return wentWell;
+  return course;
+}
+
+function worse(one: Course, other: Course): Course {
+  if (typeof one === 'object' || other === 'well') return one;
+  return other;
 }
 
 /** For a batch that came to nothing as a whole. */
@@ -130,18 +144,17 @@ async function unknown(sql: EntityManager, sync: Sync, push: StoredPush): Promis
   await touchRecords(sql, sync.id, [push.recordId], { isDeleted: push.kind === 'delete' });
   await sql.query(
     `UPDATE sync_pending SET next_attempt_at = clock_timestamp() + make_interval(secs => $3) WHERE sync_id = $1 AND record_id = $2`,
-    [sync.id, push.recordId, unknownRetrySeconds],
+    [sync.id, push.recordId, retrySeconds],
   );
 }
 
-/** @returns whether only these records are at fault */
 async function notWritten(
   sql: EntityManager,
   sync: Sync,
   push: StoredPush,
   { status, error }: ToldResult,
   batchSize: number,
-): Promise<boolean> {
+): Promise<Course> {
   await sql.query('DELETE FROM sync_writes WHERE id = $1', [push.id]);
   const code = error?.code ?? 'INTERNAL';
   // Gone already; the log tells of it.
@@ -151,18 +164,26 @@ async function notWritten(
        VALUES ($1, $2, 'delete', $3, '{}', 'written', clock_timestamp())`,
       [sync.id, push.batch, push.recordId],
     );
-    return true;
+    return 'well';
   }
   await again(sql, sync.id, push);
-  if (status === 'NOT_SENT' || passing.has(code)) return false;
-  const set =
-    batchSize > 1 ? 'alone = true' : 'alone = true, code = $4, message = $5, parked_at = clock_timestamp()';
+  const isForbidden = code === 'UPSTREAM_FORBIDDEN' && status !== 'NOT_SENT';
+  const isPassing = status === 'NOT_SENT' || passing.has(code);
+  if (isPassing && !isForbidden) return { failure: error?.message ?? code };
+  const because = [code, error?.message ?? ''];
+  const [set, values]: [string, unknown[]] =
+    batchSize > 1
+      ? ['alone = true', []]
+      : isForbidden
+        ? ['alone = true, next_attempt_at = clock_timestamp() + make_interval(secs => $4)', [retrySeconds]]
+        : ['alone = true, code = $4, message = $5, parked_at = clock_timestamp()', because];
   // Of a new row that was deleted meanwhile nothing is left to refuse.
   await sql.query(
     `UPDATE sync_pending SET ${set} WHERE sync_id = $1 AND (record_id = $2 OR row_key = $3 AND NOT is_deleted)`,
-    [sync.id, push.recordId, push.rowKey, ...(batchSize > 1 ? [] : [code, error?.message ?? ''])],
+    [sync.id, push.recordId, push.rowKey, ...values],
   );
-  return true;
+  if (!isForbidden) return 'well';
+  return batchSize > 1 ? 'apart' : { failure: error?.message ?? code };
 }
 
 async function again(

@@ -1,10 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
+import { failuresUntilTold, inWords, type Obstacles } from '../obstacles.ts';
 import { pushColumns, type StoredPush } from './in-flight.ts';
 import { preparePushes } from './pending-pushes.ts';
 import { sendBatch, type PushCallDeps } from './push-call.ts';
 import { storeResults, takeBack } from './push-results.ts';
+import { countUnsent } from './refused-changes.ts';
 import { SyncLost, type SyncLease } from '../sync-lease.ts';
 
 /** How often one looks for changes without being woken. */
@@ -17,6 +19,7 @@ const maxRetryMs = 60_000;
 
 export interface SyncPushDeps extends PushCallDeps {
   lease: SyncLease;
+  obstacles: Obstacles;
   clock: Pick<Clock, 'lookEveryMs'>;
   logger: Logger;
 }
@@ -64,7 +67,7 @@ export class SyncPush {
         if (await this.#round()) continue;
       } catch (error) {
         if (error instanceof SyncLost) break;
-        this.#failed();
+        await this.#failed(inWords(error));
         this.#deps.logger.warn(
           { err: error, sync: this.#id },
           'changes could not be looked at; it will be tried again',
@@ -89,14 +92,18 @@ export class SyncPush {
     if (prepared.isOver) this.#closing.abort();
     if (!isWaiting) for (const { batch } of left) this.#begin(batch);
     for (const batch of prepared.batches) this.#begin(batch);
+    // What could not be sent may have come to nothing by itself.
+    const isIdle = room === maxBatchesAtOnce && prepared.batches.length === 0;
+    if (isIdle && this.#failures > 0 && (await countUnsent(lease.sql, this.#id)) === 0)
+      await this.#wentWell();
     return prepared.isMore && this.#underWay.size < maxBatchesAtOnce;
   }
 
   #begin(batch: string): void {
     const sending = this.#send(batch)
-      .catch((error: unknown) => {
+      .catch(async (error: unknown) => {
         if (error instanceof SyncLost) return this.#closing.abort();
-        this.#failed();
+        await this.#failed(inWords(error));
         this.#deps.logger.warn(
           { err: error, sync: this.#id },
           'changes could not be sent; it will be tried again',
@@ -119,13 +126,13 @@ export class SyncPush {
     const outcome = await sendBatch(this.#deps, sync, pushes, this.#closing.signal);
     if ('results' in outcome) {
       const { results } = outcome;
-      const wentWell = await lease.transaction((sql, current) => storeResults(sql, current, pushes, results));
-      if (wentWell) this.#failures = 0;
-      else this.#failed();
+      const course = await lease.transaction((sql, current) => storeResults(sql, current, pushes, results));
+      if (course === 'well') await this.#wentWell();
+      else if (course !== 'apart') await this.#failed(course.failure);
       return;
     }
     if (outcome.error !== null) {
-      this.#failed();
+      await this.#failed(inWords(outcome.error));
       this.#deps.logger.info(
         { err: outcome.error, sync: this.#id },
         'changes of a sync were not sent; it will be tried again',
@@ -134,9 +141,23 @@ export class SyncPush {
     if (!outcome.isUnclear) await lease.transaction((sql, current) => takeBack(sql, current, pushes));
   }
 
-  #failed(): void {
+  async #wentWell(): Promise<void> {
+    this.#failures = 0;
+    await this.#tell(null);
+  }
+
+  async #failed(why: string): Promise<void> {
     this.#failures += 1;
     this.#notBefore = performance.now() + Math.min(maxRetryMs, minRetryMs * 2 ** (this.#failures - 1));
+    if (this.#failures >= failuresUntilTold)
+      await this.#tell(
+        `Changes of the table can not be sent at the moment, and are sent as soon as that is over: ${why}`,
+      );
+  }
+
+  /** What the database refuses to be told is in the log. */
+  async #tell(text: string | null): Promise<void> {
+    await this.#deps.obstacles.note('sending', text).catch(() => undefined);
   }
 
   async #rest(): Promise<void> {
