@@ -4,6 +4,7 @@ import type { ChangeFeeds } from '../changes/change-feeds.ts';
 import type { ChangeLog } from '../changes/change-log.ts';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
+import { pruneDead } from './dead-webhooks.ts';
 import type { Drains } from './drain.ts';
 import { endIdleWebhooks, noteUse } from './feed-use.ts';
 import { requiredScopes } from './specification.ts';
@@ -138,6 +139,7 @@ export class Upkeep {
       this.#work('prune', async () => {
         await log.prune(retentionDays);
         await pruneUnread(database, retentionDays);
+        await pruneDead(database);
       });
     }
   }

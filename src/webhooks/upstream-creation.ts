@@ -12,7 +12,8 @@ import type { Claim } from './webhook-claims.ts';
 /**
  * The create call of a claim. What an earlier life of this server left upstream is deleted before, as far as we know of
  * one, or when it holds the places.
- * @throws AppError WEBHOOK_LIMIT, UPSTREAM_FORBIDDEN and what any upstream call throws; the claim is failed then
+ * @throws AppError WEBHOOK_LIMIT, UPSTREAM_FORBIDDEN and what any upstream call throws; the claim is failed then, or gone
+ *   where the upstream has said that it made nothing
  */
 export async function createUpstream(
   api: CalendlyApi,
@@ -36,12 +37,27 @@ export async function createUpstream(
       return await api.createWebhook(baseId, body);
     }
   } catch (error) {
-    await deps.database.query(
-      `UPDATE webhooks SET state = 'failed', problem = $2 WHERE id = $1 AND state IN ('creating', 'preparing')`,
-      [claim.id, error instanceof AppError ? error.message : 'The create call failed.'],
-    );
+    await endClaim(deps.database, claim, error);
     throw explained(error, connection.id, baseId);
   }
+}
+
+/** A failed claim is kept since the upstream may have made its webhook. However often it refuses, nothing piles up here. */
+async function endClaim(database: DataSource, { id }: Claim, error: unknown): Promise<void> {
+  const mine = `id = $1 AND state IN ('creating', 'preparing')`;
+  if (wasRefused(error)) await database.query(`DELETE FROM webhooks WHERE ${mine}`, [id]);
+  else
+    await database.query(`UPDATE webhooks SET state = 'failed', problem = $2 WHERE ${mine}`, [
+      id,
+      error instanceof AppError ? error.message : 'The create call failed.',
+    ]);
+}
+
+/** Whether the upstream has answered, and has made nothing. */
+function wasRefused(error: unknown): boolean {
+  if (!(error instanceof AppError) || error.details.outcome === 'unknown') return false;
+  const { upstreamStatus: status } = error.details;
+  return typeof status === 'number' && status >= 400 && status < 500;
 }
 
 async function hasFailures(database: DataSource, feedId: number): Promise<boolean> {

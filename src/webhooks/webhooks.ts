@@ -20,7 +20,6 @@ import type { Logger } from '../logger.ts';
 import { AskedDrains } from './asked-drains.ts';
 import { backgroundOperation } from './background-operation.ts';
 import { BaseReaders } from './base-readers.ts';
-import { deniesAccess } from './denied-access.ts';
 import { Drains } from './drain.ts';
 import { FeedUses, noteUse } from './feed-use.ts';
 import { FollowedBases } from './followed-bases.ts';
@@ -122,7 +121,7 @@ export class Webhooks {
   /**
    * The webhook that feeds a base's log, made now unless there is one.
    * @throws AppError CONNECTION_NOT_FOUND, CONNECTION_NOT_CONNECTED, SCOPE_MISSING before anything is sent;
-   *   UPSTREAM_FORBIDDEN, WEBHOOK_LIMIT and what any upstream call throws
+   *   BASE_NOT_FOUND before anything is stored; UPSTREAM_FORBIDDEN, WEBHOOK_LIMIT and what any upstream call throws
    */
   async ensure(
     connectionId: number,
@@ -131,10 +130,10 @@ export class Webhooks {
   ): Promise<{ webhook: Webhook; feed: Feed }> {
     const connection = await this.#readingConnection(connectionId, baseId);
     requireScopes(connection, requiredScopes);
-    const living = await this.#bases.livingWebhook(connection.clientId, baseId);
-    const webhook =
-      living?.state === 'active' ? living : await this.#createFor(connection, baseId, operation);
+    // Nothing is stored or made for a base before it is known to be there; whoever may not read it is told just that.
     await this.#readers.require(connection, baseId, operation);
+    const living = await this.#bases.livingWebhook(connection.clientId, baseId);
+    const webhook = living?.state === 'active' ? living : await this.#create(connection, baseId, operation);
     const feed = await this.#bases.findFeed(connection.clientId, baseId);
     if (!feed) throw new Error('A webhook has no feed.');
     await this.#uses.note(feed);
@@ -148,17 +147,9 @@ export class Webhooks {
     return this.#readers.refusal(connection, baseId, operation);
   }
 
-  /** Whoever may not even read the base is told that it is not there, not that webhooks need more rights. */
-  async #createFor(connection: ConnectionEntity, baseId: string, operation: Operation): Promise<Webhook> {
-    try {
-      const key = `${connection.id}/${connection.epoch}/${baseId}`;
-      return await this.#creating.read(key, operation, () =>
-        this.#creation.create(connection, baseId, operation),
-      );
-    } catch (error) {
-      if (deniesAccess(error)) await this.#readers.require(connection, baseId, operation);
-      throw error;
-    }
+  #create(connection: ConnectionEntity, baseId: string, operation: Operation): Promise<Webhook> {
+    const key = `${connection.id}/${connection.epoch}/${baseId}`;
+    return this.#creating.read(key, operation, () => this.#creation.create(connection, baseId, operation));
   }
 
   /**

@@ -36,8 +36,27 @@ it('deletes a webhook that nobody used for so long, and tells the gap to whoever
   await (await app.another({ role: 'all', webhookIdleDays: 0 })).close();
   expect(await heldUpstream(app)).toHaveLength(1);
 
+  await app.database.query(`
+    INSERT INTO change_feeds (client_id, base_id, generation) VALUES ('another', '${crm.baseId}', 7);
+    INSERT INTO webhooks (id, feed_id, generation, state, problem, created_at, ended_at)
+    SELECT gen_random_uuid(), id, row.generation, row.state, row.problem, now() - make_interval(days => created),
+           now() - make_interval(days => ended)
+    FROM change_feeds, (VALUES
+      (7, 'deleted', 'kept: the newest', 99, 99), (6, 'deleted', 'kept: ended lately', 99, 29), (5, 'deleted', 'gone', 99, 31),
+      (4, 'failed', 'kept: failed lately', 29, NULL), (3, 'failed', 'gone', 31, NULL)
+    ) AS row (generation, state, problem, created, ended) WHERE client_id = 'another'`);
   const keeper = await app.another({ role: 'all', webhookIdleDays: 30 });
   await until(async () => (await heldUpstream(app)).length === 0);
+  const dead = () =>
+    app.database.query(
+      `SELECT problem FROM webhooks JOIN change_feeds AS f ON f.id = feed_id WHERE f.client_id = 'another' ORDER BY 1`,
+    );
+  await until(async () => (await dead()).length === 3);
+  expect((await dead()).map(({ problem }) => String(problem).split(':')[0])).toEqual([
+    'kept',
+    'kept',
+    'kept',
+  ]);
   expect(await webhooksOf(app, connection)).toEqual([]);
   await addContacts(app, 1);
   const back = await new Subscriber(app, { connection, baseId: crm.baseId, after: before.cursor }).started();
@@ -48,6 +67,7 @@ it('deletes a webhook that nobody used for so long, and tells the gap to whoever
   expect(back.changes[0]?.recordId).toBe(recordId);
   await back.cut();
   await keeper.close();
+  await app.database.query(`DELETE FROM change_feeds WHERE client_id = 'another'`);
 });
 
 it('takes subscriptions, queries of the log, and the care of admins for uses', async () => {

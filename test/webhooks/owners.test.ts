@@ -269,12 +269,12 @@ it('keeps a shared webhook when its connection leaves while the upstream can not
 
 it("tells nobody of another connection's failure to create the webhook", async () => {
   const able = await app.connect();
-  const unable = await app.connect({ bases: [await otherBase(app, able)] });
+  const unable = await app.connect();
   await control(app.sandbox.url, 'faults', {
     match: { method: 'POST', path: '/v0/bases/*/webhooks' },
     times: 1,
-    kind: 'delay',
-    effect: 'after',
+    kind: 'status',
+    status: 403,
     delayMs: 1_000,
   });
   const refused = app.graphql(createDocument, { connection: unable, baseId: crm.baseId });
@@ -282,7 +282,7 @@ it("tells nobody of another connection's failure to create the webhook", async (
     async () => (await app.database.query(`SELECT 1 FROM webhooks WHERE state = 'creating'`)).length === 1,
   );
   const subscriber = await new Subscriber(app, { connection: able, baseId: crm.baseId }).started();
-  expect((await refused).errors?.[0]?.extensions.code).toBe('BASE_NOT_FOUND');
+  expect((await refused).errors?.[0]?.extensions.code).toBe('UPSTREAM_FORBIDDEN');
   expect(await heldUpstream(app)).toHaveLength(1);
   await subscriber.cut();
 });

@@ -38,15 +38,45 @@ it('names missing scopes before anything is sent', async () => {
   expect((await control<{ total: number }>(app.sandbox.url, 'calls')).total).toBe(total);
 });
 
+it('keeps nothing of bases that are not there, and of webhooks that the upstream refused to make', async () => {
+  const connection = await app.connect();
+  const stored = async () =>
+    (await app.database.query('SELECT id::text FROM change_feeds UNION ALL SELECT id::text FROM webhooks'))
+      .length;
+  const before = await countCalls(app, 'createWebhook');
+  for (const baseId of ['appAAAAAAAAAAAAAA', 'appBBBBBBBBBBBBBB']) {
+    const invented = new Subscriber(app, { connection, baseId });
+    await until(() => invented.errors.length > 0);
+    expect(invented.errors[0]?.extensions?.code).toBe('BASE_NOT_FOUND');
+    await invented.cut();
+  }
+  expect(await stored()).toBe(0);
+  expect(await countCalls(app, 'createWebhook')).toBe(before);
+
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'POST', path: '/v0/bases/*/webhooks' },
+    times: 2,
+    kind: 'status',
+    status: 403,
+  });
+  for (let time = 0; time < 2; time += 1) {
+    const { errors } = await app.graphql(createDocument, { connection, baseId: crm.baseId });
+    expect(errors?.[0]?.extensions.code).toBe('UPSTREAM_FORBIDDEN');
+  }
+  expect(await stored()).toBe(1);
+  await disconnect(app, connection);
+});
+
 it('creates one webhook, however many ask for it on two instances at once, and both deliver', async () => {
   const [first, second] = [await app.connect(), await app.connect()];
   const start = await ledgerEnd(app);
+  const created = await countCalls(app, 'createWebhook');
   const subscribers = [app, other, app, other].map(
     (instance, index) =>
       new Subscriber(instance, { connection: index < 2 ? first : second, baseId: crm.baseId }),
   );
   await Promise.all(subscribers.map((subscriber) => subscriber.started()));
-  expect(await countCalls(app, 'createWebhook')).toBe(1);
+  expect((await countCalls(app, 'createWebhook')) - created).toBe(1);
   expect(await heldUpstream(app)).toHaveLength(1);
   await addContacts(app, 5);
   const truth = await ledger(app, start);
