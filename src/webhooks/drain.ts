@@ -8,7 +8,7 @@ import type { Clock } from '../clock.ts';
 import type { Upstream } from '../connections/upstream.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { backgroundOperation } from './background-operation.ts';
+import { webhookOperation } from './webhook-operation.ts';
 import { DrainLeases, type TakenWebhook } from './drain-leases.ts';
 import { appendPage } from './page-append.ts';
 import { PageEntries, type ReadPage } from './page-entries.ts';
@@ -133,7 +133,7 @@ export class Drains {
         `The webhook of base ${baseId} has no connection to be read through.`,
       );
     }
-    const operation = () => backgroundOperation(clock, this.#closing.signal);
+    const operation = () => webhookOperation(clock, this.#closing.signal);
     const pages = new PayloadPages({ baseId, upstreamId }, () => upstream.api(connectionId, operation()));
     let next = webhook.nextPayload;
     let wanted: boolean | null = null;

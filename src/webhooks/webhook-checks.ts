@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import type { WireWebhook } from '../calendly/wire.ts';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
-import { backgroundOperation } from './background-operation.ts';
+import { webhookOperation } from './webhook-operation.ts';
 import type { Drains } from './drain.ts';
 import type { Owners } from './owners.ts';
 import type { PlannedReplacement } from './planned-replacement.ts';
@@ -45,7 +45,7 @@ export class WebhookChecks {
     if (webhook?.state !== 'active' || webhook.upstreamId === null)
       return void this.#behind.delete(webhookId);
     const [now] = await database.query<{ now: Date }[]>('SELECT clock_timestamp() AS now');
-    const reached = await owners.reach(webhook, backgroundOperation(clock, signal));
+    const reached = await owners.reach(webhook, webhookOperation(clock, signal));
     if (reached === 'away') return;
     if (reached === 'refused')
       return this.#lose(webhook, 'No connection may read its base any more.', signal);
@@ -111,7 +111,7 @@ export class WebhookChecks {
     const { database, owners, creation, clock, logger } = this.#deps;
     const lost = await findWebhook(database, webhookId);
     if (lost?.state !== 'lost') return;
-    const operation = backgroundOperation(clock, signal);
+    const operation = webhookOperation(clock, signal);
     const reached = await owners.reach(lost, operation);
     if (typeof reached === 'string') return;
     const webhook = await creation.create(reached.connection, lost.baseId, operation);
@@ -123,7 +123,7 @@ export class WebhookChecks {
     const { database, owners, clock, logger } = this.#deps;
     const webhook = await findWebhook(database, webhookId);
     if (webhook?.state !== 'ending') return;
-    const reached = await owners.reach(webhook, backgroundOperation(clock, signal));
+    const reached = await owners.reach(webhook, webhookOperation(clock, signal));
     const isOver = webhook.expiresAt !== null && webhook.expiresAt.getTime() < clock.now();
     if (reached === 'away' && !isOver) return;
     const held =

@@ -18,7 +18,7 @@ import { requireScopes, type Upstream } from '../connections/upstream.ts';
 import type { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { AskedDrains } from './asked-drains.ts';
-import { backgroundOperation } from './background-operation.ts';
+import { webhookOperation } from './webhook-operation.ts';
 import { BaseReaders } from './base-readers.ts';
 import { Drains } from './drain.ts';
 import { FeedUses, noteUse } from './feed-use.ts';
@@ -143,7 +143,7 @@ export class Webhooks {
   /** Why a connection can no longer follow a base; null when it still can. Throws when the upstream can't say so now. */
   async refusal(connectionId: number, baseId: string): Promise<AppError | null> {
     const connection = await this.#deps.connections.get(connectionId);
-    const operation = backgroundOperation(this.#deps.clock, this.#closing.signal);
+    const operation = webhookOperation(this.#deps.clock, this.#closing.signal);
     return this.#readers.refusal(connection, baseId, operation);
   }
 
@@ -191,8 +191,7 @@ export class Webhooks {
    * @returns upstream ids of the webhooks that were deleted, and of those whose deletion was not confirmed
    */
   async releaseConnection(connectionId: number): Promise<{ deleted: string[]; failed: string[] }> {
-    const operation = backgroundOperation(this.#deps.clock, this.#closing.signal);
-    operation.priority = 'person';
+    const operation = webhookOperation(this.#deps.clock, this.#closing.signal, 'person');
     return this.#endings.release(connectionId, operation);
   }
 
