@@ -19,6 +19,8 @@ export const documentLimits = {
   tokens: 10_000,
   /** A plain `__typename`, which clients add to every selection, is free once in each. */
   fields: 300,
+  /** Spreads and inline fragments, also of those that hold no field but a free `__typename`: we walk them one by one. */
+  fragments: 600,
   /** Aliased fields. An aliased `__typename` counts, the plain one that clients add does not. */
   aliases: 30,
   directives: 8,
@@ -32,6 +34,7 @@ export const documentLimits = {
 /** What a document holds once its fragments are spread out, all operations together. */
 export interface Measure {
   fields: number;
+  fragments: number;
   aliases: number;
   directives: number;
   depth: number;
@@ -134,6 +137,7 @@ function measureSelections(
         sum.introspectionDepth = Math.max(sum.introspectionDepth, below?.introspectionDepth ?? 0);
       }
     } else {
+      sum.fragments += 1;
       const below =
         selection.kind === Kind.INLINE_FRAGMENT
           ? measureSelections(selection.selectionSet, fragments, measured, within)
@@ -168,13 +172,22 @@ function measureFragment(
 
 function add(sum: Measure, part: Measure): void {
   sum.fields += part.fields;
+  sum.fragments += part.fragments;
   sum.aliases += part.aliases;
   sum.directives += part.directives;
   sum.valueDepth = Math.max(sum.valueDepth, part.valueDepth);
 }
 
 function nothing(): Measure {
-  return { fields: 0, aliases: 0, directives: 0, depth: 0, introspectionDepth: 0, valueDepth: 0 };
+  return {
+    fields: 0,
+    fragments: 0,
+    aliases: 0,
+    directives: 0,
+    depth: 0,
+    introspectionDepth: 0,
+    valueDepth: 0,
+  };
 }
 
 /** Level by level, since a function that calls itself would run out of stack where this is needed. */
@@ -207,6 +220,8 @@ function faultOf(total: Measure): GraphQLError | null {
     return tooComplex(`has more than ${documentLimits.directives} directives`, 'directives');
   if (total.fields > documentLimits.fields)
     return tooComplex(`selects more than ${documentLimits.fields} fields`, 'fields');
+  if (total.fragments > documentLimits.fragments)
+    return tooComplex(`spreads more than ${documentLimits.fragments} fragments`, 'fragments');
   return null;
 }
 

@@ -41,6 +41,7 @@ const atEdge: Record<keyof typeof documentLimits, (amount: number) => string> = 
   characters: (amount) => `{ __typename }${' '.repeat(amount - 14)}`,
   tokens,
   fields: (amount) => `{ connections { ${times(amount - 1, () => 'id')} } }`,
+  fragments: (amount) => `{ ${times(amount, () => '... { __typename }')} }`,
   aliases: (amount) => `{ ${times(amount, (index) => `a${index}: __typename`)} }`,
   directives: (amount) => `{ connections { ${times(amount, () => 'id @include(if: true)')} } }`,
   depth: nested,
@@ -48,6 +49,16 @@ const atEdge: Record<keyof typeof documentLimits, (amount: number) => string> = 
   valueDepth: (depth) =>
     `{ ${base} { table(id: "a") { records(filter: ${'{ not: '.repeat(depth - 1)}{}${' }'.repeat(depth - 1)}) { __typename } } } }`,
 };
+
+/** Two to the 22nd selections, none of which counts as a field. */
+function emptyBomb(type: string, salt: number): string {
+  const doubling = times(
+    22,
+    (index) => `fragment F${index} on ${type} { ...F${index + 1} ...F${index + 1} }`,
+  );
+  const bomb = `${doubling} fragment F22 on ${type} { __typename }`;
+  return `query Q${salt} { ${type === 'Query' ? '...F0' : `${base} { ...F0 }`} } ${bomb}`;
+}
 
 const refusals = ['DOCUMENT_TOO_COMPLEX', 'GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED'];
 
@@ -113,6 +124,13 @@ describe('the limits on documents', () => {
       (salt: number) =>
         `query Q${salt} { ...F0 } ${times(200, (index) => `fragment F${index} on Query { ...F${index + 1} ...F${index + 1} }`)} fragment F200 on Query { connections { id } }`,
     ],
+    ...(['Base', 'Query'] as const).map(
+      (type) =>
+        [
+          `a fragment bomb on ${type} that holds nothing but __typename`,
+          (salt: number) => emptyBomb(type, salt),
+        ] as const,
+    ),
     [
       'fragments that spread each other',
       (salt: number) => `query Q${salt} { ...A } fragment A on Query { ...B } fragment B on Query { ...A }`,
@@ -184,6 +202,7 @@ describe('the count that visits each fragment once', () => {
     const total: Measure = {
       fields: 0,
       aliases: 0,
+      fragments: 0,
       directives: 0,
       depth: 0,
       introspectionDepth: 0,
@@ -193,6 +212,7 @@ describe('the count that visits each fragment once', () => {
       let typenames = 0;
       for (const selection of set.selections) {
         total.directives += selection.directives?.length ?? 0;
+        if (selection.kind !== Kind.FIELD) total.fragments += 1;
         if (selection.kind === Kind.INLINE_FRAGMENT) walk(selection.selectionSet, depth, introspection);
         else if (selection.kind === Kind.FRAGMENT_SPREAD) {
           const fragment = fragments.get(selection.name.value);
