@@ -79,8 +79,10 @@ export class SubscriberGroup {
           const { signal } = this.#stopping;
           const terms = { signal, connectionAgeMs: watchedConnectionAgeMs };
           const results = await executeTogether(events, anyone.args, terms);
-          for (const [index, result] of results.entries())
-            await this.#tell(new ToldEvent(result, step.events[index] ?? null));
+          for (const [index, result] of results.entries()) {
+            const isLast = this.#isOver && index === results.length - 1;
+            await this.#tell(new ToldEvent(result, step.events[index] ?? null), isLast);
+          }
         }
         if (this.#recent.length === 0) this.#covers = step.place;
         if (step.last) for (const subscriber of [...this.#live]) void subscriber.endWith(step.last.event);
@@ -90,11 +92,12 @@ export class SubscriberGroup {
     }
   }
 
-  async #tell(told: ToldEvent): Promise<void> {
+  /** @param isLast nothing of the source follows: who takes no more now has nothing to catch up with, and waits for the end */
+  async #tell(told: ToldEvent, isLast: boolean): Promise<void> {
     this.#keep(told);
     let sends = 0;
     for (const subscriber of this.#live) {
-      if (!subscriber.offer(told)) {
+      if (!subscriber.offer(told) && !isLast) {
         this.#live.delete(subscriber);
         subscriber.catchUp();
       }

@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import type { Position } from '../../src/changes/position.ts';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
+import { EventStream } from './event-stream.ts';
 import { Subscriber, until } from './subscriber.ts';
 import { addContacts, crm, ledger, ledgerEnd, told } from './upstream-edits.ts';
 
@@ -59,6 +61,35 @@ it('closes the sockets of a key that was revoked with 4403, and tells the rest o
   await addContacts(app, 1);
   await until(() => staying.every(({ changes }) => changes.length === 1));
   expect(ending.flatMap(({ changes }) => changes)).toEqual([]);
+});
+
+it('ends an outdated filter also for whom the change of the schema is more than it can take at once', async () => {
+  const document = `subscription ($connection: Int!, $baseId: String!, $tableId: String!, $filter: RecordFilter!) {
+    recordChanges(connection: $connection, baseId: $baseId, tableId: $tableId, filter: $filter) {
+      __typename ... on RecordChange { recordId } ... on SchemaChange { edits { previous } }
+    }
+  }`;
+  const filter = { not: { field: 'Mood', eq: 'good' } };
+  const variables = { connection, baseId: crm.baseId, tableId: crm.tableId, filter };
+  const streams = [1, 2].map(() => new EventStream(app, document, variables));
+  await Promise.all(streams.map((stream) => stream.started()));
+  await addContacts(app, 1);
+  await until(() => streams.every(({ changes }) => changes.length === 1));
+  const previous = { name: 'x'.repeat(100_000) };
+  const change = { kind: 'fieldDeleted', tableId: crm.tableId, fieldId, current: null, previous };
+  const [appended] = await app.database.query(
+    `INSERT INTO changes (feed_id, generation, payload, ordinal, kind, occurred_at, source, detail)
+     SELECT feed_id, generation, payload, ordinal + 1, 'schema', now(), 'client', $1 FROM changes
+     ORDER BY generation DESC, payload DESC, ordinal DESC LIMIT 1 RETURNING feed_id, generation, payload, ordinal`,
+    [{ changes: [change] }],
+  );
+  const { feed_id: feedId, ...position } = appended as { feed_id: number } & Position;
+  app.app.changeFeeds.ring(feedId, position);
+  await until(() => streams.every(({ end }) => end !== null), 5_000);
+  for (const { events, results } of streams) {
+    expect(events.at(-1)?.__typename).toBe('SchemaChange');
+    expect(results.at(-1)?.errors?.map(({ extensions }) => extensions.code)).toEqual(['FILTER_OUTDATED']);
+  }
 });
 
 it('ends a group whose filter is outdated behind the change of the schema, also for who is still catching up', async () => {
