@@ -1,5 +1,6 @@
-import type { LogPage } from './change-log.ts';
+import type { StoredEntry } from './entry-rows.ts';
 import { firstAfter } from './first-after.ts';
+import type { LogPage } from './log-page.ts';
 import { comparePositions, type Position } from './position.ts';
 
 /** Reads of one feed's log at a time, in this process. */
@@ -7,7 +8,7 @@ const maxReads = 2;
 
 interface Waiting {
   after: Position;
-  resolve: (page: LogPage) => void;
+  resolve: (page: LogPage<StoredEntry>) => void;
   reject: (error: unknown) => void;
 }
 
@@ -17,16 +18,16 @@ interface Waiting {
  * has waited longest, so that even subscribers who stand far apart leave the database to others.
  */
 export class Backlog {
-  readonly #read: (after: Position) => Promise<LogPage>;
+  readonly #read: (after: Position) => Promise<LogPage<StoredEntry>>;
   #waiting: Waiting[] = [];
   #reads = 0;
 
-  constructor(read: (after: Position) => Promise<LogPage>) {
+  constructor(read: (after: Position) => Promise<LogPage<StoredEntry>>) {
     this.#read = read;
   }
 
   /** At most one page of what lies after a position, oldest first. */
-  read(after: Position): Promise<LogPage> {
+  read(after: Position): Promise<LogPage<StoredEntry>> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ after, resolve, reject });
       // Those who come back together ask in the same turn.
@@ -56,7 +57,7 @@ export class Backlog {
   }
 
   /** Who stands within the page has all that follows in it; who stands at its very end may have to read on. */
-  #serve(after: Position, { entries, ...bound }: LogPage): void {
+  #serve(after: Position, { entries, ...bound }: LogPage<StoredEntry>): void {
     const last = entries.at(-1);
     if (!last) return;
     const isWithin = ({ after: place }: Waiting): boolean =>

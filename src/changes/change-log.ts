@@ -1,12 +1,30 @@
 import type { DataSource } from 'typeorm';
-import { runPrepared, type PreparedStatement } from '../database/prepared.ts';
-import { appendingSteps, appendingValues, entryColumns, entryFromRow, type EntryRow } from './entry-rows.ts';
-import { prunedPosition, type FeedRow, type Sql } from './feed.ts';
+import { runPrepared } from '../database/prepared.ts';
+import {
+  appendingSteps,
+  appendingValues,
+  bytesOfAll,
+  entryFromRow,
+  storedEntryFrom,
+  type EntryRow,
+  type StoredEntry,
+  type StoredRow,
+} from './entry-rows.ts';
+import type { Sql } from './feed.ts';
 import type { LogEntry } from './log-entry.ts';
+import {
+  entriesFrom,
+  listPage,
+  maxBytesPerRead,
+  maxEntriesPerRead,
+  maxNewEntriesPerRead,
+  prunedFrom,
+  readNewPage,
+  readPage,
+  type LogPage,
+  type PageRow,
+} from './log-page.ts';
 import { comparePositions, type Position } from './position.ts';
-
-/** Entries in one read. Bounded since each carries all cells of a record. */
-export const maxEntriesPerRead = 500;
 
 /** The position of the newest entry of `feed`, or of what was pruned last. */
 export const headPlace = `
@@ -16,40 +34,8 @@ export const headPlace = `
     SELECT feed.pruned_generation, feed.pruned_payload, feed.pruned_ordinal
   ) AS places ORDER BY generation DESC, payload DESC, ordinal DESC LIMIT 1`;
 
-type PrunedRow = Pick<FeedRow, 'pruned_generation' | 'pruned_payload' | 'pruned_ordinal' | 'pruned_until'>;
-
-/** The entries of $1 after the position ($2, $3, $4), and from the same snapshot what was pruned, so neither can miss the other. */
-const page = (condition: string, limit: number | string): string => `
-  SELECT entry.*, feed.pruned_generation, feed.pruned_payload, feed.pruned_ordinal, feed.pruned_until
-  FROM change_feeds AS feed
-  LEFT JOIN LATERAL (
-    SELECT ${entryColumns} FROM changes
-    WHERE feed_id = feed.id AND (generation, payload, ordinal) > ($2, $3, $4) AND ${condition}
-    ORDER BY generation, payload, ordinal LIMIT ${limit}
-  ) AS entry ON true
-  WHERE feed.id = $1
-  ORDER BY entry.generation, entry.payload, entry.ordinal`;
-
-/** Everybody who follows a feed waits for it. */
-const readPage: PreparedStatement = { name: 'read-log', text: page('true', maxEntriesPerRead) };
-
-const listPage = page(
-  `kind <> 'schema' AND ($6::text IS NULL OR table_id = $6 OR kind = 'lost') AND ($7::text IS NULL OR record_id = $7 OR kind = 'lost')`,
-  '$5',
-);
-
 /** Rows that one prune deletes in one transaction, so that nobody waits long for the feed's lock. */
 const pruneBatchSize = 5_000;
-
-export interface LogPage {
-  /** Oldest first. */
-  entries: LogEntry[];
-  /** Everything up to here is gone: who asked from before it has lost something. */
-  pruned: Position;
-  prunedUntil: Date | null;
-  /** It ends for its bound rather than at the end of the log, so there is more behind it. A part of it up to its end says the same. */
-  hasMore: boolean;
-}
 
 /** Losses are never left out. */
 export interface EntryFilter {
@@ -87,11 +73,23 @@ export class ChangeLog {
     return row;
   }
 
-  /** The next entries after a position, `maxEntriesPerRead` at most. */
-  async read(feedId: number, after: Position): Promise<LogPage> {
+  /** The next entries after a position, `maxEntriesPerRead` and about `maxBytesPerRead` at most. */
+  async read(feedId: number, after: Position): Promise<LogPage<StoredEntry>> {
     const { generation, payload, ordinal } = after;
     const values = [feedId, generation, payload, ordinal];
-    return pageFrom(await runPrepared(this.#database, readPage, values), maxEntriesPerRead);
+    const rows = await runPrepared<PageRow<StoredRow>>(this.#database, readPage, values);
+    const entries = entriesFrom(rows, storedEntryFrom);
+    const isFull = entries.length === maxEntriesPerRead || bytesOfAll(entries) >= maxBytesPerRead;
+    return { entries, ...prunedFrom(rows), hasMore: isFull };
+  }
+
+  /** The same of entries that are new, of which few are expected: `maxNewEntriesPerRead` at most. */
+  async readNew(feedId: number, after: Position): Promise<LogPage<StoredEntry>> {
+    const { generation, payload, ordinal } = after;
+    const values = [feedId, generation, payload, ordinal];
+    const rows = await runPrepared<PageRow<StoredRow>>(this.#database, readNewPage, values);
+    const entries = entriesFrom(rows, storedEntryFrom);
+    return { entries, ...prunedFrom(rows), hasMore: entries.length === maxNewEntriesPerRead };
   }
 
   /** The same of some records, so many at most, without changes of the schema. */
@@ -99,7 +97,9 @@ export class ChangeLog {
     const { generation, payload, ordinal } = after;
     const { tableId = null, recordId = null } = filter;
     const values = [feedId, generation, payload, ordinal, limit, tableId, recordId];
-    return pageFrom(await this.#database.query(listPage, values), limit);
+    const rows = await this.#database.query<PageRow<EntryRow>[]>(listPage, values);
+    const entries = entriesFrom(rows, entryFromRow);
+    return { entries, ...prunedFrom(rows), hasMore: entries.length === limit };
   }
 
   /** What happened to one record, newest first, before a position or at any time. */
@@ -170,16 +170,4 @@ export class ChangeLog {
 /** Whether someone who knows everything up to `after` has missed entries that are pruned by now. */
 export function isPruned(after: Position, pruned: Position): boolean {
   return comparePositions(after, pruned) < 0;
-}
-
-function pageFrom(rows: (Partial<EntryRow> & PrunedRow)[], limit: number): LogPage {
-  const [first] = rows;
-  if (!first) throw new Error('There is no such feed.');
-  const entries = rows.filter((row): row is EntryRow & PrunedRow => row.kind != null).map(entryFromRow);
-  return {
-    entries,
-    pruned: prunedPosition(first),
-    prunedUntil: first.pruned_until,
-    hasMore: entries.length === limit,
-  };
 }

@@ -19,6 +19,14 @@ export interface EntryRow {
   detail: { changes: LoggedSchemaChange[] } | Loss | null;
 }
 
+/** An entry that was read. */
+export type StoredEntry = LogEntry & {
+  /** Length of its JSON: about what it takes in memory. */
+  bytes: number;
+};
+
+export type StoredRow = EntryRow & { bytes: number };
+
 /** Names and types of its columns. */
 const columns: Readonly<Record<keyof EntryRow, string>> = {
   generation: 'integer',
@@ -125,4 +133,12 @@ export function entryFromRow(row: EntryRow): LogEntry {
         cells: row.cells,
       };
   }
+}
+
+export function storedEntryFrom(row: StoredRow): StoredEntry {
+  return Object.assign(entryFromRow(row), { bytes: row.bytes });
+}
+
+export function bytesOfAll(entries: readonly StoredEntry[]): number {
+  return entries.reduce((sum, { bytes }) => sum + bytes, 0);
 }

@@ -1,13 +1,16 @@
 import type { Logger } from '../logger.ts';
 import { Backlog } from './backlog.ts';
-import { isPruned, maxEntriesPerRead, type ChangeLog, type LogPage } from './change-log.ts';
+import { isPruned, type ChangeLog } from './change-log.ts';
+import { bytesOfAll, type StoredEntry } from './entry-rows.ts';
 import { firstAfter } from './first-after.ts';
 import type { Feed } from './feed.ts';
-import type { LogEntry } from './log-entry.ts';
+import { maxEntriesPerRead, type LogPage } from './log-page.ts';
 import { comparePositions, type Position } from './position.ts';
 
 /** Newest entries that are kept in memory, so that those who listen live share one read of the log. */
 const maxKeptEntries = 1_000;
+/** Their JSON together. */
+const maxKeptBytes = 16_000_000;
 
 /**
  * Reads one feed for everybody in this process. Nothing is pushed: each subscriber asks for what lies after its own
@@ -16,11 +19,12 @@ const maxKeptEntries = 1_000;
  */
 export class FeedReader {
   readonly feed: Feed;
-  readonly #log: Pick<ChangeLog, 'read'>;
+  readonly #log: Pick<ChangeLog, 'read' | 'readNew'>;
   readonly #backlog: Backlog;
   readonly #logger: Logger;
   /** What lies in memory: all entries after `#keptAfter` up to `#head`. */
-  #kept: LogEntry[] = [];
+  #kept: StoredEntry[] = [];
+  #keptBytes = 0;
   #keptAfter: Position;
   #head: Position;
   /** Behind here no change of the schema has been read. */
@@ -30,7 +34,11 @@ export class FeedReader {
   #nextReading: Promise<void> | null = null;
   readonly #waiting = new Set<() => void>();
 
-  constructor(feed: Feed, head: Position, deps: { log: Pick<ChangeLog, 'read'>; logger: Logger }) {
+  constructor(
+    feed: Feed,
+    head: Position,
+    deps: { log: Pick<ChangeLog, 'read' | 'readNew'>; logger: Logger },
+  ) {
     this.feed = feed;
     this.#head = head;
     this.#keptAfter = head;
@@ -61,7 +69,7 @@ export class FeedReader {
   }
 
   /** At most one page of what lies after a position, oldest first; empty at the head. */
-  async read(after: Position): Promise<LogPage> {
+  async read(after: Position): Promise<LogPage<StoredEntry>> {
     if (!this.keeps(after)) {
       const page = await this.#backlog.read(after);
       this.#keepOlder(after, page);
@@ -126,27 +134,40 @@ export class FeedReader {
 
   async #readOn(): Promise<void> {
     try {
-      for (let hasMore = true; hasMore;) {
-        const page = await this.#log.read(this.feed.id, this.#head);
-        if (isPruned(this.#head, page.pruned)) this.#forget(page.pruned);
-        this.#keep(page.entries);
-        if (page.entries.length > 0) for (const wake of [...this.#waiting]) wake();
-        ({ hasMore } = page);
+      let page = await this.#log.readNew(this.feed.id, this.#head);
+      this.#add(page);
+      while (page.hasMore) {
+        page = await this.#log.read(this.feed.id, this.#head);
+        this.#add(page);
       }
     } catch (error) {
       this.#logger.warn({ err: error, feedId: this.feed.id }, 'a feed could not be read');
     }
   }
 
-  #keep(entries: LogEntry[]): void {
+  #add({ entries, pruned }: LogPage<StoredEntry>): void {
+    if (isPruned(this.#head, pruned)) this.#forget(pruned);
     const last = entries.at(-1);
     if (!last) return;
     this.#kept.push(...entries);
+    this.#keptBytes += bytesOfAll(entries);
     this.#head = last.position;
     this.#schemaSince = entries.findLast(({ kind }) => kind === 'schema')?.position ?? this.#schemaSince;
-    const surplus = this.#kept.length - maxKeptEntries;
-    const [lastDropped] = surplus > 0 ? this.#kept.splice(0, surplus).slice(-1) : [];
-    if (lastDropped) this.#keptAfter = lastDropped.position;
+    this.#dropSurplus();
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  /** The oldest first. */
+  #dropSurplus(): void {
+    let dropped = 0;
+    for (const { bytes, position } of this.#kept) {
+      const isBounded = this.#kept.length - dropped <= maxKeptEntries;
+      if (isBounded && this.#keptBytes <= maxKeptBytes) break;
+      dropped += 1;
+      this.#keptBytes -= bytes;
+      this.#keptAfter = position;
+    }
+    if (dropped > 0) this.#kept.splice(0, dropped);
   }
 
   /**
@@ -154,19 +175,22 @@ export class FeedReader {
    * Only the entries themselves can tell that a page leaves no hole before it: it may be a part of one that was read for
    * somebody else, and long ago.
    */
-  #keepOlder(after: Position, { entries, pruned }: LogPage): void {
+  #keepOlder(after: Position, { entries, pruned }: LogPage<StoredEntry>): void {
     const from = isPruned(after, pruned) ? pruned : after;
     const last = entries.at(-1);
     if (!last || this.keeps(from) || !this.keeps(last.position)) return;
     const older = entries.slice(0, firstAfter(entries, this.#keptAfter));
-    if (older.length + this.#kept.length > maxKeptEntries) return;
+    const bytes = this.#keptBytes + bytesOfAll(older);
+    if (older.length + this.#kept.length > maxKeptEntries || bytes > maxKeptBytes) return;
     this.#kept.unshift(...older);
+    this.#keptBytes = bytes;
     this.#keptAfter = from;
   }
 
   /** The log lost entries that had not been read: whoever stands before them has to learn it from the log. */
   #forget(pruned: Position): void {
     this.#kept = [];
+    this.#keptBytes = 0;
     this.#keptAfter = pruned;
     this.#head = pruned;
     this.#schemaSince = pruned;

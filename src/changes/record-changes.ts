@@ -1,9 +1,10 @@
 import type { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { outdatedBy, toldAs, type ChangeFilter } from './change-filter.ts';
-import { isPruned, maxEntriesPerRead } from './change-log.ts';
+import { isPruned } from './change-log.ts';
 import type { FeedReader } from './feed-reader.ts';
 import type { ChangeEntry, LogEntry, Loss, SchemaEntry } from './log-entry.ts';
+import { maxEntriesPerRead } from './log-page.ts';
 import { comparePositions, type Position } from './position.ts';
 
 /** What a subscription tells, each with the position from which to resume after it. */

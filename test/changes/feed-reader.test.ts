@@ -2,17 +2,23 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { isPruned, maxEntriesPerRead, type LogPage } from '../../src/changes/change-log.ts';
+import { isPruned } from '../../src/changes/change-log.ts';
+import type { StoredEntry } from '../../src/changes/entry-rows.ts';
 import { FeedReader } from '../../src/changes/feed-reader.ts';
 import type { Feed } from '../../src/changes/feed.ts';
-import type { LogEntry } from '../../src/changes/log-entry.ts';
+import {
+  maxBytesPerRead,
+  maxEntriesPerRead,
+  maxNewEntriesPerRead,
+  type LogPage,
+} from '../../src/changes/log-page.ts';
 import { origin, type Position } from '../../src/changes/position.ts';
 import { streamRecordChanges, type FeedStep } from '../../src/changes/record-changes.ts';
 
 const place = (payload: number): Position => ({ generation: 1, payload, ordinal: 0 });
 
 /** Entry number n of a log has the payload number n, from 1. */
-const entry = (payload: number): LogEntry => ({
+const entry = (payload: number): StoredEntry => ({
   kind: 'deleted',
   position: place(payload),
   occurredAt: new Date(0),
@@ -24,6 +30,8 @@ const entry = (payload: number): LogEntry => ({
   recordCreatedAt: null,
   fields: [],
   cells: null,
+  // Some are so long that a thousand of them are too much to keep, or to read.
+  bytes: payload % 11 === 0 ? 1_500_000 : 500,
 });
 
 const feed: Feed = {
@@ -39,7 +47,7 @@ const feed: Feed = {
 
 /** A log whose reads take as many turns of the event loop as it is told to, before and after they see what is there. */
 class SlowLog {
-  readonly entries: LogEntry[];
+  readonly entries: StoredEntry[];
   prunedUpTo = 0;
   reads = 0;
   isDone = false;
@@ -54,14 +62,28 @@ class SlowLog {
     for (let index = 0; index < by; index += 1) this.entries.push(entry(this.entries.length + 1));
   }
 
-  async read(_feedId: number, after: Position): Promise<LogPage> {
+  read(_feedId: number, after: Position): Promise<LogPage<StoredEntry>> {
+    return this.#read(after, maxEntriesPerRead, maxBytesPerRead);
+  }
+
+  readNew(_feedId: number, after: Position): Promise<LogPage<StoredEntry>> {
+    return this.#read(after, maxNewEntriesPerRead, Infinity);
+  }
+
+  async #read(after: Position, limit: number, maxBytes: number): Promise<LogPage<StoredEntry>> {
     this.reads += 1;
     await turns(this.#turns[(this.reads * 2) % this.#turns.length]);
     const start = Math.max(after.payload, this.prunedUpTo);
-    const entries = this.entries.slice(start, start + maxEntriesPerRead);
+    let bytes = 0;
+    const entries: StoredEntry[] = [];
+    for (const one of this.entries.slice(start, start + limit)) {
+      if (bytes >= maxBytes) break;
+      bytes += one.bytes;
+      entries.push(one);
+    }
     const pruned = place(this.prunedUpTo);
     await turns(this.#turns[(this.reads * 2 + 1) % this.#turns.length]);
-    return { entries, pruned, prunedUntil: null, hasMore: entries.length === maxEntriesPerRead };
+    return { entries, pruned, prunedUntil: null, hasMore: entries.length === limit || bytes >= maxBytes };
   }
 }
 
@@ -126,7 +148,7 @@ test('gives every entry once and in order, wherever readers stand, whenever they
         expect(await Promise.all(ends)).toEqual(all.map(() => null));
       },
     ),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });
 
@@ -158,4 +180,16 @@ test('asks a log that has lost its newest entries now and then until they are ba
   await reading;
   expect(steps.map(({ position }) => position)).toEqual([place(5), place(5)]);
   expect(log.reads).toBe(2);
+});
+
+test('keeps the newest entries in memory, no more of them than are of a certain length together', async () => {
+  const log = new SlowLog(0, [0]);
+  const reader = new FeedReader(feed, place(0), { log, logger: pino({ level: 'silent' }) });
+  log.grow(110);
+  await reader.catchUp();
+  // Ten long ones are as much as is kept.
+  expect(reader.keeps(place(0))).toBe(true);
+  log.grow(11);
+  await reader.catchUp();
+  expect([reader.keeps(place(10)), reader.keeps(place(11))]).toEqual([false, true]);
 });

@@ -178,3 +178,26 @@ it('gives all of a long log to those who come back at once when nobody has liste
   }
   await Promise.all(back.map((subscriber) => subscriber.cut()));
 });
+
+it('ends a read of the log when its changes are long, and says that there is more', async () => {
+  const [length, bound] = [1_000_000, 4_000_000];
+  const [first] = await app.database.query(
+    `UPDATE changes SET cells = json_build_object('fld1', repeat('x', $1)) WHERE payload > 1000000 AND payload % 100 = 0
+     RETURNING feed_id, generation`,
+    [length],
+  );
+  const feedId = Number(first?.feed_id);
+  const lengths: number[] = [];
+  let read = 0;
+  let position = { generation: Number(first?.generation), payload: 1_000_000, ordinal: 0 };
+  for (let hasMore = true; hasMore;) {
+    const page = await app.app.changeLog.read(feedId, position);
+    lengths.push(page.entries.reduce((sum, { bytes }) => sum + bytes, 0));
+    read += page.entries.length;
+    position = page.entries.at(-1)?.position ?? position;
+    ({ hasMore } = page);
+  }
+  expect(read).toBe(1_500);
+  expect(lengths.slice(0, -1).every((sum) => sum >= bound && sum < bound + length + 5_000)).toBe(true);
+  expect(lengths.length).toBe(4);
+});

@@ -83,7 +83,7 @@ it('ends an outdated filter also for whom the change of the schema is more than 
      ORDER BY generation DESC, payload DESC, ordinal DESC LIMIT 1 RETURNING feed_id, generation, payload, ordinal`,
     [{ changes: [change] }],
   );
-  const { feed_id: feedId, ...position } = appended as { feed_id: number } & Position;
+  const { feed_id: feedId, ...position } = appended as unknown as { feed_id: number } & Position;
   app.app.changeFeeds.ring(feedId, position);
   await until(() => streams.every(({ end }) => end !== null), 5_000);
   for (const { events, results } of streams) {

@@ -1,8 +1,9 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import { toldAs } from '../../changes/change-filter.ts';
-import { isPruned, type LogPage } from '../../changes/change-log.ts';
+import { isPruned } from '../../changes/change-log.ts';
 import type { FeedReader } from '../../changes/feed-reader.ts';
 import type { LogEntry } from '../../changes/log-entry.ts';
+import type { LogPage } from '../../changes/log-page.ts';
 import { comparePositions, type Position } from '../../changes/position.ts';
 import type { Clock } from '../../clock.ts';
 import type { Logger } from '../../logger.ts';
