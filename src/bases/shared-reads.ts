@@ -1,3 +1,4 @@
+import { isOutage } from '../calendly/judge.ts';
 import { priorities, type Operation } from '../calendly/operation.ts';
 import { withinOperation } from '../calendly/within-operation.ts';
 import type { Clock } from '../clock.ts';
@@ -24,8 +25,8 @@ interface Read<T> {
 /**
  * Answers of the upstream that several operations may use: one read at a time per key, however many ask, and the answer
  * kept for `maxAgeMs`. A read is made in the name of the first who asks; the others wait no longer than their own
- * deadline. When the first gives up (deadline, cap, client
- * gone), one of the others reads again; a failure that concerns all is told to all and not kept.
+ * deadline. When the first gives up (deadline, cap, client gone, an upstream that was away for as long as this one could
+ * wait), one of the others who may wait longer reads again; a failure that concerns all is told to all and not kept.
  */
 export class SharedReads<T> {
   readonly #clock: Clock;
@@ -57,7 +58,7 @@ export class SharedReads<T> {
         return answer;
       } catch (error) {
         // Unless the read itself has failed, it is this one's own time that is over.
-        if (!known.hasFailed || !isOwnFailure(error, known.operation)) throw error;
+        if (!known.hasFailed || !isOwnFailure(error, known.operation, operation)) throw error;
       }
     }
   }
@@ -130,7 +131,13 @@ export class SharedReads<T> {
   }
 }
 
-function isOwnFailure(error: unknown, reader: Operation): boolean {
+function isOwnFailure(error: unknown, reader: Operation, other: Operation): boolean {
   if (reader.signal?.aborted) return true;
-  return error instanceof AppError && ownFailures.has(error.code);
+  if (!(error instanceof AppError)) return false;
+  return ownFailures.has(error.code) || (reader.deadline < other.deadline && mightPass(error));
+}
+
+/** Whether more time could have helped. Most outages are waited for; a refusal with a status of its own is final. */
+function mightPass({ code, details: { upstreamStatus } }: AppError): boolean {
+  return code === 'UPSTREAM_UNAVAILABLE' && (typeof upstreamStatus !== 'number' || isOutage(upstreamStatus));
 }

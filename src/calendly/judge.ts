@@ -83,7 +83,12 @@ function judgeSuccess(raw: RawAnswer, call: JudgedCall): Verdict {
 function kindOf(status: number, type: string | null): FailureKind | 'unauthorized' {
   if (status === 401) return 'unauthorized';
   if (status === 429) return type === 'PUBLIC_API_BILLING_LIMIT_EXCEEDED' ? 'final' : 'limited';
-  return status >= 502 && status <= 504 ? 'unavailable' : 'final';
+  return isOutage(status) ? 'unavailable' : 'final';
+}
+
+/** Whether the status is that of a gateway whose upstream is away, which passes. */
+export function isOutage(status: number): boolean {
+  return status >= 502 && status <= 504;
 }
 
 function codeOf(status: number, type: string | null, call: JudgedCall): ErrorCode {

@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { outcomeOfAnswer, outcomeOfSilence, type Attempt, type AttemptOutcome } from './attempt.ts';
 import { abortReason, shuttingDown } from './ended-early.ts';
-import { judge, type Failure, type Verdict } from './judge.ts';
+import { isOutage, judge, type Failure, type Verdict } from './judge.ts';
 import { judgeSilence, withDetails, withLostAnswer } from './silence.ts';
 import type { Operation } from './operation.ts';
 import type { Permission } from './permission.ts';
@@ -190,7 +190,7 @@ export class Transport {
         { call: call.name, budget: key, status: raw.status, ms: Math.round(performance.now() - startedAt) },
         'Upstream call',
       );
-      if (raw.status >= 502 && raw.status <= 504) rateLimit.failed(key);
+      if (isOutage(raw.status)) rateLimit.failed(key);
       else rateLimit.answered(key);
       // An error that quotes the request must not carry the token on.
       return raw.status < 300 ? raw : { ...raw, body: raw.body.replaceAll(token.value, '***') };

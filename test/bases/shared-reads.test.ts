@@ -112,6 +112,31 @@ describe('a shared read', () => {
     expect(sent()).toBe(1);
   });
 
+  test.each([
+    ['by a probing lane', { retryAfterMs: 1_000 }],
+    ['by a busy gateway', { upstreamStatus: 503 }],
+    ['by silence', { call: 'get base schema' }],
+  ])("that ran out of its own reader's time %s is made again by one who has more", async (_, details) => {
+    const { reads, send } = setup();
+    const failing = held<string>();
+    const first = reads.read('key', operation({ deadline: 300 }), () => failing.promise);
+    const second = reads.read('key', operation({ deadline: 10_000 }), send('mine'));
+    failing.reject(new AppError('UPSTREAM_UNAVAILABLE', 'not in time', { details }));
+    await expect(first).rejects.toMatchObject({ code: 'UPSTREAM_UNAVAILABLE' });
+    expect(await second).toBe('mine');
+  });
+
+  test('that the upstream failed for good fails for all, whatever time they have', async () => {
+    const { reads, send, sent } = setup();
+    const failing = held<string>();
+    const first = reads.read('key', operation({ deadline: 300 }), () => failing.promise);
+    const second = reads.read('key', operation({ deadline: 10_000 }), send());
+    failing.reject(new AppError('UPSTREAM_UNAVAILABLE', 'down', { details: { upstreamStatus: 500 } }));
+    await expect(first).rejects.toMatchObject({ code: 'UPSTREAM_UNAVAILABLE' });
+    await expect(second).rejects.toMatchObject({ code: 'UPSTREAM_UNAVAILABLE' });
+    expect(sent()).toBe(0);
+  });
+
   test('is not joined by a person when the background made it', async () => {
     const { reads, send } = setup();
     const slow = held<string>();

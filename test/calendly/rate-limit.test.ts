@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { SharedReads } from '../../src/bases/shared-reads.ts';
 import { systemClock } from '../../src/clock.ts';
 import { maxBackgroundWaiting, maxDrainsWaiting, maxWaiting } from '../../src/calendly/lane.ts';
 import { maxPermissionAgeMs, Permission, thisMoment } from '../../src/calendly/permission.ts';
@@ -331,5 +332,20 @@ describe('the rate limiter', () => {
     limiter.answered(key);
     await Promise.all(waiting);
     expect(passed[2]).toBeLessThan(1_900);
+  });
+
+  test('a hurried reader who finds the upstream down does not fail a patient one of the same', async () => {
+    const limiter = createLimiter();
+    for (let i = 0; i < 3; i += 1) limiter.failed(key);
+    const reads = new SharedReads<number>({ clock: systemClock, maxAgeMs: 0, maxEntries: 1 });
+    const read = (leftMs: number) => {
+      const operation = createOperation({ deadline: systemClock.now() + leftMs });
+      return reads.read('schema', operation, () => use(limiter, operation));
+    };
+    const hurried = read(30);
+    const patient = read(10_000);
+    await expect(hurried).rejects.toMatchObject({ code: 'UPSTREAM_UNAVAILABLE' });
+    limiter.answered(key);
+    expect(await patient).toEqual(expect.any(Number));
   });
 });
