@@ -17,7 +17,7 @@ import {
 } from './oauth-client.ts';
 import type { ProblemCode } from './problem.ts';
 import { codeOf, labelOf, type FlowOutcome } from './flow-outcome.ts';
-import { storeGrant } from './grant-storing.ts';
+import { keepGrant } from './grant-storing.ts';
 import { isSameBrowser, type FlowRow, type StoredFlows } from './stored-flows.ts';
 
 /*
@@ -26,7 +26,7 @@ import { isSameBrowser, type FlowRow, type StoredFlows } from './stored-flows.ts
  *   begin   an admin asks; the connection's epoch rises, so every older flow is void; a start link is made
  *   open    a browser opens the link, once: it gets a cookie, and is sent to the provider with state and PKCE challenge
  *   finish  the provider sends the browser back: state and cookie must belong to the same flow, the admin who began must
- *           still be one, the code is exchanged, and the pair is stored where the epoch is still the flow's
+ *           still be one, the code is exchanged, and the pair is stored where the epoch is still the flow's; else revoked
  *
  * Each step can happen on any instance.
  */
@@ -164,7 +164,7 @@ export class AuthorizationFlows {
     connection: ConnectionEntity,
     code: string,
   ): Promise<FlowOutcome> {
-    const { database, secrets, stored, oauth, connections, clock, logger, afterConnecting } = this.#deps;
+    const { database, secrets, stored, oauth, connections, logger, afterConnecting } = this.#deps;
     let answer: TokenAnswer;
     let client: OAuthClient;
     try {
@@ -180,9 +180,10 @@ export class AuthorizationFlows {
         return this.#fail(flow, actor, connection, 'SECRET_UNREADABLE');
       throw error;
     }
-    const isStored = await database.transaction((manager) =>
-      storeGrant(manager, secrets, flow, answer, clock.now()),
-    );
+    const isStored = await keepGrant(this.#deps, flow, answer).catch(async (error: unknown) => {
+      await client.revokePair(answer);
+      throw notStored(connection.id, error);
+    });
     if (!isStored) {
       await client.revokePair(answer);
       return { kind: 'superseded', connection: await connections.find(connection.id) };
@@ -226,4 +227,14 @@ export class AuthorizationFlows {
       redirectTo: flow.redirect_to,
     };
   }
+}
+
+/** The pair is revoked by then, so that no grant lives on of which nobody knows. */
+function notStored(connectionId: number, error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  return new AppError(
+    'DATABASE_UNAVAILABLE',
+    `Access was granted, but it could not be stored because the database does not answer, and was given back. Ask for a new link with connectConnection in a moment.`,
+    { details: { connectionId }, cause: error },
+  );
 }

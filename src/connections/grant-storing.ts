@@ -1,15 +1,42 @@
-import type { EntityManager } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
+import type { Clock } from '../clock.ts';
+import type { Logger } from '../logger.ts';
 import type { ConnectionSecrets } from './connection-secrets.ts';
 import type { TokenAnswer } from './oauth-client.ts';
+import { offerPair } from './pair-offering.ts';
 import { expiries } from './refresh-claims.ts';
 import type { FlowRow } from './stored-flows.ts';
 
+/** How long a new grant is offered to a database that does not take it, in milliseconds: somebody looks at a blank page. */
+const offeredForMs = 10_000;
+
 /**
- * Puts a new grant in the place of whatever was there, in the caller's transaction. The epoch rises, so that refreshes of
+ * Puts a new grant in the place of whatever was there, also where the database is away for a moment.
+ * @returns false when the connection has moved on since the flow began: the pair belongs to nobody
+ * @throws when the database did not take it; whether it has it is then not known
+ */
+export async function keepGrant(
+  deps: { database: DataSource; secrets: ConnectionSecrets; clock: Clock; logger: Logger },
+  flow: FlowRow,
+  answer: TokenAnswer,
+): Promise<boolean> {
+  const { database, secrets, clock, logger } = deps;
+  const { connection_id: connectionId } = flow;
+  const store = async (): Promise<boolean> => {
+    const now = clock.now();
+    if (await database.transaction((sql) => storeGrant(sql, secrets, flow, answer, now))) return true;
+    // The commit of an earlier try has stored it, though its answer was lost.
+    return (await secrets.tokens(database, connectionId))?.accessToken === answer.accessToken;
+  };
+  return offerPair(store, { connectionId, forMs: offeredForMs, logger });
+}
+
+/**
+ * One try, in the caller's transaction. The epoch rises, so that refreshes of
  * the old one and other flows that are open come to nothing.
  * @returns false, with nothing changed, when the connection has moved on since the flow began
  */
-export async function storeGrant(
+async function storeGrant(
   sql: EntityManager,
   secrets: ConnectionSecrets,
   flow: FlowRow,

@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ConnectionSecrets } from './connection-secrets.ts';
 import { OAuthFailure, type Credentials, type OAuthClient, type TokenAnswer } from './oauth-client.ts';
+import { offerPair } from './pair-offering.ts';
 import { startWithinMs, type RefreshClaim, type RefreshClaims } from './refresh-claims.ts';
 import type { StoredTokens, TokenRow } from './stored-tokens.ts';
 
@@ -16,11 +17,10 @@ const retryBaseMs = 200;
 const maxExtensions = 3;
 
 /**
- * How long a new pair is offered to a database that does not take it, and how often. It may go on when the lease has ended:
+ * How long a new pair is offered to a database that does not take it, in milliseconds. It may go on when the lease has ended:
  * nobody claims while the database is away, and where somebody else has claimed since, nothing is stored.
  */
 const offeredForMs = 120_000;
-const storeRetryMs = 250;
 
 /*
  * One claimed refresh:
@@ -89,7 +89,11 @@ export class TokenRefresh {
           const answer = await client.refresh(refreshToken);
           // From here on the old pair is dead: should storing fail, the next claim has to know.
           answerLost = true;
-          const token = await this.#storeWithin(id, claim, answer, client);
+          const token = await offerPair(() => this.#store(id, claim, answer, client), {
+            connectionId: id,
+            forMs: offeredForMs,
+            logger,
+          });
           outcome = token.value === answer.accessToken ? 'renewed' : 'race_lost';
           return token;
         } catch (error) {
@@ -143,28 +147,6 @@ export class TokenRefresh {
       if (performance.now() - askedAt <= startWithinMs) return true;
     }
     throw unavailable(connectionId, 'PostgreSQL answered too late to begin in time');
-  }
-
-  /** A pair that the database would not take is offered again: there is no other copy of it. */
-  async #storeWithin(
-    connectionId: number,
-    claim: RefreshClaim,
-    answer: TokenAnswer,
-    client: OAuthClient,
-  ): Promise<AccessToken> {
-    const giveUpAt = performance.now() + offeredForMs;
-    for (;;) {
-      try {
-        return await this.#store(connectionId, claim, answer, client);
-      } catch (error) {
-        if (error instanceof AppError || performance.now() > giveUpAt) throw error;
-        this.#deps.logger.warn(
-          { connectionId, err: error },
-          'a refreshed token pair could not be stored yet',
-        );
-        await delay(storeRetryMs);
-      }
-    }
   }
 
   async #store(

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { authorizationUrl, control, openFlow, startTestApp, walkFlow, type TestApp } from '../support/app.ts';
 import { answerConsent } from '../support/sandbox-grant.ts';
+import { AnswerLoss } from '../automation/triggers/answer-loss.ts';
 
 const readConnection = `query ($id: Int!) {
   connection(id: $id) {
@@ -209,6 +210,54 @@ describe('the OAuth flow', () => {
       }
     } finally {
       await other.close();
+    }
+  });
+
+  test('a grant is stored although the database breaks off between the answer and the commit, or loses the answer to it', async () => {
+    const loss = await AnswerLoss.before(app.database.url);
+    const other = await app.another({ role: 'web', databaseUrl: loss.url });
+    await app.database.query(`
+      CREATE SEQUENCE breaks;
+      CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF nextval('breaks') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+        RETURN NEW;
+      END $$;
+      CREATE TRIGGER break_off BEFORE UPDATE ON connection_secrets FOR EACH ROW EXECUTE FUNCTION break_off()`);
+    try {
+      for (const what of ['broken off', 'commit unanswered']) {
+        const id = await create(`Stored although ${what}`);
+        const { consentUrl, cookie } = await openFlow(await authorizationUrl(other.graphql, id));
+        const callback = await answerConsent(consentUrl, 'grant');
+        if (what === 'commit unanswered') loss.loseNext('COMMIT');
+        const page = await fetch(callback, { headers: { cookie } });
+        expect([page.status, await page.text()]).toEqual([
+          200,
+          expect.stringContaining('<h1>Connected</h1>'),
+        ]);
+        // Who granted is asked once it is stored.
+        expect(await read(id)).toMatchObject({
+          state: 'CONNECTED',
+          account: { id: expect.stringMatching(/^usr/) },
+        });
+        expect(
+          await app.database.query(
+            `SELECT outcome FROM audit_entries WHERE connection_id = $1 AND action = 'finishAuthorization'`,
+            [id],
+          ),
+        ).toEqual([{ outcome: 'ok' }]);
+        const base = await other.graphql(
+          'query ($id: Int!) { base(connection: $id, baseId: "appABC123") { name } }',
+          { id },
+        );
+        expect(base.errors).toBeUndefined();
+      }
+      const [breaks] = await app.database.query('SELECT last_value > 1 AS broke FROM breaks');
+      expect(breaks).toEqual({ broke: true });
+      expect(loss.lost).toBe(1);
+    } finally {
+      await app.database.query('DROP FUNCTION break_off() CASCADE');
+      await other.close();
+      await loss.close();
     }
   });
 

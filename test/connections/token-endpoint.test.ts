@@ -21,6 +21,11 @@ const tokenFaultAt = (app: TestApp, fault: object) =>
   control(app.sandbox.url, 'faults', { match: { method: 'POST', path: '/oauth2/v1/token' }, ...fault });
 const tokenCallsAt = async (app: TestApp): Promise<number> =>
   (await control(app.sandbox.url, 'calls')).byEndpoint.token ?? 0;
+/** Every access token that the sandbox issued, in that order. */
+const accessTokensAt = async ({ sandbox }: TestApp): Promise<string[]> => {
+  const { issued }: { issued: { kind: string; value: string }[] } = await control(sandbox.url, 'issued');
+  return issued.filter(({ kind }) => kind === 'accessToken').map(({ value }) => value);
+};
 
 /** With an upstream of its own, so that the faults of the other tests do not meet its calls, nor its calls their counts. */
 let silent: TestApp;
@@ -50,8 +55,18 @@ afterAll(async () => {
   await silent.close();
 });
 
-/** An instance whose database goes away while it refreshes, and stays away while all other tests run. */
-let cutOff: { app: TestApp; proxy: CuttableProxy; id: number };
+/**
+ * An instance whose database goes away while it refreshes and while it exchanges a code, and stays away while all other
+ * tests run.
+ */
+let cutOff: {
+  app: TestApp;
+  proxy: CuttableProxy;
+  id: number;
+  page: ReturnType<typeof walkFlow>;
+  /** Whose flow came to the exchange, and the access token that it got. */
+  granted: { id: number; accessToken: string };
+};
 
 async function loseDatabase(): Promise<typeof cutOff> {
   const url = new URL(silent.database.url);
@@ -59,13 +74,19 @@ async function loseDatabase(): Promise<typeof cutOff> {
   url.host = new URL(proxy.url).host;
   const away = await silent.another({ role: 'web', databaseUrl: url.href });
   const id = await silent.connect();
+  const granting = await create(silent, 'Granted while the database was away');
+  const link = await authorizationUrl(away.graphql, granting);
   await expireIn(silent, id);
-  await tokenFaultAt(silent, { kind: 'delay', effect: 'after', delayMs: 500, times: 1 });
-  const before = await tokenCallsAt(silent);
+  await tokenFaultAt(silent, { kind: 'delay', effect: 'after', delayMs: 500, times: 2 });
+  const issued = await accessTokensAt(silent);
+  const page = walkFlow(link);
+  page.catch(() => undefined);
+  while ((await accessTokensAt(silent)).length === issued.length) await delay(5);
   readThrough(away, id).catch(() => undefined);
-  while ((await tokenCallsAt(silent)) === before) await delay(5);
+  while ((await accessTokensAt(silent)).length === issued.length + 1) await delay(5);
   proxy.cut();
-  return { app: away, proxy, id };
+  const accessToken = (await accessTokensAt(silent))[issued.length] ?? '';
+  return { app: away, proxy, id, page, granted: { id: granting, accessToken } };
 }
 
 /* What the token endpoint may answer, beside the plain refusals in states.test.ts and problems.test.ts. */
@@ -265,6 +286,19 @@ test('an endpoint that never answers: given up after 15 seconds, and asked once 
   });
   expect((await hanging.read).errors).toBeUndefined();
   expect(await read(silent, hanging.refresh)).toMatchObject({ state: 'CONNECTED', problem: null });
+});
+
+test('a grant that the database did not take for ten seconds is given back, and the page says so', async () => {
+  const { page, granted } = cutOff;
+  const { status, text } = await page;
+  expect(status).toBe(503);
+  expect(text).toContain('could not be stored');
+  expect(text).toContain('connectConnection');
+  expect((await read(silent, granted.id)).state).toBe('CONFIGURED');
+  const asked = await fetch(`${silent.sandbox.url}/v0/meta/whoami`, {
+    headers: { authorization: `Bearer ${granted.accessToken}` },
+  });
+  expect(asked.status).toBe(401);
 });
 
 test('a pair that came while the database was away is stored once it is back, however long that took', async () => {
