@@ -168,7 +168,7 @@ type IncompleteNews = RecordNews & { kind: ChangeEntry['kind'] };
 function newsOf({ tableId }: Sync, entries: readonly LogEntry[]): IncompleteNews[] {
   const byId = new Map<string, ChangeEntry[]>();
   for (const entry of entries) {
-    if (entry.kind === 'schema' || entry.kind === 'lost' || entry.tableId !== tableId) continue;
+    if (!isOfRecord(entry, tableId)) continue;
     const told = byId.get(entry.recordId);
     if (told) told.push(entry);
     else byId.set(entry.recordId, [entry]);
@@ -189,10 +189,16 @@ function newsOf({ tableId }: Sync, entries: readonly LogEntry[]): IncompleteNews
   });
 }
 
-/** The first of them, up to one after which fields may be others. */
+/** The first of them, up to one that tells of a record after fields may have become others. */
 function untilFieldsChange(entries: readonly LogEntry[], tableId: string): readonly LogEntry[] {
-  const place = entries.findIndex((entry) => entry.kind === 'lost' || changesFields(entry, tableId));
-  return place < 0 ? entries : entries.slice(0, place + 1);
+  const change = entries.findIndex((entry) => entry.kind === 'lost' || changesFields(entry, tableId));
+  if (change < 0) return entries;
+  const next = entries.findIndex((entry, place) => place > change && isOfRecord(entry, tableId));
+  return next < 0 ? entries : entries.slice(0, next);
+}
+
+function isOfRecord(entry: LogEntry, tableId: string): entry is ChangeEntry {
+  return entry.kind !== 'schema' && entry.kind !== 'lost' && entry.tableId === tableId;
 }
 
 function changesFields(entry: LogEntry, tableId: string): boolean {

@@ -35,6 +35,8 @@ export class FieldChanges {
   #pauseMs = minPauseMs;
   /** By `performance.now()`. */
   #notBefore = 0;
+  /** The same for pages of the log, which do not wait for an upstream that fails. */
+  #pagesNotBefore = 0;
 
   constructor(deps: FieldChangesDeps, signal: AbortSignal) {
     this.#id = deps.lease.id;
@@ -64,9 +66,10 @@ export class FieldChanges {
 
   /** The same between two pages of the log, which goes on where that fails: the next step tries again, and tells what is in the way. */
   async followIfFree(sync: Sync): Promise<void> {
-    if (this.isWaiting) return;
+    if (this.isWaiting || performance.now() < this.#pagesNotBefore) return;
     await this.follow(sync).catch((error: unknown) => {
       if (error instanceof SyncLost) throw error;
+      this.#pagesNotBefore = performance.now() + maxPauseMs;
     });
   }
 
@@ -82,6 +85,7 @@ export class FieldChanges {
       return false;
     }
     this.#pauseMs = minPauseMs;
+    this.#pagesNotBefore = 0;
     await obstacles.note('fields', null);
     return true;
   }
