@@ -4,6 +4,7 @@ import { alertsOf, hour, minute, MovableClock } from '../../activity/activity-of
 import { addContacts, edit } from '../../changes/upstream-edits.ts';
 import { control, startTestApp, type TestApp } from '../../support/app.ts';
 import { until } from '../../support/ping-receiver.ts';
+import { answers } from './endpoint-answers.ts';
 import { EndpointServer, status } from './endpoint-server.ts';
 import { hostileUrls } from './hostile-urls.ts';
 import { checkNow, contacts, createTrigger, lookNow, mutate, triggerOf } from './operations.ts';
@@ -266,6 +267,33 @@ describe('what fails is tried again', () => {
     const ids = endpoint.deliveries.map(({ headers }) => headers['webhook-id']);
     expect(new Set(ids).size).toBe(3);
     expect(ids[2 + phones.slice(2).indexOf('1')]).toBe(ids[0]);
+  });
+
+  test('whatever the endpoint makes of it, in order for each record, and nothing that it took', async () => {
+    const records = await addContacts(app, 2);
+    const { id } = await createTrigger(app, { connection, endpoint: endpoint.url, kinds: ['UPDATED'] });
+    const taken: string[] = [];
+    const left = Object.values(answers);
+    endpoint.answer = (response, { body }) => {
+      const { isTaken, answer } = left.shift() ?? answers.taken;
+      const { recordId, changes } = JSON.parse(body).data;
+      if (isTaken) taken.push(`${recordId} ${changes[0].current}`);
+      answer(response, endpoint.deliveries.at(-1)!);
+    };
+    for (const Phone of ['1', '2', '3'])
+      await edit(app, { update: records.map((record) => ({ id: record, fields: { Phone } })) });
+    const waiting = async (): Promise<number> => (await triggerOf(app, id)).health.waiting;
+    await until('all answers were given', async () => {
+      await wait(minute, id);
+      return left.length === 0 && (await waiting()) === 0;
+    });
+    for (const record of records)
+      expect(taken.filter((one) => one.startsWith(record))).toEqual(
+        ['1', '2', '3'].map((phone) => `${record} ${phone}`),
+      );
+    const bodies = new Map(endpoint.deliveries.map(({ headers, body }) => [headers['webhook-id'], body]));
+    expect(bodies.size).toBe(taken.length);
+    for (const { headers, body } of endpoint.deliveries) expect(body).toBe(bodies.get(headers['webhook-id']));
   });
 
   test('as late as the endpoint asks for', async () => {

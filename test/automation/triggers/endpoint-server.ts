@@ -8,7 +8,7 @@ export interface Delivery {
   at: number;
 }
 
-type Answer = (response: ServerResponse, delivery: Delivery) => void;
+export type Answer = (response: ServerResponse, delivery: Delivery) => void;
 
 const taken: Answer = (response) => response.writeHead(204).end();
 
