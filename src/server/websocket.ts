@@ -22,6 +22,8 @@ const maxMessageBytes = 1_000_000;
 const initTimeoutMs = 10_000;
 /** How often each socket is pinged; one that does not answer until the next ping is closed. */
 const keepAliveMs = 12_000;
+/** Whoever has not answered by then that their key has ended is cut, in milliseconds. */
+const goodbyeMs = 2_000;
 /** Operations that one socket may run at a time. */
 const maxOperationsPerSocket = 100;
 /** Sockets of this process; more are refused with 503. */
@@ -87,6 +89,10 @@ export function createWebSockets(app: App, yoga: Yoga) {
         }
       },
       async onSubscribe({ extra, subscriptions }, id, payload) {
+        // Until the peer has answered our goodbye its messages still come. Whose key has ended may do nothing more, and
+        // others would not hear what became of it, and ask again elsewhere.
+        if (extra.socket.readyState !== extra.socket.OPEN)
+          return [new GraphQLError('The socket is closing.')];
         const requestId = requestIdOf(extra.request);
         // The one that asks is among them already, so a burst of messages is counted as it comes.
         if (Object.keys(subscriptions).length > maxOperationsPerSocket) {
@@ -193,7 +199,11 @@ function stepsOf(args: ExecutionArgs): Steps {
 /** Closes a socket as a wrong key would have closed it, once its key or token has ended. */
 function closeWithKey(app: App, caller: Caller, socket: WebSocket): void {
   if (socket.readyState !== socket.OPEN) return;
-  const unwatch = app.callerWatch.watch(caller, () => socket.close(CloseCode.Forbidden, 'Forbidden'));
+  const unwatch = app.callerWatch.watch(caller, () => {
+    socket.close(CloseCode.Forbidden, 'Forbidden');
+    const cut = setTimeout(() => socket.terminate(), goodbyeMs);
+    socket.once('close', () => clearTimeout(cut));
+  });
   socket.once('close', unwatch);
 }
 

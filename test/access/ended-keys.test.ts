@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { once } from 'node:events';
 import { createClient as createSseClient } from 'graphql-sse';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
-import { startTestApp, type TestApp } from '../support/app.ts';
+import { control, startTestApp, type TestApp } from '../support/app.ts';
 
 /** What runs under a key ends within this time after the key. */
 const promisedMs = 5_000;
@@ -43,6 +44,41 @@ async function overSocket(instance: TestApp, key: string) {
   );
   return { closed, isCompleted: () => completed, close: () => client.dispose() };
 }
+
+/** Hears that it is to close, and neither says so nor stops sending. */
+class DeafSocket extends WebSocket {
+  override close(code: number): void {
+    this.emit('told', code);
+  }
+}
+
+/** A socket of somebody who goes on after the goodbye, and may write. */
+async function deafSocket(instance: TestApp, key: string) {
+  const socket = new DeafSocket(`${instance.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+  const told = once(socket, 'told').then(([code]) => code as unknown);
+  const cut = new Promise((resolve) => socket.once('close', resolve));
+  await once(socket, 'open');
+  const acknowledged = once(socket, 'message');
+  socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${key}` } }));
+  await acknowledged;
+  const send = (message: object) =>
+    new Promise<void>((resolve, reject) =>
+      socket.send(JSON.stringify(message), (error) => (error ? reject(error) : resolve())),
+    );
+  return { told, cut, send };
+}
+
+const creation = (name: string) => ({
+  query: 'mutation ($input: CreateRecordsInput!) { createRecords(input: $input) { __typename } }',
+  variables: {
+    input: {
+      connection: id,
+      baseId: 'appABC123',
+      tableId: 'Contacts',
+      records: [{ fields: { Name: name } }],
+    },
+  },
+});
 
 /** The same as server-sent events. */
 async function asEvents(instance: TestApp, key: string) {
@@ -116,6 +152,29 @@ describe.each([
   }, 30_000);
 });
 
+/** The cut comes two seconds later: it is looked at below, when those have passed. */
+let deaf: Promise<unknown> | undefined;
+
+test('nothing is run that comes after the goodbye, from a peer that does not answer it', async () => {
+  const { key, apiKey } = await app.app.keys.issue({
+    name: 'Deaf',
+    role: 'editor',
+    connectionIds: null,
+    baseIds: null,
+    expiresAt: null,
+  });
+  const socket = await deafSocket(app, key);
+  await app.app.keys.revoke(apiKey.id);
+  expect(await within(socket.told, promisedMs)).toBe(4403);
+  await socket.send({ id: '1', type: 'subscribe', payload: creation('After the end') });
+  // One that comes later has been written by the time the one before it would have been.
+  const { query, variables } = creation('By somebody else');
+  expect((await app.graphql(query, variables)).errors).toBeUndefined();
+  const { writes } = await control<{ writes: object[] }>(app.sandbox.url, 'writes');
+  expect(writes).toHaveLength(1);
+  deaf = socket.cut;
+});
+
 test('many subscriptions of many keys cost one look at the database every two seconds', async () => {
   const keys = await Promise.all(['A', 'B', 'C'].map((name) => app.app.keys.create(name, 'viewer')));
   const running = await Promise.all(keys.flatMap((key) => [overSocket(app, key), asEvents(app, key)]));
@@ -134,4 +193,9 @@ test('many subscriptions of many keys cost one look at the database every two se
     app.app.database.query = query;
     for (const one of running) await one.close();
   }
+});
+
+test('a peer that does not answer the goodbye is cut', async () => {
+  expect(deaf).toBeDefined();
+  await within(deaf ?? Promise.resolve(), promisedMs);
 });
