@@ -15,6 +15,7 @@ import { createGraphQLEndpoint } from './graphql-endpoint.ts';
 import { DirectQueries } from './direct-query.ts';
 import { createHandler } from './handler.ts';
 import { live, ready } from './health.ts';
+import { IncomingRequest } from './incoming-request.ts';
 import { metrics } from './metrics.ts';
 import { json, type Route } from './reply.ts';
 import { startPage } from './start-page.ts';
@@ -82,7 +83,12 @@ export async function listen(
   ]);
   const handle = createHandler(app, { graphql, others });
   const server = createServer(
-    { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, keepAliveTimeout: 65_000 },
+    {
+      IncomingMessage: IncomingRequest,
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      keepAliveTimeout: 65_000,
+    },
     (request, response) => void handle(request, response),
   );
   server.on('clientError', answerUnreadable);

@@ -116,6 +116,22 @@ describe('opening a WebSocket', () => {
     expect(await refusal({ path: '/other' })).toBe(404);
   });
 
+  test('who offers HTTP/2 on the way, as Java does, is answered in HTTP/1.1', async () => {
+    const connection = new RawConnection(app.url);
+    const offer =
+      'Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAA\r\n';
+    const body = JSON.stringify({ query: '{ __typename }' });
+    await connection.send(
+      `POST /graphql HTTP/1.1\r\n${offer}Authorization: Bearer ${app.adminKey}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    const answer = await connection.answer();
+    expect(answer.status).toBe(200);
+    expect(JSON.parse(answer.body)).toMatchObject({ data: { __typename: 'Query' } });
+    await connection.send(`GET /health/ready HTTP/1.1\r\n${offer}\r\n`);
+    expect(await connection.answer()).toMatchObject({ status: 200 });
+    connection.close();
+  });
+
   test('peers that leave while they are being refused do no harm', async () => {
     for (let attempt = 0; attempt < 30; attempt += 1) {
       const connection = new RawConnection(app.url);
