@@ -8,6 +8,7 @@ const ground = [
   'environment.ts',
   'identity-provider.ts',
   'errors.ts',
+  'database-failure.ts',
   'logger.ts',
   'clock.ts',
   'closing.ts',

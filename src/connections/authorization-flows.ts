@@ -3,6 +3,7 @@ import type { Caller } from '../access/caller.ts';
 import type { KeptCallers } from '../access/kept-callers.ts';
 import type { AuditActor, RecordAudit } from '../audit/audit-event.ts';
 import type { Clock } from '../clock.ts';
+import { codedErrorOf } from '../database-failure.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ConnectionEntity, ConnectionState } from './connection.entity.ts';
@@ -124,8 +125,7 @@ export class AuthorizationFlows {
       await audit({ ...told, outcome: codeOf(outcome) });
       return outcome;
     } catch (error) {
-      const outcome = error instanceof AppError ? error.code : 'INTERNAL';
-      await audit({ ...told, outcome });
+      await audit({ ...told, outcome: codedErrorOf(error)?.code ?? 'INTERNAL' });
       throw error;
     }
   }

@@ -1,8 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { escapeHtml, page } from '../server/page.ts';
-import type { Reply, Route } from '../server/reply.ts';
+import { foreseen, type Reply, type Route } from '../server/reply.ts';
 import type { AuthorizationFlows } from './authorization-flows.ts';
 import type { FlowOutcome } from './flow-outcome.ts';
 import { flowLifetimeMs } from './stored-flows.ts';
@@ -66,8 +65,7 @@ function withErrorPage(route: Route, logger: Logger): Route {
     try {
       return await route(request, url, requestId);
     } catch (error) {
-      if (!(error instanceof AppError)) logger.error({ err: error, requestId }, 'unexpected error');
-      const shown = error instanceof AppError ? error : null;
+      const shown = foreseen(error, requestId, logger);
       return page(shown?.httpStatus ?? 500, {
         title: shown?.code === 'FLOW_NOT_FOUND' ? 'This link does not work' : 'That did not work',
         mark: { symbol: '!', tone: 'bad' },

@@ -1,7 +1,7 @@
 import { GraphQLError } from 'graphql';
+import { databaseFailureOf } from '../database-failure.ts';
 import { AppError, errorCodes } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { databaseFailureOf } from './database-failure.ts';
 
 /**
  * What a caller sees of an error: the code and message of an AppError; what GraphQL itself says of a document; and of

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { codedErrorOf } from '../database-failure.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
@@ -42,18 +43,21 @@ export function send(response: ServerResponse, { status, headers, body }: Reply)
 
 /** The JSON form of an error outside GraphQL: the same codes, messages and request id. */
 export function errorReply(error: unknown, requestId: string, logger: Logger): Reply {
-  if (!(error instanceof AppError)) logger.error({ err: error, requestId }, 'unexpected error');
   const shown =
-    error instanceof AppError
-      ? error
-      : new AppError(
-          'INTERNAL',
-          'Something went wrong on our side. The request id identifies it in the logs.',
-        );
+    foreseen(error, requestId, logger) ??
+    new AppError('INTERNAL', 'Something went wrong on our side. The request id identifies it in the logs.');
   const reply = json(shown.httpStatus, {
     error: { code: shown.code, message: shown.message, ...shown.details, requestId },
   });
   return { ...reply, headers: { ...reply.headers, ...shown.httpHeaders } };
+}
+
+/** What a route has thrown, with its code; null for what nobody has foreseen. What its sender can not mend is logged. */
+export function foreseen(error: unknown, requestId: string, logger: Logger): AppError | null {
+  const coded = codedErrorOf(error);
+  if (coded !== error)
+    logger.error({ err: error, requestId }, coded ? 'the database failed' : 'unexpected error');
+  return coded;
 }
 
 /** A caller's own id is kept if it is harmless, so that logs on both sides can be joined. */

@@ -60,6 +60,19 @@ test('an authorization is told in the name of who began it, however it ends', as
     await fetch(await answerConsent(consentUrl, 'grant', {}), { headers: { cookie } });
   });
   expect(superseded.at(-1)).toBe('key:1 finishAuthorization 1 - FLOW_SUPERSEDED');
+  const flowBeforeDiskIsFull = await authorizationUrl(app.graphql, id);
+  await app.database.query(
+    `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END $$;
+     CREATE TRIGGER refuse BEFORE UPDATE ON connections EXECUTE FUNCTION refuse()`,
+  );
+  const unstored = await eventsOf(async () => {
+    const { consentUrl, cookie } = await openFlow(flowBeforeDiskIsFull);
+    const page = await fetch(await answerConsent(consentUrl, 'grant', {}), { headers: { cookie } });
+    expect(page.status).toBe(503);
+    expect(await page.text()).toContain('The disk of the database is full');
+  });
+  await app.database.query('DROP FUNCTION refuse CASCADE');
+  expect(unstored.at(-1)).toBe('key:1 finishAuthorization 1 - DATABASE_UNAVAILABLE');
   expect(
     await app.database.query(
       `SELECT DISTINCT actor_name FROM audit_entries WHERE action IN ('openAuthorization', 'finishAuthorization')`,

@@ -213,8 +213,10 @@ test(
       const cutAt = performance.now();
       expect(await ready()).toBe(503);
       expect(performance.now() - cutAt).toBeLessThan(1_000);
+      expect(await statusesOutsideGraphQL(other)).toEqual([503, 503, 503, 503, 503]);
       await delay(repeats({ suite: 1_000, long: 5_000 }));
       expect((await fetch(`${other.url}/health/live`)).status).toBe(200);
+      expect(other.logs.text).not.toContain('unexpected error');
       proxy.restore();
       const backAt = performance.now();
       while ((await ready()) !== 200 || (await read(other, [contacts[1]!.id], 2_000)).errors) await delay(20);
@@ -285,6 +287,18 @@ test.each([
     await app.database.query('DROP FUNCTION refuse CASCADE');
   }
 });
+
+/** What needs the database, each at its own route. */
+function statusesOutsideGraphQL({ url }: TestApp): Promise<number[]> {
+  const requests: [path: string, options?: RequestInit][] = [
+    ['/explorer/key', { method: 'POST', body: '{"code":"abc"}' }],
+    ['/metrics', { headers: { authorization: `Bearer ${'k'.repeat(40)}`, 'x-forwarded-for': '192.0.2.1' } }],
+    ['/webhooks/calendly/0b6f3f3e-6a3c-4a52-9a4e-0d1f5a0c7a11', { method: 'POST', body: '{}' }],
+    ['/oauth/calendly/start/abcdefghijklmnopqrstuvwxyz0123456789abcdefg'],
+    ['/oauth/calendly/callback?state=abcdefghijklmnopqrstuvwxyz0123456789abcdefg&code=x'],
+  ];
+  return Promise.all(requests.map(async ([path, options]) => (await fetch(`${url}${path}`, options)).status));
+}
 
 /** Figures of a long run, for docs/reliability.md. */
 function report(figures: Record<string, number>): void {

@@ -1,3 +1,5 @@
+import { AppError } from './errors.ts';
+
 const gone =
   /ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|Connection terminated|timeout exceeded when trying to connect|the database system is|57P0[123]/;
 
@@ -23,4 +25,11 @@ export function databaseFailureOf(error: unknown): string | null {
     return 'The database can not be reached at the moment. Try again in a few seconds.';
   const refusal = refusals.find(([sqlState]) => typeof code === 'string' && code.startsWith(sqlState));
   return refusal?.[1] ?? databaseFailureOf(cause);
+}
+
+/** An AppError as it is, a failure of the database as one; null for what nobody has foreseen. */
+export function codedErrorOf(error: unknown): AppError | null {
+  if (error instanceof AppError) return error;
+  const failure = databaseFailureOf(error);
+  return failure === null ? null : new AppError('DATABASE_UNAVAILABLE', failure, { cause: error });
 }
