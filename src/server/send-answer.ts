@@ -39,6 +39,7 @@ export async function sendAnswer(
     streams.closing.removeEventListener('abort', cut);
     reader.cancel().catch(() => undefined);
   });
+  if (streams.closing.aborted) cut();
   const drained = async (): Promise<void> => {
     const unwatch = watchProgress(
       () => response.writableLength,

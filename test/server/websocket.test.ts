@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import pg from 'pg';
 import { WebSocket } from 'ws';
 import { errorCodes } from '../../src/errors.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
@@ -145,7 +146,7 @@ describe('opening a WebSocket', () => {
   });
 });
 
-test('peers that were refused and stay are let go, and do not hold up the end of the server', async () => {
+test('neither peers that were refused and stay nor streams that begin late hold up the end of the server', async () => {
   const instance = await app.another();
   const { port } = new URL(instance.url);
   // Reads the answer and its end, and never ends by itself.
@@ -168,9 +169,29 @@ test('peers that were refused and stay are let go, and do not hold up the end of
   const outcome = await Promise.race([Promise.all(gone).then(() => 'all are gone'), late]);
   clearInterval(saying);
   for (const socket of peers) socket.destroy();
+  // A stream that was asked for, and begins when the server closes already.
+  const blocker = new pg.Client({ connectionString: app.database.url });
+  await blocker.connect();
+  await blocker.query('BEGIN; LOCK TABLE connections IN ACCESS EXCLUSIVE MODE');
+  const stream = fetch(`${instance.url}/graphql`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      accept: 'text/event-stream',
+      authorization: `Bearer ${app.adminKey}`,
+    },
+    body: JSON.stringify({ query: subscription, variables }),
+  }).then((answer) => answer.text());
+  stream.catch(() => undefined);
+  const waiting = `SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'connections'::regclass`;
+  while ((await blocker.query(waiting)).rowCount === 0) await new Promise((resolve) => setImmediate(resolve));
   const begun = performance.now();
-  await instance.close();
+  const closed = instance.close();
+  await blocker.query('ROLLBACK');
+  await blocker.end();
+  await closed;
   const closeMs = performance.now() - begun;
+  await expect(stream).rejects.toThrow();
   expect(outcome).toBe('all are gone');
   expect(closeMs).toBeLessThan(soonMs);
 });
