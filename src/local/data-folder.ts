@@ -11,12 +11,18 @@ export async function ensureDataFolder(dataDir: string): Promise<void> {
     await mkdir(dataDir, { recursive: true, mode });
     await mkdir(join(dataDir, 'keys'), { recursive: true, mode: 0o700 });
   } catch (cause) {
-    throw new AppError(
-      'INTERNAL',
-      `The data folder ${dataDir} cannot be written. Set DATA_DIR to a folder of your own.`,
-      { cause },
-    );
+    throw unwritable(dataDir, cause);
   }
+}
+
+/** What to tell of a data folder that refuses to be written. */
+export function unwritable(dataDir: string, cause: unknown): AppError {
+  const { code = 'unknown' } = cause as NodeJS.ErrnoException;
+  const what =
+    code === 'ENOSPC' || code === 'EDQUOT'
+      ? `The disk of the data folder ${dataDir} is full (${code}). Make room, and start again.`
+      : `The data folder ${dataDir} cannot be written (${code}). Set DATA_DIR to a folder of your own.`;
+  return new AppError('INTERNAL', what, { cause });
 }
 
 /** Where a secret of that name is kept: readable for the owner alone. */
@@ -35,7 +41,9 @@ export async function keptSecret(dataDir: string, name: string, make: () => stri
   });
   if (known === null) {
     const secret = make();
-    await writeWhole(file, `${secret}\n`);
+    await writeWhole(file, `${secret}\n`).catch((cause: unknown) => {
+      throw unwritable(dataDir, cause);
+    });
     return secret;
   }
   if (known.trim() !== '') return known.trim();

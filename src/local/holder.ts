@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
-import { writeWhole } from './data-folder.ts';
+import { unwritable, writeWhole } from './data-folder.ts';
 import { processIdentity } from './process-identity.ts';
 
 const beatMs = 500;
@@ -64,11 +64,13 @@ export class FolderHold {
     };
     const text = JSON.stringify(card);
     const prepared = `${file}.${randomBytes(4).toString('hex')}`;
-    await writeFile(prepared, text, { mode: 0o600 });
     try {
+      await writeFile(prepared, text, { mode: 0o600 }).catch((cause: unknown) => {
+        throw unwritable(dataDir, cause);
+      });
       for (let attempt = 0; attempt < attempts; attempt++) {
         await link(prepared, file).catch((error: NodeJS.ErrnoException) => {
-          if (error.code !== 'EEXIST') throw error;
+          if (error.code !== 'EEXIST') throw unlinkable(dataDir, error);
         });
         // Another start that saw a dead card may be moving ours aside and putting it back: what counts is what stays.
         await wait(settleMs);
@@ -123,6 +125,18 @@ function refusal(card: Holder, dataDir: string): AppError {
   return new AppError(
     'INTERNAL',
     `Already running: process ${card.pid} ${what} from the data folder ${dataDir} since ${card.since}.\nUse that one, stop it (kill ${card.pid}), or set DATA_DIR and PORT for a second one.`,
+  );
+}
+
+/** Some file systems, such as exFAT and some network shares, have no links; they refuse one like a folder that is not ours. */
+function unlinkable(dataDir: string, cause: NodeJS.ErrnoException): AppError {
+  const { code = '' } = cause;
+  if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK'].includes(code))
+    return unwritable(dataDir, cause);
+  return new AppError(
+    'INTERNAL',
+    `The file system of the data folder ${dataDir} makes no hard links (${code}). Set DATA_DIR to a folder on another one.`,
+    { cause },
   );
 }
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FolderHold } from '../../src/local/holder.ts';
@@ -27,6 +27,16 @@ test('refuses a second process within two seconds and names the first, its addre
     ),
   );
   expect(performance.now() - startedAt).toBeLessThan(2_000);
+});
+
+test('a folder that is there and cannot be written is refused in words', async () => {
+  // Root may write wherever files can be; in /sys there are none to make.
+  const isRoot = process.getuid?.() === 0;
+  if (!isRoot) await chmod(folder, 0o500);
+  const place = isRoot ? '/sys' : folder;
+  await expect(FolderHold.take(place)).rejects.toThrow(
+    new RegExp(`^The data folder ${place} cannot be written \\(E[A-Z]+\\)\\. Set DATA_DIR`),
+  );
 });
 
 test('gives the folder to the next one after a release', async () => {
