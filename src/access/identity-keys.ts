@@ -1,5 +1,5 @@
 import { createRemoteJWKSet, customFetch, errors, type CryptoKey, type JWTVerifyGetKey } from 'jose';
-import type { Clock } from '../clock.ts';
+import { elapsed, type Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
@@ -54,7 +54,7 @@ export class IdentityKeys {
    */
   readonly keyFor: JWTVerifyGetKey = async (header, token): Promise<CryptoKey> => {
     const loadedAt = this.#loadedAt;
-    const age = this.#clock.now() - loadedAt;
+    const age = elapsed(this.#clock) - loadedAt;
     if (age > keptMs) await this.#load();
     else if (age > refreshMs) this.#load().catch(() => undefined);
     try {
@@ -70,13 +70,13 @@ export class IdentityKeys {
   };
 
   #isCoolingDown(): boolean {
-    return this.#clock.now() - this.#askedAt < cooldownMs;
+    return elapsed(this.#clock) - this.#askedAt < cooldownMs;
   }
 
   async #load(): Promise<void> {
     if (!this.#loading) {
       if (this.#hasFailed && this.#isCoolingDown()) throw unavailable();
-      this.#askedAt = this.#clock.now();
+      this.#askedAt = elapsed(this.#clock);
       this.#loading = this.#ask().finally(() => (this.#loading = undefined));
     }
     await this.#loading;
@@ -85,7 +85,7 @@ export class IdentityKeys {
   async #ask(): Promise<void> {
     try {
       await this.#remote.reload();
-      this.#loadedAt = this.#clock.now();
+      this.#loadedAt = elapsed(this.#clock);
       this.#hasFailed = false;
     } catch (error) {
       this.#hasFailed = true;

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import { elapsed, type Clock } from '../clock.ts';
 
 /** So many wrong keys within the window stop an address for the rest of it. */
 const maxWrongKeys = 20;
@@ -27,14 +27,14 @@ export class WrongKeys {
   stoppedForMs(address: string): number {
     const window = this.#windows.get(networkOf(address));
     if (!window || window.count < maxWrongKeys) return 0;
-    return Math.max(0, window.since + windowMs - this.#clock.now());
+    return Math.max(0, window.since + windowMs - elapsed(this.#clock));
   }
 
   /** @returns whether it is this one that stops the address. */
   count(address: string): boolean {
     this.#onCounted();
     const network = networkOf(address);
-    const now = this.#clock.now();
+    const now = elapsed(this.#clock);
     const window = this.#windows.get(network);
     if (window && now < window.since + windowMs) {
       window.count += 1;

@@ -68,7 +68,11 @@ export class ExplorerPage {
   #made: Promise<{ body: Buffer; policy: string; tag: string }> | null = null;
 
   async reply(request: IncomingMessage): Promise<Reply> {
-    this.#made ??= make();
+    this.#made ??= make().catch((error: unknown) => {
+      // As when the process had no file handle left: the next request may do better.
+      this.#made = null;
+      throw error;
+    });
     const { body, policy, tag } = await this.#made;
     const headers = {
       'Content-Security-Policy': policy,

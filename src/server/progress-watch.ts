@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import { elapsed, type Clock } from '../clock.ts';
 
 /** A client that takes nothing of what waits for it for so long is sent away, in milliseconds. It may come back. */
 const stalledAfterMs = 8_000;
@@ -11,10 +11,10 @@ const checkIntervalMs = 250;
  */
 export function watchProgress(waitingBytes: () => number, clock: Clock, onStalled: () => void): () => void {
   let last = waitingBytes();
-  let movedAt = clock.now();
+  let movedAt = elapsed(clock);
   const timer = setInterval(() => {
     const bytes = waitingBytes();
-    const now = clock.now();
+    const now = elapsed(clock);
     if (bytes < last || bytes === 0) movedAt = now;
     last = bytes;
     if (now - movedAt < stalledAfterMs) return;
