@@ -281,6 +281,16 @@ test('an unknown creation is settled by the change log where it shows exactly on
   expect(statuses(await send(input('Awaited')))).toEqual(['OUTCOME_UNKNOWN']);
   expect(statuses(await awaiting)).toEqual(['WRITTEN']);
 
+  // One creation, and two writes that got no answer, either of which could have made it.
+  await loseAnswer('POST', { effect: 'before' });
+  expect(statuses(await send(input('Either')))).toEqual(['OUTCOME_UNKNOWN']);
+  await loseAnswer('POST');
+  const either = { ...input('Either'), idempotencyKey: 'either' };
+  expect(statuses(await send(either))).toEqual(['OUTCOME_UNKNOWN']);
+  await logged('Either', 1);
+  expect(statuses(await send(input('Either')))).toEqual(['OUTCOME_UNKNOWN']);
+  expect(statuses(await send(either))).toEqual(['OUTCOME_UNKNOWN']);
+
   // Two alike, either of which could be ours.
   await loseAnswer('POST');
   expect(statuses(await send(input('Twins')))).toEqual(['OUTCOME_UNKNOWN']);

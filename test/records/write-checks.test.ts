@@ -63,7 +63,7 @@ test.each([
   });
 });
 
-test('an upsert refuses records without the field to merge on, and two that would be one', async () => {
+test('an upsert refuses records with nothing to merge on, and two that would be one', async () => {
   const answer = await send('upsertRecords', {
     fieldsToMergeOn: ['Email'],
     validateOnly: true,
@@ -71,11 +71,15 @@ test('an upsert refuses records without the field to merge on, and two that woul
       { fields: { Name: 'no address' } },
       { fields: { Email: 'same@upsert.test' } },
       { fields: { Email: 'same@upsert.test' } },
+      { fields: { Email: null, Name: 'empty' } },
+      { fields: { Email: '', Name: 'empty as well' } },
     ],
   });
   expect(answer.wrong.map(({ path }: { path: string[] }) => path.join('.'))).toEqual([
     'records.0.fields.Email',
     'records.2.fields',
+    'records.3.fields.Email',
+    'records.4.fields.Email',
   ]);
 });
 

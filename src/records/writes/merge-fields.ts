@@ -50,7 +50,7 @@ export function mergeFieldsOf(table: TableSchema, names: readonly string[]): Fie
   return fields;
 }
 
-/** Without all of them a record would be merged into one that merely lacks the same cells. */
+/** Without all of them, or with nothing in any, a record would be merged into one that merely lacks the same cells. */
 export function mergeFaults(
   fields: Record<string, unknown>,
   mergeFields: readonly FieldSchema[],
@@ -66,6 +66,13 @@ export function mergeFaults(
       message: `Records are merged on ${JSON.stringify(name)}, so give it, or the "id" of the record.`,
     }));
   }
+  if (mergeFields.every(({ id }) => isBlank(fields[id]))) {
+    return mergeFields.map(({ name }) => ({
+      path: [...path, name],
+      code: 'INVALID_INPUT',
+      message: `Records are merged on ${JSON.stringify(name)}, which is empty here and would match any record that lacks it. Give it a value, or the "id" of the record.`,
+    }));
+  }
   const first = seen.at(JSON.stringify(mergeFields.map(({ id }) => fields[id])), index);
   if (first === index) return [];
   const names = mergeFields.map(({ name }) => JSON.stringify(name)).join(', ');
@@ -76,4 +83,8 @@ export function mergeFaults(
       message: `It has the same ${names} as record ${first} of this write. Give one of them.`,
     },
   ];
+}
+
+function isBlank(value: unknown): boolean {
+  return value == null || value === '' || (Array.isArray(value) && value.length === 0);
 }

@@ -122,22 +122,26 @@ async function claimedAmong(
   return new Set(rows.map(({ id }) => id));
 }
 
-/** Whether a creation may be that of another write, whose answer is still on its way. */
+/** Whether a creation may be that of another write, whose answer is still on its way or was lost as well. */
 async function awaitedByOthers(
   sql: EntityManager,
   { id, base_id, table_id }: OperationRow,
   computed: ReadonlySet<string>,
 ): Promise<(creation: LoggedCreation) => boolean> {
-  const others = await sql.query<{ id: string; fingerprints: (Buffer | null)[] }[]>(
-    `SELECT operation.id, ten.fingerprints FROM write_operations AS operation
+  const others = await sql.query<
+    { id: string; fingerprints: (Buffer | null)[]; settled_ids: (string | null)[] | null }[]
+  >(
+    `SELECT operation.id, ten.fingerprints, ten.settled_ids FROM write_operations AS operation
        JOIN write_tens AS ten ON ten.operation_id = operation.id
      WHERE operation.base_id = $1 AND operation.table_id = $2 AND operation.id <> $3
-       AND operation.finished_at IS NULL AND ten.state = 'SENDING' AND ten.fingerprints IS NOT NULL`,
+       AND ten.state IN ('SENDING', 'OUTCOME_UNKNOWN') AND ten.fingerprints IS NOT NULL`,
     [base_id, table_id, id],
   );
   return ({ cells }) =>
     others.some((other) => {
       const print = fingerprintOfLogged(cells, computed, other.id);
-      return other.fingerprints.some((awaited) => awaited?.equals(print));
+      return other.fingerprints.some(
+        (awaited, position) => awaited?.equals(print) && other.settled_ids?.[position] == null,
+      );
     });
 }
