@@ -154,9 +154,8 @@ export class CalendlyApi {
     tableId: string,
     records: readonly RecordToCreate[],
     options: { typecast?: boolean } = {},
-  ): Promise<WireRecord[]> {
-    const answer = await this.#write('create records', 'POST', 'once', baseId, tableId, records, options);
-    return answer.records;
+  ): Promise<WrittenRecords> {
+    return this.#write('create records', 'POST', 'once', baseId, tableId, records, options);
   }
 
   /** All or none of at most ten. Other cells stay as they are, or with `replace` are cleared. */
@@ -165,13 +164,10 @@ export class CalendlyApi {
     tableId: string,
     records: readonly RecordToUpdate[],
     { typecast, replace }: { typecast?: boolean; replace?: boolean } = {},
-  ): Promise<WireRecord[]> {
+  ): Promise<WrittenRecords> {
     for (const record of records) requireId('rec', record.id);
     const method = replace ? 'PUT' : 'PATCH';
-    const answer = await this.#write('update records', method, 'repeatable', baseId, tableId, records, {
-      typecast,
-    });
-    return answer.records;
+    return this.#write('update records', method, 'repeatable', baseId, tableId, records, { typecast });
   }
 
   /** At most ten, each matched by one to three fields: none found creates, one updates, several fail the whole call. */

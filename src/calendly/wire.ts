@@ -104,10 +104,11 @@ export const answers = {
     records: z.array(record),
     createdRecords: z.array(z.string()).default([]),
     updatedRecords: z.array(z.string()).default([]),
-    /** Told when attachments could not be fetched. */
+    /** Told when attachments could not be fetched. It is no reason to doubt the write, whatever its shape. */
     details: z
-      .looseObject({ message: z.string().optional(), reasons: z.array(z.string()).default([]) })
-      .optional(),
+      .looseObject({ reasons: z.array(z.string()) })
+      .optional()
+      .catch(undefined),
   }),
   deleted: z.object({ records: z.array(deleted) }),
   webhooks: z.object({ webhooks: z.array(webhook) }),

@@ -72,3 +72,31 @@ test('a field of another type is told so, and an empty cell is an empty list', a
   expect(answer.data.base.table.records.nodes).toEqual([{ attachments: null }]);
   expect(answer.errors?.[0]?.extensions.code).toBe('FIELD_TYPE_MISMATCH');
 });
+
+test('a record that was written without a file that the service could not fetch says so, also when it is told again', async () => {
+  const file = (host: string) => [{ url: `https://${host}/photo.png` }];
+  const input = {
+    connection,
+    baseId: crm,
+    tableId: 'Contacts',
+    idempotencyKey: 'files',
+    records: [
+      { fields: { Name: 'Without', Avatar: file('nowhere.invalid') } },
+      { fields: { Name: 'Beside it' } },
+    ],
+  };
+  const send = () =>
+    app.graphql(
+      `mutation ($input: CreateRecordsInput!) { createRecords(input: $input) { ... on CreateRecordsSuccess { results { status warning error { code } } } } }`,
+      { input },
+    );
+  for (const answer of [await send(), await send()])
+    expect(answer.data.createRecords.results).toEqual([
+      {
+        status: 'WRITTEN',
+        warning: expect.stringMatching(/attachmentsFailedUploading.*"Avatar"/),
+        error: null,
+      },
+      { status: 'WRITTEN', warning: null, error: null },
+    ]);
+});

@@ -303,7 +303,7 @@ export const following: Record<string, string> = {
   RecordPage: 'asOf edges liveBecause nodes pageInfo source',
   RecordWriteError: 'code message',
   RecordWriteFault: 'code message path',
-  RecordWriteResult: 'effect error index record recordId status',
+  RecordWriteResult: 'effect error index record recordId status warning',
   ReconcileSyncSuccess: 'sync',
   RefusedChange: 'code message recordId refusedAt rowKey',
   RefusedChangePage: 'nodes pageInfo',

@@ -45,6 +45,8 @@ export class WriteOperations1764000000009 implements MigrationInterface {
         settled_ids text[],
         error_code text,
         error_message text,
+        -- What was left out of records that were written otherwise; null where nothing was.
+        warnings text[],
         sent_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         PRIMARY KEY (operation_id, ordinal)
       );

@@ -84,6 +84,11 @@ const WriteResultRef = builder.objectRef<ToldResult>('RecordWriteResult').implem
       // A plain object: the executor would throw an Error that a resolver gives.
       resolve: ({ error }) => error && { code: error.code, message: error.message },
     }),
+    warning: t.exposeString('warning', {
+      nullable: true,
+      description:
+        'What is missing although the record was written: the service could not fetch an attachment. May be shown to people. Null otherwise.',
+    }),
   }),
 });
 

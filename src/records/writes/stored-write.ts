@@ -115,7 +115,7 @@ export class StoredWrite {
     const noted = mayHaveTakenEffect ? this.#write.baseId : null;
     const isStored = await this.#quietly(
       `WITH noted AS (${noteWrite('$8')})
-       UPDATE write_tens SET state = $3, record_ids = coalesce($4, record_ids), effects = $5, error_code = $6, error_message = $7
+       UPDATE write_tens SET state = $3, record_ids = coalesce($4, record_ids), effects = $5, error_code = $6, error_message = $7, warnings = $9
        WHERE operation_id = $1 AND ordinal = $2 AND state IN ('SENDING', 'OUTCOME_UNKNOWN')`,
       [
         this.id,
@@ -126,6 +126,7 @@ export class StoredWrite {
         error?.code ?? null,
         error?.message ?? null,
         noted,
+        confirmed?.some(({ warning }) => warning !== null) ? confirmed.map(({ warning }) => warning) : null,
       ],
     );
     // The note from before it left holds for copies that were asked for until then, and not for one asked for since.

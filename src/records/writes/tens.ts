@@ -55,6 +55,7 @@ export function unsentResults<Item>(
     effect: null,
     record: null,
     error: errorOf(faults),
+    warning: null,
   }));
 }
 

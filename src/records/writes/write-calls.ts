@@ -1,12 +1,12 @@
 import type { FieldSchema, TableSchema } from '../../bases/table-schema.ts';
 import type { CalendlyApi } from '../../calendly/api.ts';
-import type { WireRecord } from '../../calendly/wire.ts';
+import type { WireRecord, WrittenRecords } from '../../calendly/wire.ts';
 import { AppError } from '../../errors.ts';
 import type { RecordToWrite } from './record-check.ts';
 import type { WriteResult } from './write-result.ts';
 
 /** What the upstream confirmed of one record. */
-export type Confirmed = Pick<WriteResult, 'recordId' | 'record' | 'effect'>;
+export type Confirmed = Pick<WriteResult, 'recordId' | 'record' | 'effect' | 'warning'>;
 
 /** One kind of write, bound to its table. */
 export interface WriteCall<Item> {
@@ -30,7 +30,7 @@ export function creating({ baseId, table, typecast }: WritePlace): WriteCall<Rec
     async send(api, items) {
       const records = items.map(({ fields }) => ({ fields }));
       const written = await api.createRecords(baseId, table.id, records, { typecast });
-      return written.map((record) => confirmed(record, 'CREATED'));
+      return confirmed(table, items, written, () => 'CREATED');
     },
   };
 }
@@ -43,7 +43,7 @@ export function updating({ baseId, table, typecast }: WritePlace): WriteCall<Rec
     async send(api, items) {
       const records = items.map(({ id, fields }) => ({ id, fields }));
       const written = await api.updateRecords(baseId, table.id, records, { typecast });
-      return written.map((record) => confirmed(record, 'UPDATED'));
+      return confirmed(table, items, written, () => 'UPDATED');
     },
   };
 }
@@ -61,9 +61,7 @@ export function upserting(
       const records = items.map(({ id, fields }) => (id == null ? { fields } : { id, fields }));
       const answer = await api.upsertRecords(baseId, table.id, records, { typecast, fieldsToMergeOn });
       const created = new Set(answer.createdRecords);
-      return answer.records.map((record) =>
-        confirmed(record, created.has(record.id) ? 'CREATED' : 'UPDATED'),
-      );
+      return confirmed(table, items, answer, ({ id }) => (created.has(id) ? 'CREATED' : 'UPDATED'));
     },
   };
 }
@@ -81,11 +79,36 @@ export function deleting({ baseId, table }: Omit<WritePlace, 'typecast'>): Write
           { details: { outcome: 'unknown' } },
         );
       }
-      return items.map((id) => ({ recordId: id, record: null, effect: 'DELETED' }));
+      return items.map((id) => ({ recordId: id, record: null, effect: 'DELETED', warning: null }));
     },
   };
 }
 
-function confirmed(record: WireRecord, effect: 'CREATED' | 'UPDATED'): Confirmed {
-  return { recordId: record.id, record, effect };
+function confirmed(
+  table: TableSchema,
+  items: readonly Pick<RecordToWrite, 'fields'>[],
+  { records, details }: WrittenRecords,
+  effectOn: (record: WireRecord) => 'CREATED' | 'UPDATED',
+): Confirmed[] {
+  return records.map((record, position) => ({
+    recordId: record.id,
+    record,
+    effect: effectOn(record),
+    warning: details ? attachmentWarning(table, items[position]?.fields ?? {}, details.reasons) : null,
+  }));
+}
+
+/** The upstream tells of the ten as a whole that files are missing, so it's told of each of its records that were given some. */
+function attachmentWarning(
+  table: TableSchema,
+  fields: Record<string, unknown>,
+  reasons: readonly string[],
+): string | null {
+  const given = table.fields.filter(({ id, type }) => {
+    const files = type === 'multipleAttachments' ? fields[id] : null;
+    return Array.isArray(files) && files.length > 0;
+  });
+  if (given.length === 0) return null;
+  const names = given.map(({ name }) => JSON.stringify(name)).join(', ');
+  return `The service could not fetch every file of the ten that this record was sent in (${reasons.join(', ')}). Compare ${names} with what was sent, and add what is missing.`;
 }

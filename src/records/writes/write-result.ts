@@ -30,6 +30,8 @@ export interface WriteResult {
   /** As the upstream answered; null for deletions, for what was not written, and for what is told a second time. */
   record: WireRecord | null;
   error: AppError | null;
+  /** What the upstream left out of a record that it has written otherwise; null where it took all. */
+  warning: string | null;
 }
 
 /** One fault of one record, found without asking the upstream. */

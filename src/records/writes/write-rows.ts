@@ -36,6 +36,7 @@ export interface TenRow {
   settled_ids: (string | null)[] | null;
   error_code: string | null;
   error_message: string | null;
+  warnings: (string | null)[] | null;
   sent_at: Date;
 }
 
@@ -64,7 +65,11 @@ function resultOf(ten: TenRow, position: number, index: number): WriteResult {
   if (settledId != null) return result(index, 'WRITTEN', { recordId: settledId, effect: 'CREATED' });
   switch (ten.state) {
     case 'WRITTEN':
-      return result(index, 'WRITTEN', { recordId, effect: ten.effects?.[position] });
+      return result(index, 'WRITTEN', {
+        recordId,
+        effect: ten.effects?.[position],
+        warning: ten.warnings?.[position],
+      });
     case 'SENDING':
       return result(index, 'OUTCOME_UNKNOWN', { recordId, error: diedWhileSending() });
     case 'FAILED':
@@ -81,10 +86,10 @@ function resultOf(ten: TenRow, position: number, index: number): WriteResult {
 function result(
   index: number,
   status: WriteStatus,
-  known: { recordId?: string | null; effect?: WriteEffect | null; error?: AppError },
+  known: { recordId?: string | null; effect?: WriteEffect | null; warning?: string | null; error?: AppError },
 ): WriteResult {
-  const { recordId = null, effect = null, error = null } = known;
-  return { index, status, recordId, effect, record: null, error };
+  const { recordId = null, effect = null, warning = null, error = null } = known;
+  return { index, status, recordId, effect, record: null, error, warning };
 }
 
 function errorFrom(code: string, message: string): AppError {
