@@ -2,7 +2,7 @@ import { AppError } from '../errors.ts';
 import { isPruned, type ChangeLog, type EntryFilter } from './change-log.ts';
 import type { Feed } from './feed.ts';
 import type { LogEntry } from './log-entry.ts';
-import { decodeCursor, origin } from './position.ts';
+import { decodeCursor, encodeCursor, origin } from './position.ts';
 
 export interface ChangeList {
   /** Null when the base never had a webhook. */
@@ -11,6 +11,8 @@ export interface ChangeList {
   hasMore: boolean;
   /** The cursor that was asked with. */
   after: string | null;
+  /** Where the page begins; it ends there, too, when it is empty. Null when there is no such place. */
+  from: string | null;
 }
 
 /**
@@ -22,7 +24,7 @@ export async function readChanges(
   feed: Feed | null,
   { after, first, filter }: { after: string | null; first: number; filter: EntryFilter },
 ): Promise<ChangeList> {
-  if (!feed) return { feed, entries: [], hasMore: false, after };
+  if (!feed) return { feed, entries: [], hasMore: false, after, from: after };
   const position = after === null ? origin : decodeCursor(feed.key, after);
   const { entries, pruned, prunedUntil } = await log.list(feed.id, position, first + 1, filter);
   if (after !== null && isPruned(position, pruned)) {
@@ -32,5 +34,11 @@ export async function readChanges(
       { details: { loggedSince: prunedUntil?.toISOString() ?? null } },
     );
   }
-  return { feed, entries: entries.slice(0, first), hasMore: entries.length > first, after };
+  return {
+    feed,
+    entries: entries.slice(0, first),
+    hasMore: entries.length > first,
+    after,
+    from: after ?? encodeCursor(feed.key, pruned),
+  };
 }

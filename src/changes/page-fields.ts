@@ -63,14 +63,14 @@ const ChangePageRef = builder.objectRef<ChangePageNode>('ChangePage').implement(
     pageInfo: t.field({
       type: builder.pageInfoRef(),
       description: 'Whether there is more, and where to go on.',
-      resolve: ({ feed, entries, hasMore, after }) => {
+      resolve: ({ feed, entries, hasMore, after, from }) => {
         const cursor = (position: Position | undefined) =>
           feed && position ? encodeCursor(feed.key, position) : null;
         return {
           hasNextPage: hasMore,
           hasPreviousPage: after !== null,
           startCursor: cursor(entries[0]?.position),
-          endCursor: cursor(entries.at(-1)?.position) ?? after,
+          endCursor: cursor(entries.at(-1)?.position) ?? from,
         };
       },
     }),
@@ -143,6 +143,7 @@ builder.objectField(RecordRef, 'changes', (t) =>
             entries: entries.slice(0, first),
             hasMore: entries.length > first,
             after,
+            from: after,
           };
         })(),
       ),
