@@ -89,11 +89,12 @@ function changeOf(
     tableId,
     recordId,
     recordCreatedAt: timeOf(change.createdTime),
-    fields: Object.entries(current).map(([id, value]) => ({
+    // A cell that was emptied may be told by what it was before alone.
+    fields: Object.keys({ ...current, ...previous }).map((id) => ({
       id,
       name: fieldName(tableId, id),
       ...(previous && { previous: previous[id] ?? null }),
-      current: value ?? null,
+      current: current[id] ?? null,
     })),
     cells: kind === 'deleted' || unchanged === null ? null : filled({ ...unchanged, ...current }),
   };

@@ -33,3 +33,18 @@ test('a change that tells nothing but itself has neither a record nor values bef
   });
   expect(logged({ current: cells({ fld1: 'new' }) })).not.toHaveProperty('fields.0.previous');
 });
+
+test('a cell that was emptied is logged, also where only what it was before is told', () => {
+  const entry = logged({
+    current: cells({ fld1: 'new' }),
+    previous: cells({ fld1: 'old', fld2: 5 }),
+    unchanged: cells({ fld3: true }),
+  });
+  expect(entry).toMatchObject({
+    cells: { fld1: 'new', fld3: true },
+    fields: [
+      { id: 'fld1', previous: 'old', current: 'new' },
+      { id: 'fld2', previous: 5, current: null },
+    ],
+  });
+});
