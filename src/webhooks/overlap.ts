@@ -1,4 +1,5 @@
 import type { Sql } from '../changes/feed.ts';
+import { jsonText } from '../changes/json-text.ts';
 import type { LogEntry, LoggedSchemaChange } from '../changes/log-entry.ts';
 import type { NumberedPayload } from './payload-entries.ts';
 
@@ -34,7 +35,7 @@ interface Told {
   kind: LogEntry['kind'];
   tableId: string | null;
   recordId: string | null;
-  fields: { id: string }[];
+  fields: { id: string; current: unknown }[];
   detail: { changes?: LoggedSchemaChange[] } | null;
 }
 
@@ -80,6 +81,12 @@ function includeWhat(told: readonly Told[], entry: LogEntry): boolean {
   const parts = told.filter(
     ({ tableId, recordId }) => tableId === entry.tableId && recordId === entry.recordId,
   );
-  const known = new Set(parts.flatMap(({ fields }) => fields.map(({ id }) => id)));
-  return parts.length > 0 && entry.fields.every(({ id }) => known.has(id));
+  const known = new Set(parts.flatMap(({ fields }) => fields.map(whatWasSet)));
+  return parts.length > 0 && entry.fields.every((field) => known.has(whatWasSet(field)));
+}
+
+/** One transaction may set the same cell several times. Addresses of attachments are others at each reading. */
+function whatWasSet({ id, current }: { id: string; current: unknown }): string {
+  const isAddress = (key: string): boolean => key === 'url' || key === 'thumbnails';
+  return jsonText([id, current], (key, value: unknown) => (isAddress(key) ? undefined : value));
 }

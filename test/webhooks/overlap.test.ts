@@ -5,17 +5,17 @@ import type { LogEntry } from '../../src/changes/log-entry.ts';
 import { mayRepeat, withoutRepeats } from '../../src/webhooks/overlap.ts';
 import { entriesOf } from '../../src/webhooks/payload-entries.ts';
 
-/** What a base records: each part of a transaction is a payload that creates a record or changes the schema. */
+/** What a base records: each part of a transaction is a payload that creates a record, sets the same cell, or changes the schema. */
 interface Part {
   transaction: number;
-  kind: 'record' | 'field';
+  kind: 'record' | 'cell' | 'field';
 }
 
 const parts = fc
   .array(
     fc.record({
-      step: fc.integer({ min: -2, max: 2 }),
-      kind: fc.constantFrom('record' as const, 'field' as const),
+      step: fc.integer({ min: -1, max: 1 }),
+      kind: fc.constantFrom('record' as const, 'cell' as const, 'field' as const),
     }),
     {
       minLength: 1,
@@ -36,10 +36,12 @@ function entries(
 ): LogEntry[] {
   return all.slice(from).flatMap(({ transaction, kind }, index) => {
     const id = from + index;
-    const table =
-      kind === 'record'
-        ? { createdRecordsById: { [`rec${id}`]: { cellValuesByFieldId: { fld1: id } } } }
-        : { createdFieldsById: { [`fld${id}`]: { name: 'News' } } };
+    const cells = { cellValuesByFieldId: { fld1: id } };
+    const table = {
+      record: { createdRecordsById: { [`rec${id}`]: cells } },
+      cell: { changedRecordsById: { recSame: { current: cells } } },
+      field: { createdFieldsById: { [`fld${id}`]: { name: 'News' } } },
+    }[kind];
     const payload = {
       number: index + 1,
       decoded: decodePayload({ baseTransactionNumber: transaction, changedTablesById: { tbl1: table } }),
@@ -52,9 +54,11 @@ function entries(
 }
 
 const named = (all: LogEntry[]) =>
-  all.map((entry) =>
-    entry.kind === 'schema' ? entry.changes[0]?.fieldId : entry.kind === 'lost' ? 'lost' : entry.recordId,
-  );
+  all.map((entry) => {
+    if (entry.kind === 'lost') return 'lost';
+    if (entry.kind === 'schema') return entry.changes[0]?.fieldId;
+    return entry.kind === 'updated' ? `cell${entry.fields[0]?.current as number}` : entry.recordId;
+  });
 
 test('whatever two webhooks record in turn is told once and in order, wherever the second begins and the first ends', () => {
   fc.assert(
@@ -80,8 +84,28 @@ test('whatever two webhooks record in turn is told once and in order, wherever t
         mayRepeat(payload, overlap) ? withoutRepeats(entry, told) : entry,
       );
       expect([...named(first), ...named(second)]).toEqual(
-        all.map(({ kind }, id) => (kind === 'record' ? `rec${id}` : `fld${id}`)),
+        all.map(({ kind }, id) => `${{ record: 'rec', cell: 'cell', field: 'fld' }[kind]}${id}`),
       );
     }),
   );
+});
+
+test('knows an attachment again although its address is another at each reading', () => {
+  const attachment = (url: string) => {
+    const fields = [{ id: 'fld1', name: null, current: [{ id: 'att1', url, filename: 'a.png' }] }];
+    return { kind: 'updated' as const, tableId: 'tbl1', recordId: 'rec1', transaction: 1, fields };
+  };
+  const common = {
+    occurredAt: new Date(0),
+    source: 'client',
+    actor: null,
+    recordCreatedAt: null,
+    cells: null,
+  };
+  const entry = {
+    ...attachment('https://a/2'),
+    ...common,
+    position: { generation: 2, payload: 1, ordinal: 0 },
+  };
+  expect(withoutRepeats([entry], [{ ...attachment('https://a/1'), detail: null }])).toEqual([]);
 });
