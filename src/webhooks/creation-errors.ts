@@ -1,12 +1,13 @@
 import { AppError } from '../errors.ts';
 
-export function isRefusal(error: unknown): boolean {
+/** Whether all places that a base has for webhooks may be taken: how the upstream says so is not documented. */
+export function mayBeFull(error: unknown): boolean {
   return error instanceof AppError && (error.code === 'WEBHOOK_LIMIT' || error.code === 'UPSTREAM_REJECTED');
 }
 
 /** Whether the upstream will say the same again, rather than not having been reached. */
 export function isRefused(error: unknown): error is AppError {
-  return isRefusal(error) || (error instanceof AppError && error.code === 'UPSTREAM_FORBIDDEN');
+  return mayBeFull(error) || (error instanceof AppError && error.code === 'UPSTREAM_FORBIDDEN');
 }
 
 export function explained(error: unknown, connectionId: number, baseId: string): unknown {

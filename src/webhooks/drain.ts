@@ -8,11 +8,11 @@ import type { Clock } from '../clock.ts';
 import type { Upstream } from '../connections/upstream.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { webhookOperation } from './webhook-operation.ts';
 import { DrainLeases, type TakenWebhook } from './drain-leases.ts';
 import { appendPage } from './page-append.ts';
 import { PageEntries, type ReadPage } from './page-entries.ts';
 import { PayloadPages } from './payload-pages.ts';
+import { webhookOperation } from './webhook-operation.ts';
 
 const renewIntervalMs = 3_000;
 
@@ -116,7 +116,7 @@ export class Drains {
     } catch (error) {
       if (error instanceof LeaseLost) return false;
       await this.#leases.giveUp(webhookId, holder, error, this.#closing.signal.aborted);
-      if (isRefusal(error)) this.#deps.onRefused(webhookId);
+      if (mayBeGone(error)) this.#deps.onRefused(webhookId);
       throw error;
     } finally {
       clearInterval(renewal);
@@ -202,6 +202,7 @@ export class Drains {
   }
 }
 
+/** So the upstream speaks of a webhook that it no longer has, or of a base that may no longer be read. */
 const refusals: readonly ErrorCode[] = [
   'WEBHOOK_NOT_FOUND',
   'UPSTREAM_FORBIDDEN',
@@ -209,6 +210,7 @@ const refusals: readonly ErrorCode[] = [
   'CONNECTION_NOT_CONNECTED',
 ];
 
-function isRefusal(error: unknown): boolean {
+/** Whether the webhook may be gone, so that it is looked after before that is due. */
+function mayBeGone(error: unknown): boolean {
   return error instanceof AppError && refusals.includes(error.code);
 }

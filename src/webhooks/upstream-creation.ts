@@ -3,7 +3,7 @@ import type { CalendlyApi } from '../calendly/api.ts';
 import type { CreatedWebhook } from '../calendly/wire.ts';
 import type { ConnectionEntity } from '../connections/connection.entity.ts';
 import { AppError } from '../errors.ts';
-import { explained, isRefusal } from './creation-errors.ts';
+import { explained, mayBeFull } from './creation-errors.ts';
 import { removeLeftovers } from './leftover-webhooks.ts';
 import type { Addresses } from './notification-url.ts';
 import { specificationFor } from './specification.ts';
@@ -33,7 +33,7 @@ export async function createUpstream(
       return await api.createWebhook(baseId, body);
     } catch (error) {
       // Another life of this server may hold the places; what points to us and is not ours any more can go.
-      if (!isRefusal(error) || (await removeLeftovers(api, claim.feed, deps)) === 0) throw error;
+      if (!mayBeFull(error) || (await removeLeftovers(api, claim.feed, deps)) === 0) throw error;
       return await api.createWebhook(baseId, body);
     }
   } catch (error) {

@@ -2,13 +2,13 @@ import type { DataSource } from 'typeorm';
 import type { WireWebhook } from '../calendly/wire.ts';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
-import { webhookOperation } from './webhook-operation.ts';
 import type { Drains } from './drain.ts';
 import type { Owners } from './owners.ts';
 import type { PlannedReplacement } from './planned-replacement.ts';
 import type { ReplacementReasons } from './replacement-reasons.ts';
 import { endSuccessor, findWebhook, type NotificationResult, type Webhook } from './webhook.ts';
 import type { WebhookCreation } from './webhook-creation.ts';
+import { webhookOperation } from './webhook-operation.ts';
 
 /** When a replacement is looked at again that was begun and did not get to its end. */
 const unfinishedSeconds = 10;

@@ -18,7 +18,6 @@ import { requireScopes, type Upstream } from '../connections/upstream.ts';
 import type { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { AskedDrains } from './asked-drains.ts';
-import { webhookOperation } from './webhook-operation.ts';
 import { BaseReaders } from './base-readers.ts';
 import { Drains } from './drain.ts';
 import { FeedUses, noteUse } from './feed-use.ts';
@@ -36,6 +35,7 @@ import { WebhookChecks } from './webhook-checks.ts';
 import { WebhookClaims } from './webhook-claims.ts';
 import { WebhookCreation } from './webhook-creation.ts';
 import { WebhookEndings } from './webhook-endings.ts';
+import { webhookOperation } from './webhook-operation.ts';
 
 export interface WebhooksDeps {
   database: DataSource;
