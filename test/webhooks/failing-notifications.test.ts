@@ -4,6 +4,14 @@ import { Subscriber, until } from '../changes/subscriber.ts';
 import { addContacts, crm, ledger, ledgerEnd, told } from '../changes/upstream-edits.ts';
 import { ask, changeWebhooks, checkSoon } from './operations.ts';
 
+interface Health {
+  healthReasons: string[];
+  lastPingAt: string | null;
+  lastPayloadAt: string | null;
+  lagMs: number;
+  lastNotificationResult: object | null;
+}
+
 let app: TestApp;
 let unreachable: TestApp;
 
@@ -21,14 +29,16 @@ it('pulls what notifications that keep failing do not tell of, and says so', asy
   const connection = await app.connect();
   const subscriber = await new Subscriber(unreachable, { connection, baseId: crm.baseId }).started();
   const start = await ledgerEnd(app);
+  const startedAt = Date.now();
   const health = async () =>
     (
       await ask<{
-        connection: { webhooks: { healthReasons: string[]; lastNotificationResult: object | null }[] };
+        connection: { webhooks: Health[] };
       }>(
         app,
         `query ($connection: Int!) { connection(id: $connection) { ... on CalendlyConnection {
-           webhooks { healthReasons lastPingAt lastNotificationResult { success } } } } }`,
+           webhooks { healthReasons lastPingAt lastPayloadAt lagMs
+             lastNotificationResult { success message retryNumber willBeRetried completedAt } } } } }`,
         { connection },
       )
     ).connection.webhooks;
@@ -41,6 +51,25 @@ it('pulls what notifications that keep failing do not tell of, and says so', asy
   expect(told(subscriber.changes)).toEqual(await ledger(app, start));
   await checkSoon(app);
   await until(async () => (await health())[0]?.healthReasons.includes('NOTIFICATIONS_FAILING') === true);
-  expect(await health()).toMatchObject([{ lastPingAt: null, lastNotificationResult: { success: false } }]);
+  const [shown] = await health();
+  expect(shown).toMatchObject({
+    lastPingAt: null,
+    lagMs: 0,
+    lastNotificationResult: {
+      success: false,
+      message: expect.stringMatching(/./),
+      retryNumber: 0,
+      willBeRetried: true,
+      completedAt: expect.any(String),
+    },
+  });
+  expect(Date.parse(shown?.lastPayloadAt ?? '')).toBeGreaterThan(startedAt);
+  expect(Date.parse(shown?.lastPayloadAt ?? '')).toBeLessThanOrEqual(Date.now());
+  // What it was told of two seconds ago still waits there.
+  await changeWebhooks(
+    app,
+    `behind_since = clock_timestamp() - interval '2 s', drain_not_before = 'infinity'`,
+  );
+  expect((await health())[0]?.lagMs).toBeGreaterThanOrEqual(2_000);
   await subscriber.cut();
 });
