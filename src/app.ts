@@ -113,7 +113,7 @@ export async function createApp(
 ): Promise<App> {
   // Its faults are told before anything is touched.
   const connectionsFile = config.connectionsFile ? await readConnectionsFile(config.connectionsFile) : null;
-  await migrate(config.databaseUrl);
+  await migrate(config.databaseUrl, logger);
   const database = createDataSource(config.databaseUrl, { poolSize: config.databasePoolSize });
   await connectDatabase(database);
 

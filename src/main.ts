@@ -13,6 +13,9 @@ import { createLogger, type Logger } from './logger.ts';
 /** How long an ordered end may take altogether before the process leaves in any case. */
 const stopTimeoutMs = 10_000;
 
+/** An app that is being built when the wish to stop comes has so long to be whole, and be closed in order, in milliseconds. */
+const buildGraceMs = 1_000;
+
 /** Signals that come this close together are one wish. */
 const sameWishMs = 300;
 
@@ -56,9 +59,14 @@ async function start(
   const local = await startLocalParts(config, { progress, closing, signal });
   const [{ createApp }, { listen }] = await progress.step('Server', modules);
 
-  const app = await createApp(local.config, { logger, clock: systemClock });
-  closing.opened('app', () => app.close());
-  signal.throwIfAborted();
+  const building = createApp(local.config, { logger, clock: systemClock });
+  closing.opened('app', async () => {
+    // One that waits for the database, or for another instance that migrates it, ends with the process.
+    const grace = wait(buildGraceMs, null, { ref: false });
+    const built = await Promise.race([building.catch(() => null), grace]);
+    await built?.close();
+  });
+  const app = await unlessAborted(building, signal);
   const server = await listen(app, { host: local.config.host, port: local.config.port });
   closing.opened('server', () => server.close());
 
@@ -92,6 +100,16 @@ async function start(
   return local;
 }
 
+/** What the step gives. @throws the signal's reason as soon as it is aborted; the step goes on by itself. */
+function unlessAborted<T>(step: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+  return Promise.race([step, aborted]);
+}
+
 /** Runs until a signal or a broken part. @returns the exit code. */
 async function run(config: Config, logger: Logger): Promise<number> {
   const stopping = new AbortController();
@@ -108,10 +126,27 @@ async function run(config: Config, logger: Logger): Promise<number> {
   const stopped = new Promise<null>((resolve) => {
     stopping.signal.addEventListener('abort', () => resolve(null));
   });
+  const late = () => wait(stopTimeoutMs, 'late' as const, { ref: false });
+  const outcome = await Promise.race([
+    startAndClose(config, logger, stopping.signal, { stopped, late }),
+    // Counted from the wish, which may come while parts are still starting.
+    stopped.then(late),
+  ]);
+  if (outcome !== 'late') return outcome;
+  logger.error({ afterMs: stopTimeoutMs }, 'not everything ended in time');
+  return 1;
+}
+
+async function startAndClose(
+  config: Config,
+  logger: Logger,
+  signal: AbortSignal,
+  { stopped, late }: { stopped: Promise<null>; late: () => Promise<'late'> },
+): Promise<number | 'late'> {
   const closing = new Closing(logger);
   let exitCode = 0;
   try {
-    const local = await start(config, logger, closing, stopping.signal);
+    const local = await start(config, logger, closing, signal);
     const ended = await Promise.race([stopped, local.firstEnded]);
     if (ended !== null) {
       throw new AppError(
@@ -120,20 +155,12 @@ async function run(config: Config, logger: Logger): Promise<number> {
       );
     }
   } catch (error) {
-    if (!stopping.signal.aborted) {
+    if (!signal.aborted) {
       report(error, config.production ? logger : null);
       exitCode = 1;
     }
   }
-  const outcome = await Promise.race([
-    closing.closeAll(),
-    wait(stopTimeoutMs, 'late' as const, { ref: false }),
-  ]);
-  if (outcome === 'late') {
-    logger.error({ afterMs: stopTimeoutMs }, 'not everything ended in time');
-    return 1;
-  }
-  return exitCode;
+  return Promise.race([closing.closeAll().then(() => exitCode), late()]);
 }
 
 /** To a person in words, to production's log as JSON. What is expected to go wrong needs no stack. */

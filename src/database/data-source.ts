@@ -3,6 +3,7 @@ import type { Pool } from 'pg';
 import { DataSource } from 'typeorm';
 import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
 import { ConnectionEntity } from '../connections/connection.entity.ts';
+import type { Logger } from '../logger.ts';
 import { Initial1764000000000 } from './migrations/1764000000000-initial.ts';
 import { RateBudgets1764000000001 } from './migrations/1764000000001-rate-budgets.ts';
 import { ApiKeyUse1764000000002 } from './migrations/1764000000002-api-key-use.ts';
@@ -115,24 +116,40 @@ function isPassing(error: unknown): boolean {
 }
 
 /** Any number that only we use: instances that start together migrate one after the other. */
-const migrationLock = 4_917_203_311;
+export const migrationLock = 4_917_203_311;
 
-/** Brings the schema up to date. Safe to call from several instances at once: they take turns. */
-export async function migrate(url: string): Promise<void> {
+/** A turn that has not come by then is told of, once: the wait for it has no end of its own. In milliseconds. */
+const turnNoticeMs = 5_000;
+
+/**
+ * Brings the schema up to date. Safe to call from several instances at once: they take turns.
+ * @param logger is told of a long wait for the turn
+ */
+export async function migrate(url: string, logger?: Logger): Promise<void> {
   const database = createDataSource(url, { poolSize: 2, statementTimeoutMs: 0 });
   await connectDatabase(database);
   try {
-    await migrateOn(database);
+    await migrateOn(database, logger);
   } finally {
     await database.destroy();
   }
 }
 
-async function migrateOn(database: DataSource): Promise<void> {
+async function migrateOn(database: DataSource, logger: Logger | undefined): Promise<void> {
   const runner = database.createQueryRunner();
   await runner.connect();
   try {
-    await runner.query('SELECT pg_advisory_lock($1)', [migrationLock]);
+    const notice = setTimeout(() => {
+      logger?.warn(
+        { waitedMs: turnNoticeMs },
+        'another instance migrates the database; waiting for it to end',
+      );
+    }, turnNoticeMs);
+    try {
+      await runner.query('SELECT pg_advisory_lock($1)', [migrationLock]);
+    } finally {
+      clearTimeout(notice);
+    }
     try {
       await database.runMigrations();
     } finally {

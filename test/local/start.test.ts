@@ -3,7 +3,10 @@ import { readFile, readdir, stat } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
 import { keys } from '../../src/commands/keys.ts';
+import { migrationLock } from '../../src/database/data-source.ts';
 import { processIdentity } from '../../src/local/process-identity.ts';
 import { callInProcess } from '../support/command.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -178,7 +181,7 @@ describe('on a folder of its own', () => {
     'production starts nothing of its own: no database, no sandbox, no data folder',
     async () => {
       const database = await createTestDatabase();
-      const server = start({
+      const production = {
         NODE_ENV: 'production',
         HOST: '127.0.0.1',
         DATABASE_URL: database.url,
@@ -186,7 +189,22 @@ describe('on a folder of its own', () => {
         CALENDLY_OAUTH_URL: 'http://127.0.0.1:1',
         ENCRYPTION_KEYS: `k:${Buffer.alloc(32, 7).toString('base64')}`,
         ADMIN_API_KEY: 'an_administrator_key_of_the_test_long_enough',
-      });
+      };
+
+      // A start that waits for another instance's migration can be stopped all the same.
+      const migrating = new pg.Client({ connectionString: database.url });
+      await migrating.connect();
+      await migrating.query('SELECT pg_advisory_lock($1)', [migrationLock]);
+      const waiting = start(production);
+      const waits = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+      while ((await migrating.query(waits)).rowCount === 0) await delay(20);
+      const stoppedAt = performance.now();
+      expect(await waiting.ended('SIGTERM')).toBe(0);
+      expect(performance.now() - stoppedAt).toBeLessThan(10_000);
+      await migrating.end();
+
+      const server = start(production);
       await server.written(/"msg":"ready"/);
       for (const line of server.output.trim().split('\n'))
         expect(() => JSON.parse(line) as unknown).not.toThrow();
