@@ -63,7 +63,8 @@ test('an authorization is told in the name of who began it, however it ends', as
   const flowBeforeDiskIsFull = await authorizationUrl(app.graphql, id);
   await app.database.query(
     `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END $$;
-     CREATE TRIGGER refuse BEFORE UPDATE ON connections EXECUTE FUNCTION refuse()`,
+     CREATE TRIGGER refuse BEFORE UPDATE ON authorization_flows FOR EACH ROW
+     WHEN (NEW.finished_at IS NOT NULL) EXECUTE FUNCTION refuse()`,
   );
   const unstored = await eventsOf(async () => {
     const { consentUrl, cookie } = await openFlow(flowBeforeDiskIsFull);
