@@ -16,11 +16,14 @@ const results = 'results { index status recordId record { id text(field: "Name")
 const write = (field: string, type: string) =>
   `mutation ($input: ${type}!) { ${field}(input: $input) { __typename ... on Error { code message } ... on ${type.replace('Input', 'Success')} { written ${results} } } }`;
 
-async function send(field: 'createRecords' | 'updateRecords' | 'deleteRecords', input: object) {
+async function send(
+  field: 'createRecords' | 'updateRecords' | 'deleteRecords',
+  input: object,
+  headers: Record<string, string> = {},
+) {
   const type = `${field[0]!.toUpperCase()}${field.slice(1)}Input`;
-  const answer = await app.graphql(write(field, type), {
-    input: { connection, baseId: crm, tableId: 'Contacts', ...input },
-  });
+  const variables = { input: { connection, baseId: crm, tableId: 'Contacts', ...input } };
+  const answer = await app.graphql(write(field, type), variables, { headers });
   return { ...answer.data?.[field], errors: answer.errors };
 }
 
@@ -152,6 +155,42 @@ test('what the caller allows no more calls for is NOT_SENT', async () => {
   const { results: told } = answer.data.createRecords;
   expect(statuses({ results: told })).toEqual([...times(20, 'WRITTEN'), ...times(5, 'NOT_SENT')]);
   expect(told[24].error.code).toBe('UPSTREAM_CALLS_EXCEEDED');
+});
+
+test('a write that runs out of time sends nothing whose answer could not be waited for', async () => {
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'POST', path: `/v0/${crm}/tblDEF456` },
+    times: null,
+    kind: 'delay',
+    effect: 'after',
+    delayMs: 200,
+  });
+  const answer = await send('createRecords', { records: named(0, 100) }, { 'x-deadline-ms': '1100' });
+  expect(answer.results[0]).toMatchObject({ status: 'WRITTEN' });
+  expect(answer.results[99]).toMatchObject({ status: 'NOT_SENT', error: { code: 'DEADLINE_EXCEEDED' } });
+  expect(new Set(statuses(answer))).toEqual(new Set(['WRITTEN', 'NOT_SENT']));
+});
+
+test('a ten that is forbidden fails alone, a second in a row ends the write', async () => {
+  const { results: created } = await send('createRecords', { records: named(0, 40) });
+  const ids = created.map(({ recordId }: { recordId: string }) => recordId);
+  const forbid = (count: number) =>
+    control(app.sandbox.url, 'faults', {
+      match: { method: 'DELETE', path: `/v0/${crm}/tblDEF456` },
+      times: count,
+      kind: 'status',
+      status: 403,
+    });
+  await forbid(1);
+  expect(statuses(await send('deleteRecords', { ids: ids.slice(0, 20) }))).toEqual([
+    ...times(10, 'FAILED'),
+    ...times(10, 'WRITTEN'),
+  ]);
+  await forbid(2);
+  expect(statuses(await send('deleteRecords', { ids: [...ids.slice(0, 10), ...ids.slice(20)] }))).toEqual([
+    ...times(20, 'FAILED'),
+    ...times(10, 'NOT_SENT'),
+  ]);
 });
 
 test('what is read after a write in the same operation is what was written', async () => {

@@ -1,4 +1,5 @@
 import type { TableSchema } from '../../bases/table-schema.ts';
+import { deadlineExceeded } from '../../calendly/ended-early.ts';
 import type { Operation } from '../../calendly/operation.ts';
 import { AppError, type ErrorCode } from '../../errors.ts';
 import type { RecordWork } from '../record-work.ts';
@@ -15,6 +16,9 @@ const doubtsSchema: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'TABLE_NOT_FOUND',
   'UPSTREAM_REJECTED',
 ]);
+
+/** No ten leaves that has less time left than so many times what the longest before it took. */
+const tensToSpare = 2;
 
 /** A write whose records have been checked. */
 export interface SendableWrite<Item> {
@@ -41,13 +45,20 @@ export async function send<Item extends string | RecordToWrite>(
   const { recordReads, recordWrites } = work.services;
   const api = await work.openForWriting(connectionId, operation);
   recordReads.forget(baseId);
+  const { clock } = work.services;
+  let longestMs = 0;
   try {
     const results = await writeInTens(entries, {
       recordIdOf: (item) => call.recordIdOf(item),
       explain: work.explain,
-      send(ten) {
+      async send(ten) {
         recordWrites.stopping.throwIfAborted();
-        return sendTen(ten, write, () => call.send(api, ten.items));
+        // What leaves and is not answered in time is neither written nor unwritten, so it had better stay.
+        if (operation.deadline - clock.now() < longestMs * tensToSpare) throw deadlineExceeded();
+        const startedAt = performance.now();
+        const confirmed = await sendTen(ten, write, () => call.send(api, ten.items));
+        longestMs = Math.max(longestMs, performance.now() - startedAt);
+        return confirmed;
       },
     });
     const refused = ({ error }: WriteResult) =>

@@ -26,7 +26,6 @@ const endsTheWrite: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'CONNECTION_NOT_CONNECTED',
   'CONNECTION_NOT_FOUND',
   'SCOPE_MISSING',
-  'UPSTREAM_FORBIDDEN',
   'UPSTREAM_MONTHLY_LIMIT',
   'UPSTREAM_RATE_LIMITED',
   'UPSTREAM_CALLS_EXCEEDED',
@@ -35,8 +34,13 @@ const endsTheWrite: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DATABASE_UNAVAILABLE',
   'SHUTTING_DOWN',
 ]);
-/** Tens that may fail one after the other for want of an upstream before the rest is given up. */
-const maxUnavailableInARow = 2;
+/** May be of this ten alone: an upstream that is back for the next one, or a record that is gone or a field that is locked. */
+const endsTheWriteInARow: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'UPSTREAM_UNAVAILABLE',
+  'UPSTREAM_FORBIDDEN',
+]);
+/** Tens that may fail so, one after the other, before the rest is given up. */
+const maxInARow = 2;
 
 /** How many calls a write needs at least. */
 export function callsFor(entries: readonly Checked<unknown>[]): number {
@@ -70,7 +74,7 @@ export async function writeInTens<Item>(
   const results = unsentResults(entries, (item) => sender.recordIdOf(item));
   const sendable = [...entries.keys()].filter((index) => entries[index]!.faults.length === 0);
   let ended: AppError | null = null;
-  let unavailableInARow = 0;
+  let inARow = 0;
   for (const [ordinal, indexes] of chunksOf(sendable, maxRecordsPerWrite).entries()) {
     if (ended) {
       settle(results, indexes, 'NOT_SENT', ended);
@@ -82,7 +86,7 @@ export async function writeInTens<Item>(
       for (const [position, index] of indexes.entries()) {
         results[index] = { index, status: 'WRITTEN', ...written[position]!, error: null };
       }
-      unavailableInARow = 0;
+      inARow = 0;
     } catch (error) {
       if (!(error instanceof AppError)) {
         // What the upstream's client throws beside its own errors came from us, before anything could take effect.
@@ -91,8 +95,8 @@ export async function writeInTens<Item>(
         continue;
       }
       settle(results, indexes, statusOf(error), error);
-      unavailableInARow = error.code === 'UPSTREAM_UNAVAILABLE' ? unavailableInARow + 1 : 0;
-      if (endsTheWrite.has(error.code) || unavailableInARow >= maxUnavailableInARow) ended = error;
+      inARow = endsTheWriteInARow.has(error.code) ? inARow + 1 : 0;
+      if (endsTheWrite.has(error.code) || inARow >= maxInARow) ended = error;
     }
   }
   return results;
@@ -111,6 +115,6 @@ function settle(
 export function statusOf(error: AppError): Exclude<WriteStatus, 'WRITTEN'> {
   if (error.details.outcome === 'unknown') return 'OUTCOME_UNKNOWN';
   // Without an answer of the upstream the failure came before anything was sent: "refused" would be the wrong word.
-  const neverLeft = error.code === 'UPSTREAM_UNAVAILABLE' || endsTheWrite.has(error.code);
+  const neverLeft = endsTheWriteInARow.has(error.code) || endsTheWrite.has(error.code);
   return neverLeft && error.details.upstreamStatus === undefined ? 'NOT_SENT' : 'FAILED';
 }
