@@ -5,6 +5,8 @@ import type { Operation } from './operation.ts';
 import type { Permission } from './permission.ts';
 import type { Permits } from './permits.ts';
 
+/** A shorter rest after a 429 is none: the upstream has named no time, or one that our clock has passed already. */
+const minRestMs = 1_000;
 /** Lanes that are kept before idle ones are cleared away. */
 const maxIdleLanes = 1_000;
 /** How often each process clears away the budgets that nobody uses any more, in milliseconds; as it goes along. */
@@ -12,7 +14,7 @@ const pruneIntervalMs = 60 * 60_000;
 
 export interface RateLimiterOptions {
   permits: Permits;
-  /** Milliseconds that a base rests after a 429 that does not say how long. */
+  /** Milliseconds that a base rests after a 429 that does not say how long, or less than a second. */
   penaltyMs: number;
   clock: Clock;
   logger: Logger;
@@ -52,7 +54,7 @@ export class RateLimiter {
 
   /** After a 429: the whole budget rests, in every instance. Answers for how long. */
   async pause(key: string, retryAfterMs: number | null): Promise<number> {
-    const ms = retryAfterMs ?? this.#options.penaltyMs;
+    const ms = retryAfterMs !== null && retryAfterMs >= minRestMs ? retryAfterMs : this.#options.penaltyMs;
     await this.#lane(key).rest(ms);
     return ms;
   }

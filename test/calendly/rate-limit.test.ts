@@ -30,9 +30,12 @@ afterEach(() => {
 afterAll(() => database.close());
 
 /** One more instance on the same budget. */
-function createLimiter(sql: Sql = (text, params) => database.query(text, params)): RateLimiter {
+function createLimiter(
+  sql: Sql = (text, params) => database.query(text, params),
+  penaltyMs = 30_000,
+): RateLimiter {
   const permits = new Permits(sql, { calls, windowMs });
-  const limiter = new RateLimiter({ permits, penaltyMs: 30_000, clock: systemClock, logger });
+  const limiter = new RateLimiter({ permits, penaltyMs, clock: systemClock, logger });
   limiters.push(limiter);
   return limiter;
 }
@@ -124,11 +127,19 @@ describe('the rate limiter', () => {
   });
 
   test('after a rest of its own length, calls go again, in every instance', async () => {
-    const limiter = createLimiter();
+    const limiter = createLimiter(undefined, 200);
     const restedAt = performance.now();
-    await limiter.pause(key, 200);
+    await limiter.pause(key, null);
     const times = await Promise.all([use(limiter), use(createLimiter())]);
     for (const time of times) expect(time - restedAt).toBeGreaterThanOrEqual(199);
+  });
+
+  test.each([0, 999])('a rest of %i ms is none, and made the penalty', async (ms) => {
+    const limiter = createLimiter();
+    expect(await limiter.pause(key, ms)).toBe(30_000);
+    await expect(limiter.acquire(key, createOperation())).rejects.toEqual(
+      limited({ retryAfterMs: expect.any(Number) }),
+    );
   });
 
   test('who aborts leaves the line, and its place goes to another', async () => {
