@@ -77,12 +77,11 @@ export class Transport {
         operation.meter.countCall();
         const tried = await this.#attempt(call, key, tokens, token, operation);
         const { verdict } = tried;
+        token = tried.token;
         if (verdict.kind === 'answer') return decode(call, verdict.value);
         answerWasLost ||= verdict.kind === 'lost' || verdict.kind === 'unavailable';
         if (verdict.kind === 'unauthorized') {
-          const newer = tokenWasReplaced
-            ? null
-            : await this.#inTime(tokens.replacementFor(tried.token), operation);
+          const newer = tokenWasReplaced ? null : await this.#inTime(tokens.replacementFor(token), operation);
           if (newer === null) throw verdict.error;
           token = newer;
           tokenWasReplaced = true;
