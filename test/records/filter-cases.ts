@@ -101,7 +101,7 @@ const kinds: CaseKind[] = [
     compares: 'number',
   })),
   { type: 'date', cell: dayCell, compares: 'day' },
-  { type: 'createdTime', options: result('date'), cell: dayCell, compares: 'day' },
+  { type: 'createdTime', options: result('date'), cell: dayCell, compares: 'filled' },
   { type: 'dateTime', options: { timeZone: 'client' }, cell: instantCell, compares: 'instant' },
   { type: 'lastModifiedTime', options: result('dateTime'), cell: instantCell, compares: 'instant' },
   { type: 'checkbox', cell: fc.constant(true), compares: 'checkbox' },
@@ -129,7 +129,7 @@ const kinds: CaseKind[] = [
     compares: 'number',
   },
   { type: 'rollup', options: result('currency'), cell: orError(numberCell), compares: 'number' },
-  { type: 'formula', options: result('date'), cell: orError(dayCell), compares: 'day' },
+  { type: 'formula', options: result('date'), cell: orError(dayCell), compares: 'filled' },
   { type: 'rollup', options: result('dateTime'), cell: orError(instantCell), compares: 'instant' },
   { type: 'formula', options: result('checkbox'), cell: orError(fc.constant(true)), compares: 'checkbox' },
   {

@@ -9,6 +9,7 @@ export type FilterKind =
   | 'number'
   | 'day'
   | 'instant'
+  | 'computedDay'
   | 'checkbox'
   | 'choice'
   | 'choices'
@@ -38,10 +39,17 @@ const kindsByType = new Map<string, FilterKind>(
 );
 
 /** Results of formulas and rollups that are compared like fields of their own. */
-const comparableResults = new Set<FilterKind>(['text', 'number', 'day', 'instant', 'checkbox', 'choice']);
+const comparableResults = new Set<FilterKind>([
+  'text',
+  'number',
+  'instant',
+  'computedDay',
+  'checkbox',
+  'choice',
+]);
 
 export function filterKindOf(field: FieldSchema): FilterKind {
-  const ofResult = kindsByType.get(resultOf(field)?.type ?? '');
+  const ofResult = kindOfResult(field);
   switch (field.type) {
     case 'formula':
     case 'rollup':
@@ -50,10 +58,16 @@ export function filterKindOf(field: FieldSchema): FilterKind {
       return (ofResult === 'choice' || ofResult === 'choices') && choiceNames(field) ? 'choices' : 'lookup';
     case 'createdTime':
     case 'lastModifiedTime':
-      return ofResult === 'day' ? 'day' : 'instant';
+      return ofResult === 'computedDay' ? 'computedDay' : 'instant';
     default:
       return kindsByType.get(field.type) ?? 'unknown';
   }
+}
+
+/** What is computed from instants and shown as a day is one in some time zone, and in none when computed from days. */
+function kindOfResult(field: FieldSchema): FilterKind | undefined {
+  const kind = kindsByType.get(resultOf(field)?.type ?? '');
+  return kind === 'day' ? 'computedDay' : kind;
 }
 
 /** Whether a cell of the field may hold an error, which would make an error of any formula that meets it. */
@@ -88,6 +102,7 @@ export const operatorsOf: Readonly<Record<FilterKind, readonly FilterOperator[]>
   number: numbers,
   day: dates,
   instant: dates,
+  computedDay: ['isEmpty'],
   checkbox: ['eq', 'ne'],
   choice: ['eq', 'ne', 'in', 'notIn', 'isEmpty'],
   choices: ['hasAny', 'hasAll', 'hasNone', 'isEmpty'],
@@ -128,6 +143,10 @@ export const inexact: Readonly<
   attachments: {
     operators: ['eq', 'ne', 'in', 'notIn', 'contains', 'startsWith', 'hasAny', 'hasAll', 'hasNone'],
     why: 'it is not documented whether a formula sees the addresses of files beside their names. Use "isEmpty", or filter what you have read',
+  },
+  computedDay: {
+    operators: ['eq', 'ne', 'gt', 'gte', 'lt', 'lte', 'in', 'notIn', 'before', 'after'],
+    why: 'it is not documented in which time zone a computed time that is shown as a day is one. Let the field show the time as well, filter by the field that it is computed from, or add a formula field that gives the day as a text and filter by that',
   },
   lookup: {
     operators: 'all',
