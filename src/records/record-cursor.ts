@@ -25,7 +25,7 @@ export interface RecordPosition {
   lastId: string | null;
   /** Records before the place, over all pages. */
   count: number;
-  /** Page size that the listing began with. An iterator is asked on with the same one. */
+  /** How many records the page before the place was asked for. An iterator is asked on with the same number. */
   pageSize: number;
   /** Whether nothing follows. */
   atEnd: boolean;

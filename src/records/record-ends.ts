@@ -8,6 +8,8 @@ interface ReadPage {
   /** The offset of the page behind it; null for the last one. */
   next: string | null;
   length: number;
+  /** How many records it was asked for. */
+  size: number;
 }
 
 /** Listed records that stand one behind the other in one page. */
@@ -23,15 +25,13 @@ interface Run {
  */
 export class RecordEnds {
   readonly #records: readonly WireRecord[];
-  /** Records before the first of these, and the page size that the listing began with. */
+  /** Records before the first of these. */
   readonly #count: number;
-  readonly #pageSize: number;
   readonly #runs: Run[] = [];
 
-  constructor(records: readonly WireRecord[], { count, pageSize }: { count: number; pageSize: number }) {
+  constructor(records: readonly WireRecord[], { count }: { count: number }) {
     this.#records = records;
     this.#count = count;
-    this.#pageSize = pageSize;
   }
 
   /** Tells where the record stands that is about to be listed. */
@@ -47,7 +47,7 @@ export class RecordEnds {
     const record = this.#records[index];
     const run = this.#runs.findLast(({ inListing }) => inListing <= index);
     if (!record || !run) return null;
-    const { offset, next, length } = run.page;
+    const { offset, next, length, size } = run.page;
     const inPage = run.inPage + index - run.inListing;
     const isLastOfPage = inPage === length - 1;
     const goesOn = isLastOfPage && next !== null;
@@ -56,7 +56,7 @@ export class RecordEnds {
       index: goesOn ? 0 : inPage + 1,
       lastId: record.id,
       count: this.#count + index + 1,
-      pageSize: this.#pageSize,
+      pageSize: size,
       atEnd: isLastOfPage && next === null,
     };
   }

@@ -1,5 +1,6 @@
 import { maxRecordsPerPage } from '../calendly/api.ts';
 import { hasExpired, OffsetTrail, withRestarts } from '../calendly/pages.ts';
+import { RecordPageSize } from '../calendly/record-page-size.ts';
 import type { WireRecord } from '../calendly/wire.ts';
 import { AppError } from '../errors.ts';
 import type { RecordPosition, RecordQuery } from './record-cursor.ts';
@@ -30,13 +31,16 @@ export const nothingListed: ListedRecords = {
 /** Pages that are read to find a lost place again. Beyond that, beginning anew is the caller's decision. */
 const maxPagesToFindPlace = 20;
 
+type ReadPage = (offset: string | null, pageSize: number) => Promise<{ page: WirePage; size: number }>;
+
 /**
  * Reads `first` records behind `after`.
  *
  * The upstream lists through an iterator that lives for minutes and then answers CURSOR_EXPIRED. Where sort or view fix
  * the order, the listing is begun again and the last record looked for, within bounds; where nothing fixes the order, a
  * new listing may come in another one and could repeat or leave out records, so the caller has to decide. A listing
- * that died before anything of it was handed out is simply begun again.
+ * that died before anything of it was handed out is simply begun again. A page that is too large to be read is asked for
+ * with fewer records, from the same offset on.
  * @throws AppError CURSOR_EXPIRED saying how to go on, and what `readPage` throws
  */
 export async function listRecords(request: {
@@ -45,10 +49,12 @@ export async function listRecords(request: {
   after: RecordPosition | null;
   readPage: (offset: string | null, pageSize: number) => Promise<WirePage>;
 }): Promise<ListedRecords> {
-  const { query, first, after, readPage } = request;
+  const { query, first, after } = request;
   const from = after ?? start;
   if (from.atEnd) return nothingListed;
   const pageSize = pageSizeFor(first, after);
+  const sizes = new RecordPageSize();
+  const readPage: ReadPage = (offset, wanted) => sizes.read(wanted, (size) => request.readPage(offset, size));
   const isOrdered = query.sort.length > 0 || query.view !== null;
 
   try {
@@ -77,22 +83,25 @@ async function readFrom(
   begin: RecordPosition,
   first: number,
   size: number,
-  readPage: (offset: string | null, pageSize: number) => Promise<WirePage>,
+  readPage: ReadPage,
 ): Promise<ListedRecords> {
   const records: WireRecord[] = [];
   const seen = new Set<string>();
   let { offset } = begin;
   // The first page of a listing is not bound to a size yet; but a place inside of it has to lie in it again.
   const pageSize = offset === null ? Math.min(Math.max(size, begin.index + first), maxRecordsPerPage) : size;
-  const ends = new RecordEnds(records, { count: begin.count, pageSize });
+  const ends = new RecordEnds(records, { count: begin.count });
   const trail = new OffsetTrail();
   if (offset !== null) trail.step(offset);
-  let isFirstPage = true;
+  /** Records that lie before the place in the pages to come. */
+  let toPass = begin.index;
   for (;;) {
-    const page = await readPage(offset, pageSize);
-    const read = { offset, next: page.offset, length: page.records.length };
-    let index = isFirstPage ? indexBehind(page.records, begin) : 0;
-    isFirstPage = false;
+    const { page, size } = await readPage(offset, pageSize);
+    const read = { offset, next: page.offset, length: page.records.length, size };
+    let index = indexBehind(page.records, { index: toPass, lastId: begin.lastId });
+    // A page that had to be smaller than the one in which the place was may end before it.
+    const isPassed = index < page.records.length || page.records.at(-1)?.id === begin.lastId;
+    toPass = isPassed ? 0 : Math.max(0, toPass - size);
     for (; index < page.records.length && records.length < first; index += 1) {
       const record = page.records[index]!;
       if (seen.has(record.id)) continue;
@@ -108,27 +117,31 @@ async function readFrom(
 }
 
 /** The place may have moved within its page by deletions; the last record handed out tells where it is now. */
-function indexBehind(records: readonly WireRecord[], { index, lastId }: RecordPosition): number {
+function indexBehind(
+  records: readonly WireRecord[],
+  { index, lastId }: Pick<RecordPosition, 'index' | 'lastId'>,
+): number {
   if (index === 0 || records[index - 1]?.id === lastId) return index;
   const found = records.findIndex((record) => record.id === lastId);
   return found >= 0 ? found + 1 : Math.min(index - 1, records.length);
 }
 
 /** Begins the listing anew and looks for the record before the lost place. */
-async function findAgain(
-  lost: RecordPosition,
-  readPage: (offset: string | null, pageSize: number) => Promise<WirePage>,
-): Promise<RecordPosition> {
+async function findAgain(lost: RecordPosition, readPage: ReadPage): Promise<RecordPosition> {
   const pages = Math.ceil(lost.count / maxRecordsPerPage) + 1;
+  const most = pages <= maxPagesToFindPlace ? pages * maxRecordsPerPage : 0;
   let offset: string | null = null;
-  for (let page = 0; page < pages && pages <= maxPagesToFindPlace; page += 1) {
-    const { records, offset: next }: WirePage = await readPage(offset, maxRecordsPerPage);
+  let asked = 0;
+  for (let page = 0; page < maxPagesToFindPlace && asked < most; page += 1) {
+    const read: Awaited<ReturnType<ReadPage>> = await readPage(offset, maxRecordsPerPage);
+    const { records, offset: next } = read.page;
+    asked += read.size;
     const found = records.findIndex((record) => record.id === lost.lastId);
     if (found >= 0) {
       const isLastOfPage = found === records.length - 1 && next !== null;
       return {
         ...lost,
-        pageSize: maxRecordsPerPage,
+        pageSize: read.size,
         offset: isLastOfPage ? next : offset,
         index: isLastOfPage ? 0 : found + 1,
       };

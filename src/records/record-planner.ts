@@ -7,6 +7,7 @@ import { maxRecordsPerPage, type CalendlyApi } from '../calendly/api.ts';
 import type { Operation } from '../calendly/operation.ts';
 import type { WireRecord } from '../calendly/wire.ts';
 import type { Clock } from '../clock.ts';
+import { isOversized } from '../calendly/silence.ts';
 import { AppError } from '../errors.ts';
 import { CopyLookups } from './copies/copy-lookups.ts';
 import type { RecordCopies } from './copies/record-copies.ts';
@@ -36,11 +37,15 @@ interface TableState {
   records: KnownRecords;
 }
 
+/** By id: the record with all cells that were asked for, null where the table has none, or why it could not be asked. */
+type Found = Map<string, RecordNode | null | Error>;
+
 /**
  * All lookups of one operation, wherever they stand in it. Those of one level leave together once everything that may
  * still add to them has settled; per table, ids that are not known yet are asked for in hundreds, each with all cells
  * that any place needs. So a level costs ⌈distinct ids ÷ 100⌉ calls per table, and less for records met before. Each
- * place gets its record cut to what it asked; a call that fails fails the places that asked for its ids alone.
+ * place gets its record cut to what it asked; a call that fails fails the places that asked for its ids alone. Ids whose
+ * records are too large together are asked for again in halves.
  */
 export class RecordPlanner {
   readonly #openApi: OpenApi;
@@ -131,41 +136,50 @@ export class RecordPlanner {
       if (others) others.push(lookup);
       else byTable.set(state, [lookup]);
     }
-    const failures = new Map<TableState, Map<string, Error>>();
+    const found = new Map<TableState, Found>();
     await Promise.all(
-      [...byTable].map(async ([state, group]) => failures.set(state, await this.#fetchMissing(state, group))),
+      [...byTable].map(async ([state, group]) => found.set(state, await this.#fetchMissing(state, group))),
     );
     return lookups.map((lookup) => {
-      const state = this.#stateOf(lookup);
-      const failure = failures.get(state)?.get(lookup.recordId);
-      const record = state.records.get(lookup.recordId);
-      return failure ?? record?.cutTo(lookup.fields, level, lookup.freshness) ?? null;
+      const record = found.get(this.#stateOf(lookup))?.get(lookup.recordId) ?? null;
+      return record instanceof Error
+        ? record
+        : (record?.cutTo(lookup.fields, level, lookup.freshness) ?? null);
     });
   }
 
-  /** Fills the state; the answer tells which ids could not be asked for. */
-  async #fetchMissing(state: TableState, lookups: readonly RecordLookup[]): Promise<Map<string, Error>> {
+  /** Fills the state, which later answers may change before all of these have come: what holds here is what is given. */
+  async #fetchMissing(state: TableState, lookups: readonly RecordLookup[]): Promise<Found> {
     const place = lookups[0]!;
     const missing = new Set<string>();
+    const all: Found = new Map();
     for (const lookup of lookups) {
-      if (this.#known(state, lookup) === undefined) missing.add(lookup.recordId);
+      const known = this.#known(state, lookup);
+      if (known === undefined) missing.add(lookup.recordId);
+      else all.set(lookup.recordId, known);
     }
-    const failures = new Map<string, Error>();
     const fields = state.needed;
-    await Promise.all(
-      chunksOf([...missing], maxRecordsPerPage).map(async (ids) => {
-        try {
-          const found = await this.#fetch(place, ids, fields);
-          for (const id of ids) state.records.set(id, null);
-          const origin = originOf(place, { known: fields, readAt: found.askedAt, level: 1 });
-          for (const wire of found.answer) state.records.set(wire.id, nodeOf(origin, wire));
-        } catch (error) {
-          const failure = error instanceof Error ? error : new Error('A lookup failed', { cause: error });
-          for (const id of ids) failures.set(id, failure);
+    const readChunks = async (chunks: readonly string[][]): Promise<void> => {
+      await Promise.all(chunks.map(readChunk));
+    };
+    const readChunk = async (ids: string[]): Promise<void> => {
+      try {
+        const found = await this.#fetch(place, ids, fields);
+        const origin = originOf(place, { known: fields, readAt: found.askedAt, level: 1 });
+        const records = new Map(found.answer.map((wire) => [wire.id, nodeOf(origin, wire)]));
+        for (const id of ids) {
+          const record = records.get(id) ?? null;
+          all.set(id, record);
+          state.records.set(id, record);
         }
-      }),
-    );
-    return failures;
+      } catch (error) {
+        if (isOversized(error) && ids.length > 1) return readChunks(halvesOf(ids));
+        const failure = error instanceof Error ? error : new Error('A lookup failed', { cause: error });
+        for (const id of ids) all.set(id, failure);
+      }
+    };
+    await readChunks(chunksOf([...missing], maxRecordsPerPage));
+    return all;
   }
 
   async #fetch(place: Place, ids: string[], fields: FieldSet): Promise<Timed<WireRecord[]>> {
@@ -200,6 +214,10 @@ export class RecordPlanner {
     if (!state) this.#tables.set(key, (state = { needed: new Set(), records: new KnownRecords() }));
     return state;
   }
+}
+
+export function halvesOf<T>(items: readonly T[]): T[][] {
+  return chunksOf(items, Math.ceil(items.length / 2));
 }
 
 export function chunksOf<T>(items: readonly T[], size: number): T[][] {

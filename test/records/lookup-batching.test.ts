@@ -1,7 +1,17 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { SharedReads } from '../../src/bases/shared-reads.ts';
+import { OperationSchemas } from '../../src/bases/operation-schemas.ts';
+import { PendingWork } from '../../src/bases/pending-work.ts';
 import { CallMeter, type Operation } from '../../src/calendly/operation.ts';
+import { RecordPageSize } from '../../src/calendly/record-page-size.ts';
+import { maxAnswerBytes } from '../../src/calendly/request.ts';
+import type { WireRecord } from '../../src/calendly/wire.ts';
+import { asTheyAreNow } from '../../src/records/record-node.ts';
+import { RecordPlanner } from '../../src/records/record-planner.ts';
+import type { Timed } from '../../src/records/record-reads.ts';
+import { UpstreamTable, type TablePage } from '../../src/sync/pull/upstream-table.ts';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
-import { startPassingServer } from './passing-server.ts';
+import { startPassingServer, type PassingServer } from './passing-server.ts';
 import {
   allRecords,
   clearFaults,
@@ -293,6 +303,133 @@ describe('one operation', () => {
     );
     expect(result.data.record).toEqual({ id: tables.Contacts[0]!.id });
     expect(result.extensions?.upstream?.calls).toBe(1);
+  });
+});
+
+test('an answer that comes late takes no cell from what came before it', async () => {
+  const held: (() => void)[] = [];
+  const passing = await startPassingServer(app, async ({ pathname }) => {
+    if (pathname.endsWith('/tblDEF456')) await new Promise<void>((resolve) => held.push(resolve));
+    return false;
+  });
+  try {
+    const { baseSchemas, recordCopies, clock } = app.app;
+    const mine = operation();
+    let answered = 0;
+    class Noted extends SharedReads<Timed<WireRecord[]>> {
+      override async read(...asked: Parameters<SharedReads<Timed<WireRecord[]>>['read']>) {
+        const answer = await super.read(...asked);
+        answered += 1;
+        return answer;
+      }
+    }
+    const planner = new RecordPlanner({
+      openApi: (connectionId) => passing.upstream.api(connectionId, mine),
+      operation: mine,
+      schemas: new OperationSchemas({ shared: baseSchemas, operation: mine, clock }),
+      pending: new PendingWork(),
+      inFlight: new Noted({ clock, maxAgeMs: 0, maxEntries: 10 }),
+      copies: recordCopies,
+      clock,
+    });
+    const table = (await baseSchemas.get(connection, crm, mine)).getTable('Contacts');
+    const [name, email] = ['Name', 'Email'].map((field) => table.getField(field).id) as [string, string];
+    const load = (recordId: string, ...fields: string[]) => {
+      const place = { connectionId: connection, baseId: crm, table, recordId };
+      return planner.load({ ...place, fields: new Set(fields), freshness: asTheyAreNow }, 1);
+    };
+    const arrived = async (count: number) => {
+      while (held.length < count) await new Promise(setImmediate);
+    };
+    const [id, ...others] = ids('Contacts', 0, 101) as [string, ...string[]];
+    const early = load(id, name);
+    await arrived(1);
+    const whole = load(id, name, email);
+    const rest = others.map((other) => load(other, name, email));
+    await arrived(3);
+    // The second batch asks for a hundred with the first of them, and for one more.
+    const isOfOne = passing.seen.at(-1)!.href.length < 1_000;
+    const [hundred, one] = isOfOne ? [held[1], held[2]] : [held[2], held[1]];
+    hundred!();
+    while (answered < 1) await new Promise(setImmediate);
+    held[0]!();
+    await early;
+    one!();
+    expect((await whole)?.cells).toMatchObject({ [name]: expect.any(String), [email]: expect.any(String) });
+    await Promise.all(rest);
+  } finally {
+    await passing.close();
+  }
+});
+
+describe('records that are too large together', () => {
+  const most = 40;
+  const isTooMany = (text: string) => JSON.parse(text).records?.length > most;
+  let passing: PassingServer;
+  beforeAll(async () => {
+    passing = await startPassingServer(app, (_, text, response) => {
+      if (!isTooMany(text)) return false;
+      response.writeHead(200, { 'content-length': maxAnswerBytes + 1 }).write('{');
+      return true;
+    });
+  });
+  beforeEach(() => void passing.seen.splice(0));
+  afterAll(() => passing.close());
+
+  const asked = () => passing.seen.filter(({ pathname }) => pathname === `/v0/${crm}/tblDEF456`);
+  const sizes = () => asked().map(({ searchParams }) => Number(searchParams.get('pageSize')));
+  const names = (from: number, to: number) =>
+    tables.Contacts.slice(from, to).map(({ id, name }) => ({ id, name }));
+
+  test('are looked up in halves', async () => {
+    const answer = await passing.graphql(
+      `query ($c: Int!, $b: String!, $ids: [String!]!) { base(connection: $c, baseId: $b) { table(id: "Contacts") { recordsById(ids: $ids) { id name: text(field: "Name") } } } }`,
+      { c: connection, b: crm, ids: ids('Contacts', 0, 100) },
+    );
+    expect(answer.errors).toBeUndefined();
+    expect(answer.data.base.table.recordsById).toEqual(names(0, 100));
+    // A hundred, twice fifty, four times 25.
+    expect(asked()).toHaveLength(7);
+  });
+
+  test('are listed in smaller pages, and the listing goes on where it was', async () => {
+    const list = async (first: number, after: string | null) => {
+      const { data, errors } = await passing.graphql(
+        `query ($c: Int!, $b: String!, $first: Int!, $after: String) { base(connection: $c, baseId: $b) { table(id: "Contacts") {
+           records(first: $first, after: $after) { nodes { id name: text(field: "Name") } pageInfo { endCursor } } } } }`,
+        { c: connection, b: crm, first, after },
+      );
+      expect(errors).toBeUndefined();
+      return data.base.table.records;
+    };
+    const first = await list(110, null);
+    expect(first.nodes).toEqual(names(0, 110));
+    expect(sizes()).toEqual([100, 50, 25, 25, 25, 25, 25]);
+    const second = await list(60, first.pageInfo.endCursor);
+    expect(second.nodes).toEqual(names(110, 170));
+    expect(sizes().slice(7)).toEqual([100, 50, 25, 25, 25]);
+  });
+
+  test('reach a copy in smaller pages', async () => {
+    const { baseSchemas: schemas, clock } = app.app;
+    const table = new UpstreamTable({ upstream: passing.upstream, schemas, clock });
+    const place = { connectionId: connection, baseId: crm, tableId: 'tblDEF456' };
+    const { signal } = new AbortController();
+    const pageSizes = new RecordPageSize();
+    const read: string[] = [];
+    let calls = 0;
+    for (let offset: string | null = null; ;) {
+      const page: TablePage = await table.page(place, { offset }, pageSizes, signal);
+      read.push(...page.records.map(({ id }) => id));
+      calls += page.calls;
+      offset = page.offset;
+      if (offset === null) break;
+    }
+    expect(read).toEqual(tables.Contacts.map(({ id }) => id));
+    expect(calls).toBe(asked().length);
+    expect(calls).toBeLessThanOrEqual(2 + Math.ceil(read.length / 25) + 1);
+    const found = await table.records(place, ids('Contacts', 0, 100), signal);
+    expect(found.size).toBe(100);
   });
 });
 

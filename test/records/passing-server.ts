@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import getPort from 'get-port';
 import { createApp } from '../../src/app.ts';
@@ -9,18 +9,27 @@ export interface PassingServer {
   graphql: TestApp['graphql'];
   /** What the instance asked the upstream, in order. */
   seen: URL[];
+  upstream: TestApp['app']['upstream'];
   close(): Promise<void>;
 }
 
+/** Deals with an answer of the sandbox, after a while if need be. @returns whether it has answered in its place */
+export type Meddler = (url: URL, text: string, response: ServerResponse) => boolean | Promise<boolean>;
+
 /** Another instance on the same database, whose reads reach the sandbox through a server that notes their URLs. */
-export async function startPassingServer(app: TestApp): Promise<PassingServer> {
+export async function startPassingServer(
+  app: TestApp,
+  meddle: Meddler = () => false,
+): Promise<PassingServer> {
   const seen: URL[] = [];
   const passing = createServer((request, response) => {
     const url = new URL(request.url ?? '/', app.sandbox.url);
     seen.push(url);
     fetch(url, { headers: { authorization: request.headers.authorization ?? '' } })
       .then(async (answer) => {
-        response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
+        const text = await answer.text();
+        if (await meddle(url, text, response)) return;
+        response.writeHead(answer.status, { 'content-type': 'application/json' }).end(text);
       })
       .catch(() => response.destroy());
   });
@@ -36,6 +45,7 @@ export async function startPassingServer(app: TestApp): Promise<PassingServer> {
   const server = await listen(instance, { host: 'localhost', port });
   return {
     seen,
+    upstream: instance.upstream,
     async graphql(query, variables) {
       const response = await fetch(`http://localhost:${port}/graphql`, {
         method: 'POST',

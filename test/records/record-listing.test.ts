@@ -1,4 +1,6 @@
 import { expect, test } from '@jest/globals';
+import { maxAnswerBytes } from '../../src/calendly/request.ts';
+import { AppError } from '../../src/errors.ts';
 import type { RecordQuery } from '../../src/records/record-cursor.ts';
 import { listRecords } from '../../src/records/record-listing.ts';
 
@@ -52,4 +54,30 @@ test('the place behind each record is told, also behind one that an upstream pag
   ]);
   expect(ends.behindLast()).toEqual(ends.behind(3));
   expect(ends.behind(4)).toBeNull();
+});
+
+test('a place in a page that has grown too large since is found in the smaller ones', async () => {
+  const ids = Array.from({ length: 300 }, (_, index) => `r${index}`);
+  const sizes: number[] = [];
+  const { records } = await listRecords({
+    query,
+    first: 40,
+    after: { offset: '100', index: 70, lastId: 'r169', count: 170, pageSize: 100, atEnd: false },
+    readPage: (offset, pageSize) => {
+      sizes.push(pageSize);
+      if (pageSize > 30) {
+        const details = { maxBytes: maxAnswerBytes };
+        return Promise.reject(new AppError('UPSTREAM_UNREADABLE', 'too large', { details }));
+      }
+      const from = Number(offset);
+      const page = ids.slice(from, from + pageSize);
+      const createdTime = '2026-01-01T00:00:00.000Z';
+      return Promise.resolve({
+        records: page.map((id) => ({ id, createdTime, fields: {} })),
+        offset: from + pageSize < ids.length ? String(from + pageSize) : null,
+      });
+    },
+  });
+  expect(records.map(({ id }) => id)).toEqual(ids.slice(170, 210));
+  expect(sizes).toEqual([100, 50, 25, 25, 25, 25, 25]);
 });

@@ -1,4 +1,5 @@
 import { hasExpired, OffsetTrail, withRestarts } from '../../calendly/pages.ts';
+import { RecordPageSize } from '../../calendly/record-page-size.ts';
 import type { WireRecord } from '../../calendly/wire.ts';
 import { cutSlices, openingSlices, sliceFormula, slicesAtOnce, slicesOf, type Slice } from './slices.ts';
 import { addSlices, type countPage, slicesOfRun, type StoredSlice } from './stored-run.ts';
@@ -9,6 +10,11 @@ import type { UpstreamTable } from './upstream-table.ts';
 export interface TableReadingDeps {
   lease: SyncLease;
   table: UpstreamTable;
+}
+
+/** What the readers of one run share. */
+interface Reading extends TableReadingDeps {
+  sizes: RecordPageSize;
 }
 
 /** What takes the records of a run. */
@@ -34,9 +40,10 @@ export async function readTable(
   known: number | null,
 ): Promise<void> {
   const { lease } = deps;
+  const reading: Reading = { ...deps, sizes: new RecordPageSize() };
   let slices = await slicesOfRun(lease.sql, sync);
   if (slices.length === 0) {
-    const isWhole = known === null && (await readAtOnce(sync, reader, deps, signal));
+    const isWhole = known === null && (await readAtOnce(sync, reader, reading, signal));
     if (isWhole) return;
     const first = known === null ? openingSlices() : cutSlices(0, known);
     slices = await add(sync, first, known, lease);
@@ -46,7 +53,7 @@ export async function readTable(
     sync,
     slices,
     reader,
-    deps,
+    reading,
     signal,
     end === slicesOf ? null : () => cutRest(sync, end, lease),
   );
@@ -66,10 +73,10 @@ async function cutRest(sync: Sync, end: number, lease: SyncLease): Promise<Store
 async function readAtOnce(
   sync: Sync,
   reader: SliceReader,
-  { lease, table }: TableReadingDeps,
+  { lease, table, sizes }: Reading,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { records, offset, calls } = await table.page(sync, { offset: null }, signal);
+  const { records, offset, calls } = await table.page(sync, { offset: null }, sizes, signal);
   if (offset !== null) return false;
   const whole = { from: 0, to: slicesOf };
   await add(sync, [whole], records.length, lease);
@@ -97,7 +104,7 @@ async function readSlices(
   sync: Sync,
   slices: readonly StoredSlice[],
   reader: SliceReader,
-  { table }: TableReadingDeps,
+  reading: Reading,
   signal: AbortSignal,
   cut: (() => Promise<StoredSlice[]>) | null,
 ): Promise<void> {
@@ -120,7 +127,7 @@ async function readSlices(
       if (open.length === 0) await restIsOpen();
       const slice = open.shift();
       if (!slice) return;
-      await readSlice(sync, slice, reader, table, either);
+      await readSlice(sync, slice, reader, reading, either);
       noteDone();
     }
   };
@@ -142,7 +149,7 @@ function readSlice(
   sync: Sync,
   slice: Slice,
   reader: SliceReader,
-  table: UpstreamTable,
+  { table, sizes }: Reading,
   signal: AbortSignal,
 ): Promise<void> {
   const filterByFormula = slice.from === 0 && slice.to === slicesOf ? undefined : sliceFormula(slice);
@@ -154,6 +161,7 @@ function readSlice(
       const page: Awaited<ReturnType<UpstreamTable['page']>> = await table.page(
         sync,
         { filterByFormula, offset },
+        sizes,
         signal,
       );
       const done = page.offset === null;

@@ -1,8 +1,11 @@
 import { CallMeter, type Operation } from '../../calendly/operation.ts';
 import { maxRecordsPerPage } from '../../calendly/api.ts';
+import type { RecordPageSize } from '../../calendly/record-page-size.ts';
+import { isOversized } from '../../calendly/silence.ts';
 import type { WireRecord } from '../../calendly/wire.ts';
 import type { BaseSchemas } from '../../bases/base-schemas.ts';
 import type { TableSchema } from '../../bases/table-schema.ts';
+import { chunksOf, halvesOf } from '../../records/record-planner.ts';
 import type { Clock } from '../../clock.ts';
 import type { Upstream } from '../../connections/upstream.ts';
 import type { Sync } from '../sync.ts';
@@ -31,35 +34,47 @@ export class UpstreamTable {
   }
 
   /**
-   * One page; an offset that has died restarts nothing: `hasExpired` tells of it. That there is nothing, or nothing more, is
+   * One page, as large as `sizes` finds it can be; an offset that has died restarts nothing: `hasExpired` tells of it. That there is nothing, or nothing more, is
    * asked for twice: a slip would leave out what is there.
    */
   async page(
     { connectionId, baseId, tableId }: Place,
     listing: { filterByFormula?: string; offset: string | null },
+    sizes: RecordPageSize,
     signal: AbortSignal,
   ): Promise<TablePage> {
-    const operation = this.operation(signal);
-    const api = await this.#upstream.api(connectionId, operation, ['data.records:read']);
-    const ask = () => api.listRecords(baseId, tableId, { pageSize: maxRecordsPerPage, ...listing });
-    const page = await ask();
-    const isTheEnd = page.records.length === 0 && page.offset === null;
-    return { ...(isTheEnd ? await ask() : page), calls: operation.meter.calls };
+    const meter = new CallMeter();
+    const { page } = await sizes.read(maxRecordsPerPage, async (pageSize) => {
+      // A deadline of its own for each: large answers take long.
+      const operation = { ...this.operation(signal), meter };
+      const api = await this.#upstream.api(connectionId, operation, ['data.records:read']);
+      const ask = () => api.listRecords(baseId, tableId, { pageSize, ...listing });
+      const asked = await ask();
+      return asked.records.length === 0 && asked.offset === null ? ask() : asked;
+    });
+    return { ...page, calls: meter.calls };
   }
 
   /** Those that exist. */
-  async records(
-    { connectionId, baseId, tableId }: Place,
-    ids: readonly string[],
-    signal: AbortSignal,
-  ): Promise<Map<string, WireRecord>> {
+  async records(place: Place, ids: readonly string[], signal: AbortSignal): Promise<Map<string, WireRecord>> {
     const found = new Map<string, WireRecord>();
-    for (let from = 0; from < ids.length; from += maxRecordsPerPage) {
-      const api = await this.#upstream.api(connectionId, this.operation(signal), ['data.records:read']);
-      const some = ids.slice(from, from + maxRecordsPerPage);
-      for (const record of await api.recordsByIds(baseId, tableId, some)) found.set(record.id, record);
-    }
+    for (const some of chunksOf(ids, maxRecordsPerPage))
+      for (const record of await this.#some(place, some, signal)) found.set(record.id, record);
     return found;
+  }
+
+  /** Asks for halves where all are too large together. @param ids at most 100 */
+  async #some(place: Place, ids: readonly string[], signal: AbortSignal): Promise<WireRecord[]> {
+    const { connectionId, baseId, tableId } = place;
+    try {
+      const api = await this.#upstream.api(connectionId, this.operation(signal), ['data.records:read']);
+      return await api.recordsByIds(baseId, tableId, ids);
+    } catch (error) {
+      if (ids.length === 1 || !isOversized(error)) throw error;
+      const halves: WireRecord[][] = [];
+      for (const half of halvesOf(ids)) halves.push(await this.#some(place, half, signal));
+      return halves.flat();
+    }
   }
 
   /** The table's fields as they are now. @throws AppError TABLE_NOT_FOUND */
