@@ -14,9 +14,11 @@ export class KnownRecords {
     return this.#byId.get(id);
   }
 
+  /** One that is known with more cells stays as it is: an answer may be older than one that came before it. */
   set(id: string, record: RecordNode | null): void {
     this.#sortIn();
-    this.#byId.set(id, record);
+    const known = this.#byId.get(id);
+    if (!record || !known || !knowsMore(known, record)) this.#byId.set(id, record);
   }
 
   /** One that is known with more cells stays as it is. */
@@ -37,4 +39,9 @@ export class KnownRecords {
     }
     this.#others = [];
   }
+}
+
+/** Whether it knows all cells that the other knows, and others. */
+function knowsMore({ origin }: RecordNode, other: RecordNode): boolean {
+  return covers(origin.known, other.origin.known) && !covers(other.origin.known, origin.known);
 }
