@@ -1,4 +1,5 @@
-import type { DataSource, EntityManager } from 'typeorm';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import type { AuditActor, OtherAction, RecordAudit } from '../audit/audit-event.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
@@ -26,6 +27,10 @@ const applyLock = `hashtext('connections:file')`;
 
 /** How long an instance waits for another that is ending grants, in milliseconds. */
 const lockTimeoutMs = 300_000;
+const lockRetryMs = 100;
+
+/** While it is working, the connection that holds the lock is used so often, in milliseconds. */
+const aliveIntervalMs = 15_000;
 
 /** Grants that are ended at a time: each may wait for an upstream that does not answer. */
 const grantsAtATime = 10;
@@ -101,21 +106,16 @@ export class ManagedConnections {
     const runner = this.#database.createQueryRunner();
     await runner.connect();
     try {
-      await runner.query(`SET statement_timeout = ${lockTimeoutMs}`);
-      await runner.query(`SELECT pg_advisory_lock(${applyLock})`).catch((error: unknown) => {
-        throw new AppError(
-          'DATABASE_UNAVAILABLE',
-          'The connections file could not be applied: another instance was applying its own all the time. Start again when that one is ready.',
-          { cause: error },
-        );
-      });
+      await waitForTurn(runner);
+      // The pool gives up a connection on which nothing moves, and the lock with it.
+      const alive = setInterval(() => void runner.query('SELECT 1').catch(() => undefined), aliveIntervalMs);
       try {
         await work();
       } finally {
+        clearInterval(alive);
         await runner.query(`SELECT pg_advisory_unlock(${applyLock})`);
       }
     } finally {
-      await runner.query('RESET statement_timeout').catch(() => undefined);
       await runner.release();
     }
   }
@@ -210,4 +210,21 @@ async function numberAfter(manager: EntityManager, id: number): Promise<void> {
      FROM connections_id_seq WHERE last_value < $1 OR (last_value = $1 AND NOT is_called)`,
     [id],
   );
+}
+
+/** Asks again and again rather than once for long: no statement, and no silence, may last so long. */
+async function waitForTurn(runner: QueryRunner): Promise<void> {
+  const giveUpAt = performance.now() + lockTimeoutMs;
+  for (;;) {
+    const [row] = (await runner.query(`SELECT pg_try_advisory_lock(${applyLock}) AS taken`)) as {
+      taken: boolean;
+    }[];
+    if (row?.taken) return;
+    if (performance.now() > giveUpAt)
+      throw new AppError(
+        'DATABASE_UNAVAILABLE',
+        'The connections file could not be applied: another instance was applying its own all the time. Start again when that one is ready.',
+      );
+    await delay(lockRetryMs);
+  }
 }

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import { DataSource } from 'typeorm';
@@ -58,10 +59,24 @@ const idleTransactionTimeoutMs = 60_000;
 /** Silence after which it is asked whether the other side is still there, in milliseconds; else a vanished one is not noticed. */
 const keepAliveAfterMs = 10_000;
 
-/** @param options.poolSize Connections that this process may hold open at once. */
+/**
+ * A connection of the pool on which nothing moves for so long is given up, in milliseconds. The statement's timeout is the
+ * server's, and data that nobody acknowledges keeps the system from asking whether it is alive: when its host vanishes, a
+ * statement would wait for a quarter of an hour. Longer than any statement; who holds a connection longer has to use it.
+ */
+const silenceTimeoutMs = 70_000;
+
+/**
+ * @param options.poolSize Connections that this process may hold open at once.
+ * @param options.statementTimeoutMs 0: a statement may take as long as it wants, and its connection be silent meanwhile.
+ */
 export function createDataSource(
   url: string,
-  { poolSize = 10, statementTimeoutMs: timeoutMs = statementTimeoutMs } = {},
+  {
+    poolSize = 10,
+    statementTimeoutMs: timeoutMs = statementTimeoutMs,
+    silenceTimeoutMs: silenceMs = timeoutMs === 0 ? 0 : silenceTimeoutMs,
+  }: { poolSize?: number; statementTimeoutMs?: number; silenceTimeoutMs?: number } = {},
 ): DataSource {
   return new DataSource({
     type: 'postgres',
@@ -80,8 +95,20 @@ export function createDataSource(
       idle_in_transaction_session_timeout: idleTransactionTimeoutMs,
       keepAlive: true,
       keepAliveInitialDelayMillis: keepAliveAfterMs,
+      stream: () => boundedSocket(silenceMs),
     },
   });
+}
+
+/** Under TLS too, what is read and written counts for the socket below. 0: no bound. */
+function boundedSocket(silenceMs: number): Socket {
+  const socket = new Socket();
+  socket.setTimeout(silenceMs, () =>
+    socket.destroy(
+      Object.assign(new Error(`ETIMEDOUT: PostgreSQL was silent for ${silenceMs} ms`), { code: 'ETIMEDOUT' }),
+    ),
+  );
+  return socket;
 }
 
 /** How many connections of the pool are in use, how many are not, and how many statements wait for one. */
