@@ -25,7 +25,7 @@ export interface ConnectionChanges {
   clientId?: string | null | undefined;
   /** `***`, which is what is shown of it, keeps it too. */
   clientSecret?: string | null | undefined;
-  requestedScopes: string[];
+  requestedScopes?: string[] | null | undefined;
 }
 
 /** Columns of a connection without a grant. */
@@ -66,8 +66,8 @@ export class ConnectionLifecycle {
   async update(connection: ConnectionEntity, changes: ConnectionChanges): Promise<GrantReport | null> {
     refuseManaged(connection, 'Change it there, then restart the server');
     await this.#connections.edit(connection, {
-      name: changes.name ?? connection.name,
-      requestedScopes: changes.requestedScopes,
+      name: changes.name ?? null,
+      requestedScopes: changes.requestedScopes ?? null,
     });
     return this.replaceCredentials(connection, changes);
   }

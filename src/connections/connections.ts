@@ -55,19 +55,25 @@ export class Connections {
     }
   }
 
-  /** Writes what does not touch the grant, where it differs. @throws AppError NAME_TAKEN */
+  /**
+   * Writes what does not touch the grant, where it differs. What is null stays as it is stored, whatever was read of it
+   * before: somebody else may have changed it since.
+   * @throws AppError NAME_TAKEN
+   */
   async edit(
-    connection: ConnectionEntity,
-    { name, requestedScopes }: Pick<ConnectionEntity, 'name' | 'requestedScopes'>,
+    connection: Pick<ConnectionEntity, 'id'>,
+    { name, requestedScopes }: { name: string | null; requestedScopes: string[] | null },
   ): Promise<void> {
     try {
       await this.#database.query(
-        `UPDATE connections SET name = $2, requested_scopes = $3, updated_at = now()
-         WHERE id = $1 AND (name, requested_scopes) IS DISTINCT FROM ($2, $3::text[])`,
+        `UPDATE connections
+         SET name = coalesce($2, name), requested_scopes = coalesce($3::text[], requested_scopes), updated_at = now()
+         WHERE id = $1
+           AND (name, requested_scopes) IS DISTINCT FROM (coalesce($2, name), coalesce($3::text[], requested_scopes))`,
         [connection.id, name, requestedScopes],
       );
     } catch (error) {
-      throw nameTaken(error, name) ?? error;
+      throw (name === null ? null : nameTaken(error, name)) ?? error;
     }
   }
 

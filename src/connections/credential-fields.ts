@@ -138,11 +138,10 @@ builder.mutationField('updateConnection', (t) =>
         const before = await visibleConnection(input.connection, context);
         const report = await app.lifecycle.update(before, {
           ...connectionUpdate.parse(input),
-          requestedScopes: changedScopes(
-            before.requestedScopes,
-            input.scopes ?? null,
-            input.withEmail ?? null,
-          ),
+          requestedScopes:
+            input.scopes == null && input.withEmail == null
+              ? null
+              : changedScopes(before.requestedScopes, input.scopes ?? null, input.withEmail ?? null),
         });
         return { ...(report ?? nothingEnded), connection: await app.connections.get(before.id) };
       }),

@@ -1,6 +1,6 @@
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import type { DataSource } from 'typeorm';
-import type { Caller } from '../access/caller.ts';
+import { connectionNotFound, type Caller } from '../access/caller.ts';
 import type { KeptCaller, KeptCallers } from '../access/kept-callers.ts';
 import type { Clock } from '../clock.ts';
 import type { SecretCipher } from '../encryption/secret-cipher.ts';
@@ -41,7 +41,11 @@ export class StoredFlows {
     this.#clock = deps.clock;
   }
 
-  /** Raises the connection's epoch, which ends its older flows. @returns the token of the start link. */
+  /**
+   * Raises the connection's epoch, which ends its older flows.
+   * @returns the token of the start link.
+   * @throws AppError CONNECTION_NOT_FOUND when it was deleted since it was read
+   */
   async begin(
     connection: ConnectionEntity,
     startedBy: Caller,
@@ -54,6 +58,7 @@ export class StoredFlows {
         'UPDATE connections SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch',
         [connection.id],
       );
+      if (!row) throw connectionNotFound(connection.id);
       await manager.query('DELETE FROM authorization_flows WHERE expires_at < $1', [
         new Date(this.#clock.now() - flowLifetimeMs),
       ]);
@@ -68,7 +73,7 @@ export class StoredFlows {
         [
           randomUUID(),
           connection.id,
-          row?.epoch,
+          row.epoch,
           hashOf(token),
           connection.requestedScopes,
           redirectTo,

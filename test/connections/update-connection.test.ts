@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Caller } from '../../src/access/caller.ts';
 import { control, startTestApp, type TestApp } from '../support/app.ts';
 import { TEST_CLIENT } from '../support/sandbox-grant.ts';
 import { create, grant, read, run, storedSecrets } from './lifecycle.ts';
@@ -22,6 +23,23 @@ describe('updateConnection', () => {
     });
     expect((await read(app, id)).name).toBe('Sales Calendly');
     expect((await run(app, 'testConnection', id)).works).toBe(true);
+  });
+
+  test('two who change different things at once both get their way, and what was deleted meanwhile is missing', async () => {
+    const id = await create(app, 'Edited by two');
+    const before = await app.app.connections.get(id);
+    await app.app.lifecycle.update(before, { name: 'Renamed meanwhile' });
+    await app.app.lifecycle.update(before, { requestedScopes: ['data.records:read'] });
+    expect(await app.app.connections.get(id)).toMatchObject({
+      name: 'Renamed meanwhile',
+      requestedScopes: ['data.records:read'],
+    });
+    await run(app, 'deleteConnection', id);
+    const reach = { connectionIds: null, baseIds: null, expiresAt: null };
+    const starter = new Caller({ id: 'key:1', name: 'Ada', role: 'admin', ...reach });
+    await expect(app.app.flows.begin(before, starter, null)).rejects.toMatchObject({
+      code: 'CONNECTION_NOT_FOUND',
+    });
   });
 
   test('the type can not be changed', async () => {
