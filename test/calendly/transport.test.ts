@@ -40,8 +40,10 @@ afterAll(async () => {
 
 const list = (...operation: Parameters<TestClient['api']>[1][]) =>
   client.api(token, operation[0]).listRecords(base, table, {});
-const create = () => client.api(token).createRecords(base, table, [{ fields: { fld1: 'x' } }]);
-const update = () => client.api(token).updateRecords(base, table, [{ id: 'rec1', fields: { fld1: 'x' } }]);
+const create = async () =>
+  (await client.api(token).createRecords(base, table, [{ fields: { fld1: 'x' } }])).records;
+const update = async () =>
+  (await client.api(token).updateRecords(base, table, [{ id: 'rec1', fields: { fld1: 'x' } }])).records;
 const remove = (ids = ['rec1', 'rec2']) => client.api(token).deleteRecords(base, table, ids);
 
 /** What the budget of this test's base has on its log. */
@@ -282,7 +284,7 @@ describe('lost answers', () => {
     const back = new ThrowawayUpstream();
     back.behave(created);
     await back.start(port);
-    await expect(writing).resolves.toEqual([record]);
+    await expect(writing).resolves.toMatchObject({ records: [record] });
     expect(back.received).toHaveLength(1);
     await waiting.close();
     await back.close();
@@ -307,7 +309,7 @@ describe('429', () => {
       const writing = one.api(token).createRecords(base, table, [{ fields: { fld1: 'x' } }]);
       await until(async () => (await permitsPausedUntil()) !== null);
       const reading = other.api(token).listRecords(base, table, {});
-      await expect(writing).resolves.toEqual([record]);
+      await expect(writing).resolves.toMatchObject({ records: [record] });
       await reading;
       const [first, ...later] = upstream.received.map(({ at }) => at);
       expect(later).toHaveLength(2);
@@ -360,7 +362,9 @@ describe('401', () => {
   test('the call goes again with a newer token, even a create', async () => {
     upstream.behave(refused, created);
     const tokens = new TestTokens('old', 'new');
-    await expect(client.api(tokens).createRecords(base, table, [{ fields: {} }])).resolves.toEqual([record]);
+    await expect(client.api(tokens).createRecords(base, table, [{ fields: {} }])).resolves.toMatchObject({
+      records: [record],
+    });
     expect(upstream.received.map(({ headers }) => headers.authorization)).toEqual([
       'Bearer old',
       'Bearer new',
@@ -458,7 +462,9 @@ describe('the caller', () => {
       created(response, request);
     });
     const api = client.api(token, { signal: leaving.signal });
-    await expect(api.createRecords(base, table, [{ fields: {} }])).resolves.toEqual([record]);
+    await expect(api.createRecords(base, table, [{ fields: {} }])).resolves.toMatchObject({
+      records: [record],
+    });
   });
 
   test('a caller that is capped pays for no further call', async () => {
