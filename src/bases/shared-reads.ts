@@ -11,6 +11,12 @@ const ownFailures: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'UPSTREAM_RATE_LIMITED',
 ]);
 
+/**
+ * Who may wait at least so much longer than the reader, in milliseconds, asks an upstream again that was away for as long as
+ * the reader could wait. Those who came together have deadlines some milliseconds apart, and share the failure.
+ */
+const longerMs = 1_000;
+
 interface Read<T> {
   /** Counts the reads: those of a higher number began later. */
   number: number;
@@ -26,7 +32,7 @@ interface Read<T> {
  * Answers of the upstream that several operations may use: one read at a time per key, however many ask, and the answer
  * kept for `maxAgeMs`. A read is made in the name of the first who asks; the others wait no longer than their own
  * deadline. When the first gives up (deadline, cap, client gone, an upstream that was away for as long as this one could
- * wait), one of the others who may wait longer reads again; a failure that concerns all is told to all and not kept.
+ * wait), one of the others, who may wait for a second more at least, reads again; a failure that concerns all is told to all and not kept.
  */
 export class SharedReads<T> {
   readonly #clock: Clock;
@@ -134,7 +140,7 @@ export class SharedReads<T> {
 function isOwnFailure(error: unknown, reader: Operation, other: Operation): boolean {
   if (reader.signal?.aborted) return true;
   if (!(error instanceof AppError)) return false;
-  return ownFailures.has(error.code) || (reader.deadline < other.deadline && mightPass(error));
+  return ownFailures.has(error.code) || (reader.deadline + longerMs <= other.deadline && mightPass(error));
 }
 
 /** Whether more time could have helped. Most outages are waited for; a refusal with a status of its own is final. */
