@@ -7,7 +7,7 @@ export default {
   transform: {},
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
-  // One more than the cores of a small machine: many tests wait for processes and clocks.
-  maxWorkers: 3,
+  // Two more than the cores of a small machine: many tests wait for processes and clocks.
+  maxWorkers: 4,
   testTimeout: 30_000,
 };

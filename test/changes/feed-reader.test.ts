@@ -14,6 +14,7 @@ import {
 } from '../../src/changes/log-page.ts';
 import { origin, type Position } from '../../src/changes/position.ts';
 import { streamRecordChanges, type FeedStep } from '../../src/changes/record-changes.ts';
+import { repeats } from '../support/repeats.ts';
 
 const place = (payload: number): Position => ({ generation: 1, payload, ordinal: 0 });
 
@@ -148,7 +149,7 @@ test('gives every entry once and in order, wherever readers stand, whenever they
         expect(await Promise.all(ends)).toEqual(all.map(() => null));
       },
     ),
-    { numRuns: 100 },
+    { numRuns: repeats({ suite: 30, long: 1_000 }) },
   );
 });
 

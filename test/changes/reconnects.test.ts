@@ -11,8 +11,8 @@ import { crm } from './upstream-edits.ts';
 import { Writer } from './writer.ts';
 
 const random = SeededRandom.fromEnvironment();
-const clients = repeats({ suite: 25, long: 1_000 });
-const reconnects = repeats({ suite: 4, long: 20 });
+const clients = repeats({ suite: 15, long: 1_000 });
+const reconnects = repeats({ suite: 3, long: 20 });
 
 let first: TestApp;
 let second: TestApp;

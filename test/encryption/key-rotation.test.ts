@@ -161,7 +161,7 @@ describe('on a database', () => {
       await database.query(`
         CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END $$;
         CREATE TRIGGER dawdle AFTER UPDATE ON connection_secrets FOR EACH STATEMENT EXECUTE FUNCTION dawdle();`);
-      const killed = new CommandProcess('rotate-keys', [], variables);
+      const killed = CommandProcess.compiled('rotate-keys', [], variables);
       while ((await countUnder(database, newer.id)) < 400) await delay(20);
       killed.kill('SIGKILL');
       await killed.ended;

@@ -34,9 +34,9 @@ export class ServerProcess {
   }
 
   /** Compiled ahead, where there is a test run that has done so: the same server, sooner up. */
-  static compiled(variables: Record<string, string>): ServerProcess {
+  static compiled(variables: Record<string, string>, args: string[] = []): ServerProcess {
     const programs = process.env['TEST_PROGRAMS'];
-    return new ServerProcess(variables, [], programs ? [join(programs, 'main.mjs')] : asPeopleStartIt);
+    return new ServerProcess(variables, args, programs ? [join(programs, 'main.mjs')] : asPeopleStartIt);
   }
 
   get pid(): number {

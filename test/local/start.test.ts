@@ -52,7 +52,7 @@ describe('on one data folder, from the first start on', () => {
   test(
     'Ctrl-C during the start ends it cleanly',
     async () => {
-      const interrupted = start();
+      const interrupted = startAsPeopleDo();
       await folderAppears(join(dataDir, 'keys'));
       expect(await interrupted.ended('SIGINT')).toBe(0);
     },
@@ -62,7 +62,7 @@ describe('on one data folder, from the first start on', () => {
   test(
     'the next start just works, and ends with a link that is signed in, once',
     async () => {
-      server = start();
+      server = startAsPeopleDo();
       const link = await server.written(/Explore\s+(\S+)/);
       const [linked = '', code = ''] = link.split('/graphql#code=');
       address = linked;
@@ -219,17 +219,26 @@ describe('on a folder of its own', () => {
     const version = new ServerProcess({}, ['--version']);
     expect(await version.ended()).toBe(0);
     expect(version.output).toMatch(/^\d+\.\d+\.\d+\n$/);
-    const help = new ServerProcess({}, ['--help']);
+    const help = ServerProcess.compiled({}, ['--help']);
     expect(await help.ended()).toBe(0);
     expect(help.output).toContain('npm start');
-    const unknown = new ServerProcess({}, ['--fast']);
+    const unknown = ServerProcess.compiled({}, ['--fast']);
     expect(await unknown.ended()).toBe(1);
     expect(unknown.output).toContain('Unknown argument --fast');
   });
 });
 
+const freePorts = { PORT: '0', SANDBOX_PORT: '0' };
+
+/** Compiled first, as `npm start` does. */
+function startAsPeopleDo(): ServerProcess {
+  const server = new ServerProcess({ DATA_DIR: dataDir, ...freePorts });
+  started.push(server);
+  return server;
+}
+
 function start(variables: Record<string, string> = {}): ServerProcess {
-  const server = new ServerProcess({ DATA_DIR: dataDir, PORT: '0', SANDBOX_PORT: '0', ...variables });
+  const server = ServerProcess.compiled({ DATA_DIR: dataDir, ...freePorts, ...variables });
   started.push(server);
   return server;
 }

@@ -19,10 +19,15 @@ export class CommandProcess {
   readonly #child: ChildProcess;
 
   /** @param name of the program, such as `keys` */
-  constructor(name: string, args: string[], variables: Record<string, string>) {
+  constructor(
+    name: string,
+    args: string[],
+    variables: Record<string, string>,
+    program = ['bin/run.js', name],
+  ) {
     // Empty counts as absent, and keeps a developer's own .env from taking part.
     const unset = Object.fromEntries(Object.keys(environment.shape).map((name) => [name, '']));
-    const child = spawn(process.execPath, ['bin/run.js', name, ...args], {
+    const child = spawn(process.execPath, [...program, ...args], {
       cwd: root,
       env: { PATH: process.env['PATH'], ...unset, ...variables },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -33,6 +38,12 @@ export class CommandProcess {
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (notes += chunk.toString()));
     this.ended = once(child, 'close').then(([code]) => ({ code: code as number | null, output, notes }));
+  }
+
+  /** Compiled ahead, where there is a test run that has done so: the same program, sooner up. */
+  static compiled(name: string, args: string[], variables: Record<string, string>): CommandProcess {
+    const programs = process.env['TEST_PROGRAMS'];
+    return new CommandProcess(name, args, variables, programs ? [`${programs}/${name}.mjs`] : undefined);
   }
 
   kill(signal: NodeJS.Signals): void {

@@ -4,7 +4,7 @@ import { listRecords } from '../../../sandbox/records/list.ts';
 import { BASE_ID, PEOPLE_ID } from './fixture-base.ts';
 import { RecordApi } from './record-api.ts';
 
-const RECORDS = 20_000;
+const RECORDS = 8_000;
 let api: RecordApi;
 beforeAll(async () => {
   api = await RecordApi.start();
@@ -31,7 +31,7 @@ function fastestMs(query: string): number {
   const table = api.sandbox.context.bases.getTable(BASE_ID, PEOPLE_ID);
   const parameters = parametersFromQuery(new URLSearchParams(query));
   let fastest = Number.POSITIVE_INFINITY;
-  for (let run = 0; run < 15; run += 1) {
+  for (let run = 0; run < 5; run += 1) {
     const start = performance.now();
     expect(listRecords(api.sandbox.context, table, parameters).records).toHaveLength(100);
     fastest = Math.min(fastest, performance.now() - start);
