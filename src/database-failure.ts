@@ -1,7 +1,7 @@
 import { AppError } from './errors.ts';
 
 const gone =
-  /ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|Connection terminated|timeout exceeded when trying to connect|the database system is|57P0[123]/;
+  /ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|Connection terminated|connection error and is not queryable|timeout exceeded when trying to connect|the database system is|57P0[123]/;
 
 /** By SQLSTATE, or the class of it, what PostgreSQL refuses for reasons that have nothing to do with what was asked. */
 const refusals: readonly (readonly [sqlState: string, message: string])[] = [

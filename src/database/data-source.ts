@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import { DataSource } from 'typeorm';
 import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
 import { ConnectionEntity } from '../connections/connection.entity.ts';
@@ -96,8 +96,17 @@ export function createDataSource(
       keepAlive: true,
       keepAliveInitialDelayMillis: keepAliveAfterMs,
       stream: () => boundedSocket(silenceMs),
+      onConnect: outliveErrors,
     },
   });
+}
+
+/**
+ * The pool listens for errors of the connections that nobody uses; who takes one does so a moment later. Without this, the
+ * last words of a database that is killed in that moment would end the process. The statement fails in any case.
+ */
+function outliveErrors(client: PoolClient): void {
+  client.on('error', () => undefined);
 }
 
 /** Under TLS too, what is read and written counts for the socket below. 0: no bound. */
