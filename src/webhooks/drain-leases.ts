@@ -15,12 +15,16 @@ const maxRetrySeconds = 60;
 /** A webhook whose lease has been taken, as it is from then on, and when that was. */
 export type TakenWebhook = Webhook & { startedAt: Date };
 
-/** It selects from what it has updated, under the name of the table. */
+/**
+ * It selects from what it has updated, under the name of the table. The wait that earlier failures have asked for is over with
+ * it: should this process die, whoever takes over is to wait for the end of the lease alone.
+ */
 const takeLease: PreparedStatement = {
   name: 'take-drain-lease',
   text: `
     WITH webhooks AS (
-      UPDATE webhooks SET drain_holder = $2, drain_lease_until = clock_timestamp() + make_interval(secs => $3), drain_wanted_at = NULL
+      UPDATE webhooks SET drain_holder = $2, drain_lease_until = clock_timestamp() + make_interval(secs => $3),
+        drain_wanted_at = NULL, drain_not_before = NULL
       WHERE id = $1 AND state = 'active' AND (drain_holder IS NULL OR drain_lease_until < clock_timestamp())
         AND ($4 = false OR drain_wanted_at IS NOT NULL) AND ${answeredEarly}
       RETURNING *

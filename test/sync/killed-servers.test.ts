@@ -4,6 +4,7 @@ import { control, type TestApp } from '../support/app.ts';
 import { isLongRun, timeLimitMs } from '../support/repeats.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { startCluster, type ServerCluster } from '../support/server-cluster.ts';
+import { until } from './sync-app.ts';
 import { TwoWayTable } from './two-way-table.ts';
 
 /*
@@ -15,6 +16,8 @@ const inTheLongRun = isLongRun ? test : test.skip;
 const kills = 15;
 /** A stop has ten seconds. */
 const stopMs = 10_000;
+/** Two leases end one after the other, at most: that of the dead one, and that of a call whose answer it took with it. */
+const sendsWithinMs = 60_000;
 const random = SeededRandom.fromEnvironment();
 let cluster: ServerCluster;
 
@@ -55,9 +58,11 @@ inTheLongRun(
     const stops: number[] = [];
     for (let round = 0; round < kills; round += 1) {
       await editSome();
-      await wait(moments.between(0, 2_500));
-      const [held] = await table.query('SELECT holder FROM syncs WHERE id = $1', [table.syncId]);
+      // Else a machine that is quick kills the next one before it has waited for the lease of the last one to end.
+      await until(async () => (await table.left()).sending > 0, 'changes are being sent', sendsWithinMs);
+      await wait(moments.between(0, 1_000));
       sending += (await table.left()).sending > 0 ? 1 : 0;
+      const [held] = await table.query('SELECT holder FROM syncs WHERE id = $1', [table.syncId]);
       // Whoever works at it is one of the two; the other one goes on.
       const victim = moments.of(servers);
       if (round % 5 === 4) {

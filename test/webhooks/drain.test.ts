@@ -99,6 +99,27 @@ it('writes nothing when another instance took the drain over while a page was on
   expect((await logged()).slice(before)).toEqual([`created ${recordId}`]);
 });
 
+it('is taken over as soon as its lease has ended, also after failures, when a ping has begun it', async () => {
+  const before = (await logged()).length;
+  await app.database.query(`UPDATE webhooks SET drain_failures = 5, drain_not_before = 'infinity'`);
+  await control(app.sandbox.url, 'faults', {
+    match: { method: 'GET', path: '/v0/bases/*/webhooks/*/payloads' },
+    kind: 'delay',
+    effect: 'after',
+    delayMs: 1_000,
+  });
+  const calls = await countCalls(app, 'listWebhookPayloads');
+  await dropPings(app, false);
+  const [recordId] = await addContacts(app, 1);
+  await until(async () => (await countCalls(app, 'listWebhookPayloads')) > calls);
+  // Its process has died with the page on the way.
+  await app.database.query(
+    'UPDATE webhooks SET drain_holder = gen_random_uuid(), drain_lease_until = clock_timestamp()',
+  );
+  await until(async () => (await logged()).length > before);
+  expect((await logged()).slice(before)).toEqual([`created ${recordId}`]);
+});
+
 it('reads a page again after a crash without logging anything twice or elsewhere', async () => {
   await addContacts(app, 3);
   await wantDrain();
