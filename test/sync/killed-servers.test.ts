@@ -54,15 +54,29 @@ inTheLongRun(
       }
     };
     const moments = random.for('moments');
+    const lease = async (): Promise<{ holder: string | null; number: number; until: Date }> => {
+      const [row] = await table.query(
+        `SELECT holder, lease_number AS number, coalesce(lease_until, '-infinity') AS until FROM syncs WHERE id = $1`,
+        [table.syncId],
+      );
+      return row as { holder: string | null; number: number; until: Date };
+    };
+    const numbers = new Set<number>();
     let sending = 0;
     const stops: number[] = [];
     for (let round = 0; round < kills; round += 1) {
       await editSome();
-      // Else a machine that is quick kills the next one before it has waited for the lease of the last one to end.
-      await until(async () => (await table.left()).sending > 0, 'changes are being sent', sendsWithinMs);
+      // Else a quick machine kills the next one while the lease of the last one still lasts, and nobody ever works.
+      const before = await lease();
+      await until(
+        async () => (await lease()).until > before.until && (await table.left()).sending > 0,
+        'whoever lives sends changes',
+        sendsWithinMs,
+      );
       await wait(moments.between(0, 1_000));
       sending += (await table.left()).sending > 0 ? 1 : 0;
-      const [held] = await table.query('SELECT holder FROM syncs WHERE id = $1', [table.syncId]);
+      const held = await lease();
+      numbers.add(held.number);
       // Whoever works at it is one of the two; the other one goes on.
       const victim = moments.of(servers);
       if (round % 5 === 4) {
@@ -80,7 +94,7 @@ inTheLongRun(
         await fetch(`${sandbox.url}/_control/faults?id=${id}`, { method: 'DELETE' });
       } else {
         // Both, so that whoever holds it is killed.
-        await (held?.holder && moments.between(0, 1) < 0.5
+        await (held.holder && moments.between(0, 1) < 0.5
           ? Promise.all(servers.map((server) => server.kill()))
           : victim.kill());
       }
@@ -89,7 +103,7 @@ inTheLongRun(
     }
     await table.quiet(180_000);
     process.stderr.write(
-      `${JSON.stringify({ seed: random.seed, kills, sending, stops, records: points.size })}\n`,
+      `${JSON.stringify({ seed: random.seed, kills, sending, leases: numbers.size, stops, records: points.size })}\n`,
     );
     const { omnera, calendly } = await table.sides();
     expect(omnera).toEqual(calendly);
@@ -99,6 +113,7 @@ inTheLongRun(
       points,
     );
     expect(sending).toBeGreaterThan(0);
+    expect(numbers.size).toBeGreaterThan(kills / 3);
     for (const ms of stops) expect(ms).toBeLessThan(stopMs);
   },
   timeLimitMs,
