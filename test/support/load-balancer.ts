@@ -7,6 +7,7 @@ export class LoadBalancer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #turn = 0;
+  #host = '';
 
   private constructor() {
     this.#server = createServer((client) => {
@@ -16,14 +17,15 @@ export class LoadBalancer {
     });
   }
 
-  static async start(): Promise<LoadBalancer> {
+  static async start(host = 'localhost'): Promise<LoadBalancer> {
     const balancer = new LoadBalancer();
-    await new Promise<void>((resolve) => balancer.#server.listen(0, 'localhost', resolve));
+    balancer.#host = host;
+    await new Promise<void>((resolve) => balancer.#server.listen(0, host, resolve));
     return balancer;
   }
 
   get url(): string {
-    return `http://localhost:${(this.#server.address() as AddressInfo).port}`;
+    return `http://${this.#host}:${(this.#server.address() as AddressInfo).port}`;
   }
 
   /** Cuts every connection, without a goodbye. */
