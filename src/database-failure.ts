@@ -1,7 +1,14 @@
 import { AppError } from './errors.ts';
 
-const gone =
-  /ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|Connection terminated|connection error and is not queryable|timeout exceeded when trying to connect|the database system is|57P0[123]/;
+/** In the words of the system, of pg, of PostgreSQL, and of TypeORM, which takes a broken connection away from who uses it. */
+const gone = new RegExp(
+  [
+    'ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT',
+    'Connection terminated|connection error and is not queryable|timeout exceeded when trying to connect',
+    'the database system is|57P0[123]',
+    '[Qq]uery runner (was )?already released',
+  ].join('|'),
+);
 
 /** By SQLSTATE, or the class of it, what PostgreSQL refuses for reasons that have nothing to do with what was asked. */
 const refusals: readonly (readonly [sqlState: string, message: string])[] = [

@@ -33,7 +33,8 @@ export function maskError(error: unknown, logger: Logger): GraphQLError {
     logger.error({ err: original }, 'the database failed');
     return graphQLError(databaseFailure, wrapper, { code: 'DATABASE_UNAVAILABLE' }, { status: 503 });
   }
-  logger.error({ err: original, path: wrapper?.path }, 'unexpected error');
+  if (isAbort(original)) logger.debug({ path: wrapper?.path }, 'whoever asked has left');
+  else logger.error({ err: original, path: wrapper?.path }, 'unexpected error');
   return graphQLError(
     'Something went wrong on our side. The request id identifies it in the logs.',
     wrapper,
@@ -66,6 +67,11 @@ export function shownError(
   // Only for an answer's HTTP status.
   delete shown.extensions['http'];
   return shown;
+}
+
+/** The reason that an AbortController gives by itself, as when a request's connection is gone: nobody reads the answer. */
+function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'AbortError';
 }
 
 /** GraphQL wraps what resolvers throw, sometimes more than once. */
