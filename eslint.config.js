@@ -16,6 +16,8 @@ const ground = [
   'turns.ts',
   'nearest-name.ts',
   'gathered-reads.ts',
+  'uuid.ts',
+  'database/sql.ts',
 ];
 
 /** Which folder of src may import which others; what is not listed is above it or beside it. */

@@ -2,6 +2,7 @@ import { getNullableType, isEnumType, isInputObjectType, type GraphQLInputType }
 import { isObject } from '../calendly/cell-values.ts';
 import { isUpstreamId } from '../calendly/ids.ts';
 import type { AuditBeginning, AuditDetails, AuditEnding } from './audit-event.ts';
+import { isUuid } from '../uuid.ts';
 
 /*
  * What the audit log may know of a mutation. Everything is on a list: the names of inputs are the schema's; of their
@@ -30,8 +31,6 @@ const kindsOfId: Record<string, string> = {
   reconcileSync: 'sync',
 };
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
 /** @param input The argument `input` as GraphQL read it; it may still be refused. */
 export function factsOfInput(mutation: string, type: GraphQLInputType | undefined, input: unknown): Facts {
   if (!isObject(input)) return {};
@@ -57,17 +56,17 @@ export function factsOfResult(result: unknown): Omit<AuditEnding, 'outcome'> {
   if (isObject(connection)) found.connectionId = connectionIdOf(connection.id);
   if (isObject(webhook)) {
     found.connectionId = connectionIdOf(webhook.connectionId);
-    if (typeof webhook.id === 'string' && uuid.test(webhook.id)) found.details.webhook = webhook.id;
+    if (typeof webhook.id === 'string' && isUuid(webhook.id)) found.details.webhook = webhook.id;
     if (isUpstreamId('app', webhook.baseId)) found.details.base = webhook.baseId;
   }
   if (isObject(trigger)) {
     found.connectionId = connectionIdOf(trigger.connectionId);
-    if (typeof trigger.id === 'string' && uuid.test(trigger.id)) found.details.trigger = trigger.id;
+    if (typeof trigger.id === 'string' && isUuid(trigger.id)) found.details.trigger = trigger.id;
     if (isUpstreamId('app', trigger.baseId)) found.details.base = trigger.baseId;
   }
   if (isObject(sync)) {
     found.connectionId = connectionIdOf(sync.connectionId);
-    if (typeof sync.id === 'string' && uuid.test(sync.id)) found.details.sync = sync.id;
+    if (typeof sync.id === 'string' && isUuid(sync.id)) found.details.sync = sync.id;
     if (isUpstreamId('app', sync.baseId)) found.details.base = sync.baseId;
   }
   if (isObject(apiKey)) found.target = ownId('key', apiKey.id);
@@ -86,7 +85,7 @@ function placeOf({ baseId, tableId }: Record<string, unknown>): string | null {
 }
 
 function ownId(kind: string | undefined, id: unknown): string | null {
-  const isOurs = Number.isSafeInteger(id) || (typeof id === 'string' && uuid.test(id));
+  const isOurs = Number.isSafeInteger(id) || (typeof id === 'string' && isUuid(id));
   return isOurs ? `${kind === undefined ? '' : `${kind}:`}${String(id)}` : null;
 }
 

@@ -10,7 +10,7 @@ import {
   type StoredEntry,
   type StoredRow,
 } from './entry-rows.ts';
-import type { Sql } from './feed.ts';
+import type { Sql } from '../database/sql.ts';
 import type { LogEntry } from './log-entry.ts';
 import {
   entriesFrom,

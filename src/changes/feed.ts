@@ -1,8 +1,5 @@
-import type { DataSource, EntityManager } from 'typeorm';
+import type { Sql } from '../database/sql.ts';
 import { feedKey, type Position } from './position.ts';
-
-/** Whatever runs a statement: the pool, or a transaction. */
-export type Sql = Pick<DataSource | EntityManager, 'query'>;
 
 /** The log of one base as one OAuth client sees it. Every connection of that client that may read the base shares it. */
 export interface Feed {

@@ -1,6 +1,6 @@
 import { GatheredReads } from '../gathered-reads.ts';
 import { headPlace } from './change-log.ts';
-import type { Sql } from './feed.ts';
+import type { Sql } from '../database/sql.ts';
 import type { Position } from './position.ts';
 
 /** By how much the clocks of this process and of the database may differ, in milliseconds. */

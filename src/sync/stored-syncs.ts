@@ -5,7 +5,6 @@ import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import { beginCapture } from './push/capture.ts';
 import {
-  isSyncId,
   syncColumns,
   syncFromRow,
   syncNotFound,
@@ -13,6 +12,7 @@ import {
   type SyncPauseReason,
   type SyncRow,
 } from './sync.ts';
+import { isUuid } from '../uuid.ts';
 
 /** More syncs than this are refused; it also bounds the list, which has no pages. */
 export const maxSyncs = 100;
@@ -101,7 +101,7 @@ export class StoredSyncs {
   }
 
   async find(id: string): Promise<Sync | null> {
-    if (!isSyncId(id)) return null;
+    if (!isUuid(id)) return null;
     const [row] = await this.#database.query<SyncRow[]>(
       `SELECT ${syncColumns} FROM syncs AS s WHERE s.id = $1`,
       [id],

@@ -1,4 +1,4 @@
-import type { EntityManager } from 'typeorm';
+import type { Sql } from '../database/sql.ts';
 import type { RunKind, Sync } from './sync.ts';
 
 /** Entries of the log that wait are counted up to here. */
@@ -15,8 +15,6 @@ export interface SyncProgress {
   timeLeftMs: number | null;
   backlog: number;
 }
-
-type Sql = Pick<EntityManager, 'query'>;
 
 /** Fewer records say too little of the pace. */
 const minRecordsForPace = 200;

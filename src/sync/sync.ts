@@ -135,12 +135,6 @@ export function targetName({
   return `${targetSchema}.${targetTable}`;
 }
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
-export function isSyncId(id: string): boolean {
-  return uuid.test(id);
-}
-
 export function syncNotFound(id: string): AppError {
   return new AppError(
     'SYNC_NOT_FOUND',

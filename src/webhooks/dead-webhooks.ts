@@ -1,4 +1,4 @@
-import type { Sql } from '../changes/feed.ts';
+import type { Sql } from '../database/sql.ts';
 
 /** Twice as long as the upstream keeps what nobody pulls: seven days of life, and seven in which it can be read. */
 const deadDays = 30;

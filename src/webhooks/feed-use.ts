@@ -1,4 +1,5 @@
-import type { Feed, Sql } from '../changes/feed.ts';
+import type { Feed } from '../changes/feed.ts';
+import type { Sql } from '../database/sql.ts';
 import type { Clock } from '../clock.ts';
 
 /** How exactly the last use of a feed is known: it is not written more often than this. */

@@ -1,4 +1,5 @@
-import { feedFromRow, type Feed, type FeedRow, type Sql } from '../changes/feed.ts';
+import { feedFromRow, type Feed, type FeedRow } from '../changes/feed.ts';
+import type { Sql } from '../database/sql.ts';
 import type { ConnectionEntity } from '../connections/connection.entity.ts';
 import type { Connections } from '../connections/connections.ts';
 import { GatheredReads } from '../gathered-reads.ts';

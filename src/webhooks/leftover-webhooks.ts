@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import type { CalendlyApi } from '../calendly/api.ts';
 import type { WireWebhook } from '../calendly/wire.ts';
 import { notificationUrlPrefix, routeIdIn, type Addresses } from './notification-url.ts';
-import { isRouteId } from './webhook.ts';
+import { isUuid } from '../uuid.ts';
 
 /** The life that the upstream gives a webhook from its creation, and again whenever somebody pulls its payloads. */
 const lifeSeconds = 7 * 86_400;
@@ -27,7 +27,7 @@ export async function removeLeftovers(
     const routeId = routeIdIn(webhook.notificationUrl ?? '');
     return {
       webhook,
-      routeId: routeId !== null && isRouteId(routeId) ? routeId : null,
+      routeId: routeId !== null && isUuid(routeId) ? routeId : null,
       isHere: webhook.notificationUrl?.startsWith(prefix) ?? false,
     };
   });

@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import type { ChangeLog } from '../changes/change-log.ts';
-import type { FeedRow, Sql } from '../changes/feed.ts';
+import type { FeedRow } from '../changes/feed.ts';
+import type { Sql } from '../database/sql.ts';
 import type { Position } from '../changes/position.ts';
 
 /** The first webhook of a feed: before it there is nothing to be had, which a cursor from another life must learn. */

@@ -1,4 +1,4 @@
-import type { Sql } from '../changes/feed.ts';
+import type { Sql } from '../database/sql.ts';
 import { jsonText } from '../changes/json-text.ts';
 import type { LogEntry, LoggedSchemaChange } from '../changes/log-entry.ts';
 import type { NumberedPayload } from './payload-entries.ts';

@@ -5,7 +5,7 @@ import { runPrepared, type PreparedStatement } from '../database/prepared.ts';
 import type { SecretCipher } from '../encryption/secret-cipher.ts';
 import type { Drains } from './drain.ts';
 import { openMacSecret } from './mac-secrets.ts';
-import { isRouteId } from './webhook.ts';
+import { isUuid } from '../uuid.ts';
 
 /** As HTTP statuses: taken, forged, nobody's, too early. The upstream takes 200 and 204 alone for success and tries again after others. */
 export type PingAnswer = 204 | 401 | 404 | 503;
@@ -55,7 +55,7 @@ export class Pings {
 
   /** Answers once the wish for a drain is stored, and before the drain begins. */
   async receive(routeId: string, rawBody: Buffer, macHeader: string | undefined): Promise<PingAnswer> {
-    if (!isRouteId(routeId)) return 404;
+    if (!isUuid(routeId)) return 404;
     const [webhook] = await runPrepared<{
       state: string;
       envelope: string | null;

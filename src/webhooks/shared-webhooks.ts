@@ -3,7 +3,8 @@ import type { Operation } from '../calendly/operation.ts';
 import { ConnectionEntity } from '../connections/connection.entity.ts';
 import { AppError } from '../errors.ts';
 import type { BaseReaders } from './base-readers.ts';
-import { findWebhook, isRouteId, selectWebhooks, type Webhook } from './webhook.ts';
+import { findWebhook, selectWebhooks, type Webhook } from './webhook.ts';
+import { isUuid } from '../uuid.ts';
 
 /** The living webhooks as connections see them: one is shared by all of its OAuth client that may read its base. */
 export class SharedWebhooks {
@@ -17,7 +18,7 @@ export class SharedWebhooks {
 
   /** @throws AppError WEBHOOK_NOT_FOUND */
   async get(id: string): Promise<Webhook> {
-    const webhook = isRouteId(id) ? await findWebhook(this.#database, id) : null;
+    const webhook = isUuid(id) ? await findWebhook(this.#database, id) : null;
     if (webhook?.state === 'active' || webhook?.state === 'lost') return webhook;
     throw webhookNotFound(id);
   }

@@ -1,5 +1,6 @@
 import type { ChangeLog } from '../changes/change-log.ts';
-import type { FeedRow, Sql } from '../changes/feed.ts';
+import type { FeedRow } from '../changes/feed.ts';
+import type { Sql } from '../database/sql.ts';
 import { logLoss } from './log-gaps.ts';
 import type { Webhook } from './webhook.ts';
 

@@ -1,4 +1,4 @@
-import type { Sql } from '../changes/feed.ts';
+import type { Sql } from '../database/sql.ts';
 import { jsonText } from '../changes/json-text.ts';
 
 /** Longest kept part of one payload, in characters of JSON; of longer ones only the keys at the top are. */

@@ -31,26 +31,29 @@ const usesIntervalMs = 60_000;
 
 const pruneIntervalMs = 60 * 60_000;
 
+export interface UpkeepDeps {
+  database: DataSource;
+  feeds: ChangeFeeds;
+  log: ChangeLog;
+  drains: Drains;
+  checks: WebhookChecks;
+  /** Days for which changes are kept. */
+  retentionDays: number;
+  /** Days without use after which a webhook is deleted; 0 for never. */
+  idleDays: number;
+  /** False: only for feeds that somebody follows here; the rest is another instance's work. */
+  forAll: boolean;
+  clock: Clock;
+  logger: Logger;
+}
+
 /**
  * The timer behind the webhooks: drains that no ping asked for or that a dead instance left behind, checks, the
- * replacement of webhooks, the end of those that nobody uses, retention. All of it looks at rows and claims them there, so any number of instances
- * may run it.
+ * replacement of webhooks, the end of those that nobody uses, retention. All of it looks at rows and claims them there,
+ * so any number of instances may run it.
  */
 export class Upkeep {
-  readonly #deps: {
-    database: DataSource;
-    feeds: ChangeFeeds;
-    log: ChangeLog;
-    drains: Drains;
-    checks: WebhookChecks;
-    retentionDays: number;
-    /** Days without use after which a webhook is deleted; 0 for never. */
-    idleDays: number;
-    /** False: only for feeds that somebody follows here; the rest is another instance's work. */
-    forAll: boolean;
-    clock: Clock;
-    logger: Logger;
-  };
+  readonly #deps: UpkeepDeps;
   #timer: NodeJS.Timeout | undefined;
   #startedAt: Date | null = null;
   #prunedAt = 0;
@@ -58,21 +61,7 @@ export class Upkeep {
   readonly #working = new Map<string, Promise<void>>();
   readonly #closing = new AbortController();
 
-  constructor(deps: {
-    database: DataSource;
-    feeds: ChangeFeeds;
-    log: ChangeLog;
-    drains: Drains;
-    checks: WebhookChecks;
-    /** Days for which changes are kept. */
-    retentionDays: number;
-    /** Days without use after which a webhook is deleted; 0 for never. */
-    idleDays: number;
-    /** False: only for feeds that somebody follows here; the rest is another instance's work. */
-    forAll: boolean;
-    clock: Clock;
-    logger: Logger;
-  }) {
+  constructor(deps: UpkeepDeps) {
     // Everything under way listens to it; Node takes more than ten for a leak.
     setMaxListeners(0, this.#closing.signal);
     this.#deps = deps;

@@ -1,4 +1,4 @@
-import type { Sql } from '../changes/feed.ts';
+import type { Sql } from '../database/sql.ts';
 import type { Overlap } from './overlap.ts';
 import type { DataType } from './specification.ts';
 
@@ -121,10 +121,4 @@ export async function leaveConnection(sql: Sql, connectionId: number): Promise<v
      WHERE id IN (SELECT id FROM webhooks WHERE connection_id = $1 ORDER BY id FOR UPDATE)`,
     [connectionId],
   );
-}
-
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-
-export function isRouteId(text: string): boolean {
-  return uuid.test(text);
 }

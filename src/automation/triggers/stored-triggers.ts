@@ -4,7 +4,6 @@ import type { Position } from '../../changes/position.ts';
 import type { Clock } from '../../clock.ts';
 import { AppError } from '../../errors.ts';
 import {
-  isTriggerId,
   misfits,
   triggerColumns,
   triggerFromRow,
@@ -15,6 +14,7 @@ import {
 } from './trigger.ts';
 import type { TriggerHealth } from './trigger-health.ts';
 import type { TriggerSecrets } from './trigger-secrets.ts';
+import { isUuid } from '../../uuid.ts';
 
 /** More triggers than this are refused; it also bounds the list, which has no pages. */
 export const maxTriggers = 1_000;
@@ -103,7 +103,7 @@ export class StoredTriggers {
 
   /** @throws AppError TRIGGER_NOT_FOUND */
   async get(id: string): Promise<Trigger> {
-    const rows = isTriggerId(id)
+    const rows = isUuid(id)
       ? await this.#database.query<TriggerRow[]>(
           `SELECT ${triggerColumns} FROM triggers AS t WHERE id = $1`,
           [id],

@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
-import type { Sql } from '../../changes/feed.ts';
+import type { Sql } from '../../database/sql.ts';
 import { failuresUntilResting, restAfter } from './retry-schedule.ts';
 
 export interface Failing {

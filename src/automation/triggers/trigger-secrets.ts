@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import type { Sql } from '../../changes/feed.ts';
+import type { Sql } from '../../database/sql.ts';
 import type { SecretCipher } from '../../encryption/secret-cipher.ts';
 import { newSecret } from './signature.ts';
 

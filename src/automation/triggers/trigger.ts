@@ -85,12 +85,6 @@ export function changeFilterOf({ tableId, kinds, fieldIds, cellFilter }: Trigger
   };
 }
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
-export function isTriggerId(id: string): boolean {
-  return uuid.test(id);
-}
-
 export function triggerNotFound(id: string): AppError {
   return new AppError(
     'TRIGGER_NOT_FOUND',

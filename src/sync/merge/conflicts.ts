@@ -1,10 +1,8 @@
-import type { EntityManager } from 'typeorm';
+import type { Sql } from '../../database/sql.ts';
 import { jsonText } from '../../changes/json-text.ts';
 import type { CellConflict } from './merge.ts';
 import type { MergedRecord } from './record-merge.ts';
 import type { Sync } from '../sync.ts';
-
-type Sql = Pick<EntityManager, 'query'>;
 
 /** Conflicts that are kept per sync, the newest. */
 export const maxConflicts = 10_000;

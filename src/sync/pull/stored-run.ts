@@ -1,11 +1,9 @@
-import type { EntityManager } from 'typeorm';
+import type { Sql } from '../../database/sql.ts';
 import type { TableSchema } from '../../bases/table-schema.ts';
 import { jsonText } from '../../changes/json-text.ts';
 import { withOrders, type FieldShapes } from '../../records/copies/field-shapes.ts';
 import type { RunKind, Sync } from '../sync.ts';
 import { slicesOf, type Slice } from './slices.ts';
-
-type Sql = Pick<EntityManager, 'query'>;
 
 export interface StoredSlice extends Slice {
   done: boolean;

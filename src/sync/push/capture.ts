@@ -1,4 +1,5 @@
-import type { DataSource, EntityManager } from 'typeorm';
+import type { DataSource } from 'typeorm';
+import type { Sql } from '../../database/sql.ts';
 import { AppError } from '../../errors.ts';
 import { literal, quoted, quotedTable } from '../target/identifiers.ts';
 import { waitingForLocks } from '../target/lock-wait.ts';
@@ -14,7 +15,6 @@ import { isItsRow } from '../target/vanished-rows.ts';
  * reconcile finds that, and makes rows again that are gone.
  */
 
-type Sql = Pick<EntityManager, 'query'>;
 type Captured = Pick<Sync, 'id' | 'targetSchema' | 'targetTable' | 'keyColumns' | 'keyTypes'>;
 
 /** How long making triggers waits for those who write to the target, in milliseconds. */

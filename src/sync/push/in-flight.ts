@@ -1,10 +1,8 @@
-import type { EntityManager } from 'typeorm';
+import type { Sql } from '../../database/sql.ts';
 import { keptMs } from '../../records/writes/stored-writes.ts';
 import type { InFlight } from '../merge/awaited-writes.ts';
 import { touchRecords } from './outbox.ts';
 import type { Sync } from '../sync.ts';
-
-type Sql = Pick<EntityManager, 'query'>;
 
 /** A write of a sync as it is stored. */
 export interface StoredPush extends InFlight {

@@ -1,6 +1,4 @@
-import type { EntityManager } from 'typeorm';
-
-type Sql = Pick<EntityManager, 'query'>;
+import type { Sql } from '../../database/sql.ts';
 
 /** A change of a row that the upstream does not take. */
 export interface RefusedChange {

@@ -1,4 +1,4 @@
-import type { EntityManager } from 'typeorm';
+import type { Sql } from '../../database/sql.ts';
 import type { TableSchema } from '../../bases/table-schema.ts';
 import { fieldOf, kindOf, ownColumnTypes, unfitColumn } from '../values/column-types.ts';
 import { quoted, quotedTable } from './identifiers.ts';
@@ -13,8 +13,6 @@ import {
   recordIdColumn,
   sqlState,
 } from './target-table.ts';
-
-type Sql = Pick<EntityManager, 'query'>;
 
 export interface FollowedSchema {
   columns: MappedColumn[];

@@ -1,6 +1,4 @@
-import type { EntityManager } from 'typeorm';
-
-type Sql = Pick<EntityManager, 'query'>;
+import type { Sql } from '../../database/sql.ts';
 
 /**
  * Lets statements of a transaction wait for locks so long at most, and as long as before afterwards. Where one fails, that

@@ -1,8 +1,6 @@
-import type { EntityManager } from 'typeorm';
+import type { Sql } from '../../database/sql.ts';
 import { jsonText } from '../../changes/json-text.ts';
 import type { RowRefusal } from './row-refusal.ts';
-
-type Sql = Pick<EntityManager, 'query'>;
 
 /** A record whose row the target refused. */
 export interface ParkedRecord extends RowRefusal {

@@ -1,10 +1,9 @@
-import type { EntityManager } from 'typeorm';
+import type { Sql } from '../../database/sql.ts';
 import { AppError } from '../../errors.ts';
 import { columnValue, kindOf, ownColumnTypes } from '../values/column-types.ts';
 import { freeName, plainName, quoted, quotedTable } from './identifiers.ts';
 import type { MappedColumn, Sync } from '../sync.ts';
 
-type Sql = Pick<EntityManager, 'query'>;
 type TableName = Pick<Sync, 'targetSchema' | 'targetTable'>;
 
 /** Where tables stand that we make. */
