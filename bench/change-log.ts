@@ -28,7 +28,10 @@ const ways = [
 
 /** Slower than the bell that wakes other instances, which rings at most every 50 ms. */
 const paced: Writes = { commits: 300, rowsPerCommit: 1, into: 'followed', paceMs: 60 };
-/** What comes first on an instance is told by code that is still being compiled, and read by statements that are still being planned. */
+/**
+ * What comes first on an instance is told by code that is still being compiled, and read by statements that are still being
+ * planned.
+ */
 const warmUps = 50;
 const arrivalMs = 10_000;
 

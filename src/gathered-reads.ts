@@ -18,9 +18,9 @@ interface Batch<K, V> {
 }
 
 /**
- * Looks rows up by their keys, those of all who ask in the same turn of the event loop, or soon after a statement or
- * while it is under way, with the next statement. It leaves after all of them have asked, so nobody is told anything older than by a statement of
- * its own; and however many ask at once, they take one connection of the pool.
+ * Looks rows up by their keys, those of all who ask in the same turn of the event loop, or soon after a statement or while
+ * it is under way, with the next statement. It leaves after all of them have asked, so nobody is told anything older than
+ * by a statement of its own; and however many ask at once, they take one connection of the pool.
  */
 export class GatheredReads<K extends string | number, V extends object> {
   readonly #read: (keys: K[]) => Promise<ReadonlyMap<K, V>>;

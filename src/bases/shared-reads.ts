@@ -30,9 +30,10 @@ interface Read<T> {
 
 /**
  * Answers of the upstream that several operations may use: one read at a time per key, however many ask, and the answer
- * kept for `maxAgeMs`. A read is made in the name of the first who asks; the others wait no longer than their own
- * deadline. When the first gives up (deadline, cap, client gone, an upstream that was away for as long as this one could
- * wait), one of the others, who may wait for a second more at least, reads again; a failure that concerns all is told to all and not kept.
+ * kept for `maxAgeMs`. A read is made in the name of the first who asks; the others wait no longer than their own deadline.
+ * When the first gives up (deadline, cap, client gone, an upstream that was away for as long as this one could wait), one
+ * of the others, who may wait for a second more at least, reads again; a failure that concerns all is told to all and not
+ * kept.
  */
 export class SharedReads<T> {
   readonly #clock: Clock;

@@ -7,7 +7,8 @@ export interface Waiting {
 }
 
 /**
- * Who is next. Which class has its turn is the shared budget's to say; within each, callers take turns, so that one with a hundred waiting calls does not hold up one with a single call.
+ * Who is next. Which class has its turn is the shared budget's to say; within each, callers take turns, so that one with a
+ * hundred waiting calls does not hold up one with a single call.
  */
 export class WaitingLine<Item extends Waiting> {
   readonly #turns = { person: new Turns<Item>(), drain: new Turns<Item>(), background: new Turns<Item>() };

@@ -61,7 +61,10 @@ export interface ChangeEntry extends EntryBase {
   recordCreatedAt: Date | null;
   /** What the change set; empty for deletions. */
   fields: LoggedField[];
-  /** All non-empty cells after the change by field id, in the format of the record endpoints; null for deletions, and where they were not told. */
+  /**
+   * All non-empty cells after the change by field id, in the format of the record endpoints; null for deletions, and where
+   * they were not told.
+   */
   cells: Record<string, unknown> | null;
 }
 

@@ -10,7 +10,10 @@ export const maxEntriesPerRead = 500;
 /** JSON of entries in one read, since each carries all cells of a record. The entry that goes beyond it is its last. */
 export const maxBytesPerRead = 4_000_000;
 
-/** Entries in a read of what is new, of which there is seldom more than one. To add up their bytes would take a third of its time. */
+/**
+ * Entries in a read of what is new, of which there is seldom more than one. To add up their bytes would take a third of its
+ * time.
+ */
 export const maxNewEntriesPerRead = 50;
 
 export interface LogPage<Entry extends LogEntry = LogEntry> {
@@ -19,7 +22,10 @@ export interface LogPage<Entry extends LogEntry = LogEntry> {
   /** Everything up to here is gone: who asked from before it has lost something. */
   pruned: Position;
   prunedUntil: Date | null;
-  /** It ends for its bound rather than at the end of the log, so there may be more behind it. A part of it up to its end says the same. */
+  /**
+   * It ends for its bound rather than at the end of the log, so there may be more behind it. A part of it up to its end
+   * says the same.
+   */
   hasMore: boolean;
 }
 

@@ -22,9 +22,9 @@ interface Waiting {
 }
 
 /**
- * Lets subscriptions begin a few at a time, in the order in which they came, and of each base fewer than in all. After a deploy all come back at once; what
- * they do together they would also do in the same turns of the event loop, and whoever asks for a record meanwhile would
- * wait for all of them.
+ * Lets subscriptions begin a few at a time, in the order in which they came, and of each base fewer than in all. After a
+ * deploy all come back at once; what they do together they would also do in the same turns of the event loop, and whoever
+ * asks for a record meanwhile would wait for all of them.
  */
 export class SubscriptionStarts {
   readonly #clock: Clock;

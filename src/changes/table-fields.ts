@@ -12,7 +12,10 @@ import type { GraphQLContext } from '../graphql/context.ts';
  */
 export const doubtedAfterMs = 0;
 
-/** The argument `tableId`. Names are looked up in the schema; an id is taken as it is, so that a deleted table can still be asked for. */
+/**
+ * The argument `tableId`. Names are looked up in the schema; an id is taken as it is, so that a deleted table can still be
+ * asked for.
+ */
 export async function tableIdOf(
   idOrName: string | null | undefined,
   connectionId: number,

@@ -134,7 +134,10 @@ async function requireWriting({ app, operation }: GraphQLContext, connectionId: 
   await app.upstream.api(connectionId, operation, writeScopes);
 }
 
-/** What goes from or to an existing table may be others' business than that of the bases that a key is limited to. @throws AppError FORBIDDEN */
+/**
+ * What goes from or to an existing table may be others' business than that of the bases that a key is limited to.
+ * @throws AppError FORBIDDEN
+ */
 function requireReachForTables({ caller }: GraphQLContext, nextStep: string): void {
   if (caller.baseIds === null) return;
   throw new AppError(

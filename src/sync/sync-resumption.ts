@@ -19,7 +19,10 @@ export interface SyncResumptionDeps {
   clock: Clock;
 }
 
-/** Sets syncs going again that are paused: they go on where they stood, or read the table again where the log does not reach back so far. */
+/**
+ * Sets syncs going again that are paused: they go on where they stood, or read the table again where the log does not reach
+ * back so far.
+ */
 export class SyncResumption {
   readonly #deps: SyncResumptionDeps;
 

@@ -56,7 +56,10 @@ export interface MappedColumn {
   column: string;
   /** As PostgreSQL spells it, with its modifier. */
   columnType: string;
-  /** ISO 8601; when the field was found to be gone, or to have become one of another type. Its column keeps what it has. Null while it is written to. */
+  /**
+   * ISO 8601; when the field was found to be gone, or to have become one of another type. Its column keeps what it has.
+   * Null while it is written to.
+   */
   goneAt: string | null;
   /** Of a column that is gone because its field has become one of another type: it is never written again. */
   keptAside?: boolean;

@@ -6,8 +6,8 @@ import { GatheredReads } from '../gathered-reads.ts';
 import { selectWebhooks, type Webhook } from './webhook.ts';
 
 /**
- * A connection, the feed of a base, and the webhook that is being created or is active, as whoever begins to follow it needs them. After a
- * deploy everybody does so at once: those who ask together share a statement.
+ * A connection, the feed of a base, and the webhook that is being created or is active, as whoever begins to follow it
+ * needs them. After a deploy everybody does so at once: those who ask together share a statement.
  */
 export class FollowedBases {
   readonly #sql: Sql;

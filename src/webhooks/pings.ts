@@ -7,13 +7,19 @@ import type { Drains } from './drain.ts';
 import { openMacSecret } from './mac-secrets.ts';
 import { isUuid } from '../uuid.ts';
 
-/** As HTTP statuses: taken, forged, nobody's, too early. The upstream takes 200 and 204 alone for success and tries again after others. */
+/**
+ * As HTTP statuses: taken, forged, nobody's, too early. The upstream takes 200 and 204 alone for success and tries again
+ * after others.
+ */
 export type PingAnswer = 204 | 401 | 404 | 503;
 
 /** What became of a notification; `early` came before its webhook's secret was stored. */
 export type PingOutcome = 'accepted' | 'forged' | 'unknown' | 'early' | 'oversized' | 'failed';
 
-/** A successor is pinged before it takes over, and what was replaced still for a while: both are ours, and nothing is drained for them. */
+/**
+ * A successor is pinged before it takes over, and what was replaced still for a while: both are ours, and nothing is
+ * drained for them.
+ */
 const heard: readonly string[] = ['active', 'ready', 'ending'];
 
 const findPinged: PreparedStatement = {

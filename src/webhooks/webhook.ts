@@ -68,7 +68,10 @@ export interface Webhook {
   createdAt: Date;
 }
 
-/** secret_unreadable: its pings can't be checked. url_outdated: we are no longer reached there. narrow: the grant allows to be told more. */
+/**
+ * secret_unreadable: its pings can't be checked. url_outdated: we are no longer reached there. narrow: the grant allows to
+ * be told more.
+ */
 export type ReplacementReason = 'secret_unreadable' | 'url_outdated' | 'narrow';
 
 /** Selects webhooks as `Webhook`; goes before WHERE, with `w` for the webhook and `f` for its feed. */

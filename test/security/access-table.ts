@@ -348,7 +348,10 @@ export const following: Record<string, string> = {
   WebhookNotificationResult: 'completedAt message retryNumber success willBeRetried',
 };
 
-/** Types that only an accident shows, which nothing here provokes, or a file, which the records here do not hold; errors that a client branches on are left out anyway. */
+/**
+ * Types that only an accident shows, which nothing here provokes, or a file, which the records here do not hold; errors
+ * that a client branches on are left out anyway.
+ */
 export const notShownHere = new Set([
   'Attachment',
   'AttachmentThumbnail',

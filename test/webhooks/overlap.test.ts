@@ -5,7 +5,10 @@ import type { LogEntry } from '../../src/changes/log-entry.ts';
 import { mayRepeat, withoutRepeats } from '../../src/webhooks/overlap.ts';
 import { entriesOf } from '../../src/webhooks/payload-entries.ts';
 
-/** What a base records: each part of a transaction is a payload that creates a record, sets the same cell, or changes the schema. */
+/**
+ * What a base records: each part of a transaction is a payload that creates a record, sets the same cell, or changes the
+ * schema.
+ */
 interface Part {
   transaction: number;
   kind: 'record' | 'cell' | 'field';

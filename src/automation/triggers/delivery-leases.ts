@@ -50,10 +50,10 @@ export interface Outcome {
 
 /**
  * The right to make a delivery, held on its row by PostgreSQL's clock. Each claim has a lease of its own, and only what is
- * in hand is renewed: what was taken and is not known of here, since an answer of the database was lost, runs out. Of each record only the oldest unfinished delivery
- * may be taken, so what comes of it is stored before the next leaves; records do not wait for each other. What came of it
- * is written only where the lease is still the one that it was made under. Whoever locks several rows does so in the order
- * of their ids, or passes over what is locked.
+ * in hand is renewed: what was taken and is not known of here, since an answer of the database was lost, runs out. Of each
+ * record only the oldest unfinished delivery may be taken, so what comes of it is stored before the next leaves; records do
+ * not wait for each other. What came of it is written only where the lease is still the one that it was made under. Whoever
+ * locks several rows does so in the order of their ids, or passes over what is locked.
  */
 export class DeliveryLeases {
   readonly #database: DataSource;

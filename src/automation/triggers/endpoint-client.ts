@@ -12,7 +12,10 @@ import { readEndpointUrl } from './endpoint-rules.ts';
 const answerTimeoutMs = 15_000;
 /** What reading the rest of an answer may add; its status is what counts. */
 const bodyTimeoutMs = 2_000;
-/** Sockets to one host, per process: as many as deliveries in its hands (`sharedPlaces`, and one for each trigger), so that none waits for another trigger's. */
+/**
+ * Sockets to one host, per process: as many as deliveries in its hands (`sharedPlaces`, and one for each trigger), so that
+ * none waits for another trigger's.
+ */
 const maxSocketsPerOrigin = 1_250;
 /** How long an idle socket is kept for the next delivery, in milliseconds. */
 const keepAliveMs = 10_000;

@@ -24,8 +24,8 @@ const settlingLock = 1_764_009;
 
 /**
  * Looks for records whose creation got no answer. One is WRITTEN if the log shows exactly one creation with its cells that
- * no other write has claimed or waits for, and no other record of the write has the same; what it finds is claimed by storing it. Those
- * who look for records of the same table take turns, so that nothing is claimed twice.
+ * no other write has claimed or waits for, and no other record of the write has the same; what it finds is claimed by
+ * storing it. Those who look for records of the same table take turns, so that nothing is claimed twice.
  * @returns whether something was found
  */
 export async function settleUnknown(

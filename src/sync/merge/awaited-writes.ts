@@ -48,7 +48,10 @@ export class AwaitedWrites {
     );
   }
 
-  /** @returns the cells among the changed that hold what was sent from here, as it was sent. Whatever was sent before has been seen as well. */
+  /**
+   * @returns the cells among the changed that hold what was sent from here, as it was sent. Whatever was sent before has
+   * been seen as well.
+   */
   echoed(remote: Cells, changed: readonly string[]): Cells {
     const echoed: Record<string, unknown> = {};
     for (const id of changed) {

@@ -81,7 +81,10 @@ async function adopted(
   return { ...one, base: {}, rowKey: key };
 }
 
-/** The primary key that a record gives its row in a table that was there before; null unless each part of it is mapped, and says something. */
+/**
+ * The primary key that a record gives its row in a table that was there before; null unless each part of it is mapped, and
+ * says something.
+ */
 export function keyGivenBy(
   sync: Pick<Sync, 'owned' | 'keyColumns'>,
   columns: readonly MappedColumn[],

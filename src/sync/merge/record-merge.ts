@@ -28,7 +28,10 @@ export interface MergedRecord {
   seen: string[];
   /** What has to be looked at afterwards: the record, or its row as a new one since its record is gone. */
   touch: 'record' | 'row' | null;
-  /** What the row holds then; null without one. Not always what the upstream holds: a value that ours has overwritten is brought back. */
+  /**
+   * What the row holds then; null without one. Not always what the upstream holds: a value that ours has overwritten is
+   * brought back.
+   */
   cells: Cells | null;
   /** Nothing can be said yet, since something of ours is on its way: the record stays as it is known. */
   isHeld: boolean;

@@ -34,8 +34,8 @@ export class UpstreamTable {
   }
 
   /**
-   * One page, as large as `sizes` finds it can be; an offset that has died restarts nothing: `hasExpired` tells of it. That there is nothing, or nothing more, is
-   * asked for twice: a slip would leave out what is there.
+   * One page, as large as `sizes` finds it can be; an offset that has died restarts nothing: `hasExpired` tells of it. That
+   * there is nothing, or nothing more, is asked for twice: a slip would leave out what is there.
    */
   async page(
     { connectionId, baseId, tableId }: Place,

@@ -120,7 +120,10 @@ async function changing(
   }
 }
 
-/** In the caller's transaction, which holds the sync's row: nothing is captured any more, and what was and has not left never leaves. */
+/**
+ * In the caller's transaction, which holds the sync's row: nothing is captured any more, and what was and has not left
+ * never leaves.
+ */
 export async function dropChanges(sql: Sql, sync: Captured): Promise<void> {
   await removeCapture(sql, sync);
   for (const table of ['sync_outbox', 'sync_pending'])

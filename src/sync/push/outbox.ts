@@ -86,7 +86,10 @@ async function touchRows(
   );
 }
 
-/** Has records looked at again. @param isDeleted whether their rows were seen being deleted; it stays known of those of which it is */
+/**
+ * Has records looked at again.
+ * @param isDeleted whether their rows were seen being deleted; it stays known of those of which it is
+ */
 export async function touchRecords(
   sql: Pick<EntityManager, 'query'>,
   syncId: string,

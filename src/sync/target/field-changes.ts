@@ -64,7 +64,10 @@ export class FieldChanges {
     return followed;
   }
 
-  /** The same between two pages of the log, which goes on where that fails: the next step tries again, and tells what is in the way. */
+  /**
+   * The same between two pages of the log, which goes on where that fails: the next step tries again, and tells what is in
+   * the way.
+   */
   async followIfFree(sync: Sync): Promise<void> {
     if (this.isWaiting || performance.now() < this.#pagesNotBefore) return;
     await this.follow(sync).catch((error: unknown) => {

@@ -24,7 +24,10 @@ export interface FollowedSchema {
   cellsOutdated: boolean;
 }
 
-/** Altering a table waits for everybody who uses it, and whoever comes then waits behind that: so only for so long, in milliseconds. */
+/**
+ * Altering a table waits for everybody who uses it, and whoever comes then waits behind that: so only for so long, in
+ * milliseconds.
+ */
 const lockWaitMs = 2_000;
 
 /** Others use the table: it can not be altered at the moment. */

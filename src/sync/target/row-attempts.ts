@@ -63,7 +63,10 @@ export async function guarded<Row extends { recordId: string }, T>(
   return { done, refused };
 }
 
-/** States that say nothing of the row: connection, transaction, deadlock, resources, shutdown, cancelled, input and output, defects; locked. */
+/**
+ * States that say nothing of the row: connection, transaction, deadlock, resources, shutdown, cancelled, input and output,
+ * defects; locked.
+ */
 const passingStates = /^(08|25|40|53|57|58|XX|55P03)/;
 
 /** Everything else that is no error of the database is a defect of ours. */

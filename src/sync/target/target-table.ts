@@ -8,7 +8,10 @@ type TableName = Pick<Sync, 'targetSchema' | 'targetTable'>;
 
 /** Where tables stand that we make. */
 export const ownSchema = 'calendly';
-/** The columns of such a table beside those of the fields. The record's id is no key, so that rows can be added before the upstream has given them one. */
+/**
+ * The columns of such a table beside those of the fields. The record's id is no key, so that rows can be added before the
+ * upstream has given them one.
+ */
 export const ownKey = { columns: ['_id'], types: ['bigint'] };
 export const recordIdColumn = '_calendly_id';
 export const changedAtColumn = '_changed_at';
